@@ -1,0 +1,1 @@
+//! A durable mob of LLM agents in a browser tab or an edge worker.
