@@ -1,0 +1,9 @@
+// Every shape of the contract, in one place.
+
+export type * from "./agent-event.js";
+export type * from "./common.js";
+export type * from "./definition.js";
+export type * from "./event.js";
+export type * from "./member.js";
+export type * from "./mob-event.js";
+export type * from "./report.js";

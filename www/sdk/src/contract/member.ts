@@ -1,0 +1,66 @@
+// Members: what is asked for and what is shown (MobKit contract, section 18.3).
+
+import type { AgentIdentity, ContentInput, Json, Labels } from "./common.js";
+
+/** Whether a member acts on its own or only when its turn is driven. */
+export type RuntimeMode = "autonomous_host" | "turn_driven";
+
+/** A member to spawn. */
+export interface SpawnMemberSpec {
+  /** A profile of the definition. `profile` is taken as another name of it. */
+  role_name: string;
+  /** `meerkat_id` is taken as another name of it. */
+  identity: AgentIdentity;
+  initial_message?: ContentInput;
+  runtime_mode?: RuntimeMode;
+  context?: Json;
+  labels?: Labels;
+  additional_instructions?: string[];
+  model_override?: string;
+  system_prompt_override?: string;
+  auto_wire_parent?: boolean;
+}
+
+/** What a member does at the moment. */
+export type MemberActivity = "dormant" | "idle" | "running" | "waiting_model" | "broken";
+
+/** One row of the roster. */
+export interface MobMemberListEntry {
+  agent_identity: AgentIdentity;
+  role: string;
+  runtime_mode: RuntimeMode;
+  state: "active" | "retiring";
+  wired_to: AgentIdentity[];
+  labels?: Labels;
+  status: "active" | "retiring" | "broken" | "completed" | "unknown";
+  error?: string;
+  is_final: boolean;
+  kickoff?: Json;
+  peer_id?: string;
+  activity: MemberActivity;
+  model?: string;
+}
+
+/** One member in detail. */
+export interface MobMemberSnapshot {
+  status: string;
+  output_preview: string | null;
+  error: string | null;
+  tokens_used: number;
+  is_final: boolean;
+  current_session_id?: string;
+  peer_connectivity?: Json;
+  kickoff?: Json;
+}
+
+/** A message of a member's transcript. */
+export type TranscriptMessage =
+  | { role: "user"; content: ContentInput; from?: string }
+  | { role: "assistant"; text: string; reasoning?: string; tool_calls?: { id: string; name: string; args: Json }[] }
+  | { role: "tool"; call_id: string; name: string; content: string; is_error: boolean };
+
+/** A window of a member's transcript. */
+export interface SessionHistory {
+  messages: TranscriptMessage[];
+  total: number;
+}

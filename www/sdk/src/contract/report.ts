@@ -1,0 +1,57 @@
+// Reports and statuses (MobKit contract, sections 2.8 and 20.3).
+
+import type { AgentIdentity, Usage } from "./common.js";
+
+/** Something went wrong in the background. */
+export type ErrorEvent =
+  | { category: "spawn_failure"; member_id: string; profile: string; error: string }
+  | { category: "reconcile_incomplete"; failures: number; skipped: number }
+  | { category: "checkpoint_failure"; session_id: string; error: string }
+  | { category: "host_loop_crash"; member_id: string; error: string }
+  | { category: "rediscover_failure"; error: string }
+  | { category: "event_log_flush_failure"; error: string };
+
+/** What a shutdown did. */
+export interface ShutdownReport {
+  drain: { drained_count: number; timed_out: boolean; drain_duration_ms: number };
+  module_shutdown: { terminated_modules: string[]; orphan_processes: number };
+  mob_stop: { Ok: null } | { Err: string } | null;
+}
+
+/** A message was accepted and is durable. */
+export interface Accepted {
+  interaction_id: string;
+  work_id: string;
+  identity: AgentIdentity;
+  session_id: string;
+}
+
+/** How an interaction ended. */
+export interface InteractionOutcome {
+  interaction_id: string;
+  status: "completed" | "failed" | "cancelled";
+  result: string;
+  error?: string;
+  usage: Usage;
+}
+
+/** One model by name, as `mobkit/status` shows it. */
+export interface ModelStatus {
+  provider: string;
+  is_demo: boolean;
+  availability: "ready" | "waiting";
+  reason?: string;
+}
+
+/** The runtime at a glance. Cursors are numbers in the fetch contract's JSON. */
+export interface RuntimeStatus<Seq = bigint> {
+  contract_version: string;
+  running: boolean;
+  mob_id: string;
+  mob_state: string;
+  role: "leader" | "follower";
+  latest_mob_cursor: Seq;
+  latest_event_cursor: Seq;
+  models: Record<string, ModelStatus>;
+  definition_changes: string[];
+}

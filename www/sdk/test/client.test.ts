@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connectRuntime, type ClientEnvironment } from "../src/client.js";
+import { isMobkitError } from "../src/error.js";
+import { PortServer } from "../src/port-server.js";
+import type { Port, StateReport } from "../src/protocol.js";
+
+/** A worker as the client sees it, with locks that a test can end. */
+class FakeWorld {
+  readonly starts: unknown[] = [];
+  readonly workers: FakeWorker[] = [];
+  readonly waiting = new Map<string, () => void>();
+  now = 0;
+
+  readonly make = (): Worker => {
+    const worker = new FakeWorker(this, `alive-${this.workers.length}`);
+    this.workers.push(worker);
+    return worker as unknown as Worker;
+  };
+
+  environment(page?: EventTarget): ClientEnvironment {
+    const request = (name: string, options: { signal: AbortSignal }, granted: () => void) => new Promise<void>((resolve, reject) => {
+      options.signal.addEventListener("abort", () => {
+        this.waiting.delete(name);
+        reject(options.signal.reason);
+      });
+      this.waiting.set(name, () => {
+        this.waiting.delete(name);
+        granted();
+        resolve();
+      });
+    });
+    return { locks: { request } as unknown as LockManager, page, now: () => this.now };
+  }
+
+  /** Kills the newest worker as the browser would: silently, its locks released. */
+  kill(): void {
+    const worker = this.workers.at(-1)!;
+    worker.server?.close();
+    this.waiting.get(worker.lock)?.();
+  }
+}
+
+class FakeWorker extends EventTarget {
+  server: PortServer | undefined;
+  terminated = false;
+  readonly world: FakeWorld;
+  readonly lock: string;
+
+  constructor(world: FakeWorld, lock: string) {
+    super();
+    this.world = world;
+    this.lock = lock;
+  }
+
+  postMessage(message: { t: string }, transfer: MessagePort[]): void {
+    assert.equal(message.t, "mobkit-connect");
+    this.server = new PortServer(transfer[0] as unknown as Port, {
+      fetch: async (request) => request.url.endsWith("/never") ? new Promise(() => {}) : new Response(request.url),
+      control: async (name, payload) => {
+        if (name === "start") {
+          this.world.starts.push(payload);
+          this.server!.state({ state: "leader", error: null, restarts: 0 });
+          return { state: "leader" };
+        }
+        if (name === "page_hidden") this.world.starts.push("hidden");
+        return null;
+      },
+    }, { alive: this.lock, state: { state: "starting", error: null, restarts: 0 } });
+  }
+
+  terminate(): void {
+    this.terminated = true;
+    this.server?.close();
+  }
+}
+
+const START = { definitionToml: "[mob]\nid='m'", storageName: "m" };
+const settled = () => new Promise((resolve) => setTimeout(resolve, 10));
+
+test("paths are requests to the runtime", async () => {
+  const world = new FakeWorld();
+  const client = connectRuntime(world.make, world.environment());
+  assert.equal(await (await client.fetch("/console/rpc")).text(), "https://mob.local/console/rpc");
+  client.close();
+});
+
+test("states are told, and a listener can leave", async () => {
+  const world = new FakeWorld();
+  const client = connectRuntime(world.make, world.environment());
+  const seen: StateReport[] = [];
+  const leave = client.onState((report) => seen.push(report));
+  await client.control("start", START);
+  await settled();
+  assert.equal(client.state, "leader");
+  leave();
+  client.close();
+  assert.equal(client.state, "stopped");
+  assert.deepEqual(seen.map((report) => report.state), ["starting", "leader"]);
+  await assert.rejects(client.fetch("/"), (error) => isMobkitError(error, "runtime_stopped"));
+});
+
+test("a killed worker is replaced once and started as it was", async () => {
+  const world = new FakeWorld();
+  const client = connectRuntime(world.make, world.environment());
+  const seen: string[] = [];
+  client.onState((report) => seen.push(report.state));
+  await client.control("start", START);
+  await client.control("configure_model", { kind: "demo" });
+  await settled();
+  const open = client.fetch("/never");
+  open.catch(() => {});
+  await settled();
+  world.kill();
+  await assert.rejects(open, (error) => isMobkitError(error, "runtime_crashed"));
+  await settled();
+  assert.equal(world.workers.length, 2);
+  assert.equal(world.workers[0]!.terminated, true);
+  assert.deepEqual(world.starts, [START, { ...START, model: { kind: "demo" } }]);
+  assert.equal(client.state, "leader");
+  assert.equal(client.restarts, 1);
+  assert.deepEqual(seen, ["starting", "leader", "crashed", "starting", "leader"]);
+
+  world.now += 59_000;
+  world.kill();
+  await settled();
+  assert.equal(client.state, "stopped");
+  assert.equal(client.error!.code, "runtime_crash_loop");
+  assert.equal(world.workers.length, 2);
+  client.close();
+});
+
+test("a worker that dies after a quiet minute is replaced again", async () => {
+  const world = new FakeWorld();
+  const client = connectRuntime(world.make, world.environment());
+  await client.control("start", START);
+  for (const times of [1, 2, 3]) {
+    await settled();
+    world.now += 60_000;
+    world.kill();
+    await settled();
+    assert.equal(client.state, "leader");
+    assert.equal(client.restarts, times);
+  }
+  client.close();
+});
+
+test("a worker that was handed over is not replaced", async () => {
+  const world = new FakeWorld();
+  const client = connectRuntime(world.make(), world.environment());
+  await client.control("start", START);
+  await settled();
+  world.kill();
+  await settled();
+  assert.equal(client.state, "crashed");
+  await assert.rejects(client.fetch("/"), (error) => isMobkitError(error, "runtime_crashed"));
+  client.close();
+});
+
+test("a worker whose script fails stops the client with the reason", async () => {
+  const world = new FakeWorld();
+  const client = connectRuntime(() => {
+    const worker = new FakeWorker(world, "x");
+    worker.postMessage = () => {};
+    setTimeout(() => worker.dispatchEvent(Object.assign(new Event("error"), { message: "blocked by CSP" })), 1);
+    return worker as unknown as Worker;
+  }, world.environment());
+  await assert.rejects(client.fetch("/"), (error) => isMobkitError(error, "worker_failed") && /blocked by CSP/.test(error.message));
+  assert.equal(client.state, "stopped");
+  client.close();
+});
+
+test("the page's hiding is forwarded, and the lock is not waited for meanwhile", async () => {
+  const world = new FakeWorld();
+  const page = new EventTarget();
+  const client = connectRuntime(world.make, world.environment(page));
+  await settled();
+  assert.equal(world.waiting.size, 1);
+  page.dispatchEvent(new Event("pagehide"));
+  await settled();
+  assert.deepEqual(world.starts, ["hidden"]);
+  assert.equal(world.waiting.size, 0);
+  page.dispatchEvent(new Event("pageshow"));
+  assert.equal(world.waiting.size, 1);
+  client.close();
+  assert.equal(world.waiting.size, 0);
+});
