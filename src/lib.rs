@@ -3,3 +3,4 @@
 pub mod shim;
 #[cfg(any(not(target_arch = "wasm32"), feature = "testing"))]
 pub mod sim;
+pub mod wire;

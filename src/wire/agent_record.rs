@@ -1,0 +1,149 @@
+//! Agent events as the log stores them, attributed at birth, and the envelopes made from them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    AgentEvent, AgentIdentity, AgentRuntimeId, Cursor, FenceToken, Generation, InteractionId,
+    PersistedEvent, ProfileName, TimestampMs, WorkId,
+};
+
+/// Why a piece of work exists. Events, messages and replies inherit it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The interaction that it belongs to.
+    pub interaction_id: InteractionId,
+    /// The work item that set it off; none for the one that began the interaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caused_by: Option<WorkId>,
+    /// How many members passed it on.
+    #[serde(default)]
+    pub hops: u32,
+}
+
+/// What the log of agent events stores: an event and whose it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentEventRecord {
+    /// Which member.
+    pub identity: AgentIdentity,
+    /// Which incarnation of it.
+    pub generation: Generation,
+    /// Under which token.
+    pub fence_token: FenceToken,
+    /// Its role (profile).
+    pub role: ProfileName,
+    /// When, by the wall clock.
+    pub timestamp_ms: TimestampMs,
+    /// For which interaction, when it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interaction_id: Option<InteractionId>,
+    /// For which work item, when it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_id: Option<WorkId>,
+    /// What happened.
+    pub event: AgentEvent,
+}
+
+impl AgentEventRecord {
+    /// The incarnation that the event is of.
+    pub fn runtime_id(&self) -> AgentRuntimeId {
+        AgentRuntimeId {
+            identity: self.identity.clone(),
+            generation: self.generation,
+        }
+    }
+
+    /// The contract's envelope of the entry at `cursor`: `event_id` is `evt-agent-{cursor}`, `agent_id` is
+    /// `{identity}:{generation}`, the payload is the event's JSON with `interaction_id` and `work_id` where known.
+    pub fn to_unified(&self, cursor: Cursor) -> EventEnvelope<UnifiedEvent> {
+        let mut payload = match serde_json::to_value(&self.event) {
+            Ok(Value::Object(fields)) => fields,
+            // An event has string keys only and always is an object; a number that JSON lacks becomes null.
+            Ok(_) | Err(_) => Map::new(),
+        };
+        let ids = [
+            (
+                "interaction_id",
+                self.interaction_id.as_ref().map(InteractionId::as_str),
+            ),
+            ("work_id", self.work_id.as_ref().map(WorkId::as_str)),
+        ];
+        for (key, id) in ids {
+            if let Some(id) = id {
+                payload
+                    .entry(key)
+                    .or_insert_with(|| Value::String(id.to_owned()));
+            }
+        }
+        EventEnvelope {
+            event_id: format!("evt-agent-{cursor}"),
+            source: "agent".to_owned(),
+            timestamp_ms: self.timestamp_ms,
+            event: UnifiedEvent::Agent {
+                agent_id: self.runtime_id().to_string(),
+                event_type: self.event.agent_event_type().to_owned(),
+                payload: Value::Object(payload),
+            },
+        }
+    }
+
+    /// The row of the operational log for the entry at `cursor` (MobKit contract, section 9.1).
+    pub fn to_persisted(&self, cursor: Cursor) -> PersistedEvent {
+        let envelope = self.to_unified(cursor);
+        PersistedEvent {
+            id: envelope.event_id,
+            seq: cursor,
+            timestamp_ms: envelope.timestamp_ms,
+            member_id: Some(self.runtime_id().to_string()),
+            identity: Some(self.identity.clone()),
+            event: envelope.event,
+        }
+    }
+}
+
+/// An event with its number, source and time (MobKit contract, section 1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventEnvelope<T> {
+    /// Unique within the runtime, and stable.
+    pub event_id: String,
+    /// `agent` for agent events, `module` for module events.
+    pub source: String,
+    /// When, by the wall clock.
+    pub timestamp_ms: TimestampMs,
+    /// The event.
+    pub event: T,
+}
+
+/// An event of a member or of a module, tagged `kind`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum UnifiedEvent {
+    /// Of a member.
+    Agent {
+        /// Which incarnation, `{identity}:{generation}`.
+        agent_id: String,
+        /// The event's type.
+        event_type: String,
+        /// The event's JSON.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        payload: Value,
+    },
+    /// Of a module.
+    Module {
+        /// Which module.
+        module: String,
+        /// The event's type.
+        event_type: String,
+        /// What the module says about it.
+        payload: Value,
+    },
+}
+
+impl UnifiedEvent {
+    /// The event's type.
+    pub fn event_type(&self) -> &str {
+        match self {
+            Self::Agent { event_type, .. } | Self::Module { event_type, .. } => event_type,
+        }
+    }
+}

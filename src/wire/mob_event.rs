@@ -1,0 +1,396 @@
+//! The structural ledger's events and their envelopes (MobKit contract, sections 1.1, 10.3 and 18.5).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    AgentIdentity, AgentRuntimeId, Cursor, FenceToken, FlowId, Generation, KickoffSnapshot, MobId,
+    MobRuntimeMode, ProfileName, RunId, StepId, TimestampMs,
+};
+
+/// Labels of a mob, a run or a member.
+pub type Labels = BTreeMap<String, String>;
+
+/// Two members that are wired. The order says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WireEdge {
+    /// One end.
+    pub a: AgentIdentity,
+    /// The other end.
+    pub b: AgentIdentity,
+}
+
+/// The incarnation of a member that a flow's step was given to.
+pub type FlowTarget = AgentRuntimeId;
+
+/// An entry of the structural ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MobEvent {
+    /// Its place; the first is 1, and there are no gaps.
+    pub cursor: Cursor,
+    /// When, by the wall clock; RFC 3339 in JSON.
+    #[serde(with = "super::rfc3339")]
+    pub timestamp: TimestampMs,
+    /// In which mob.
+    pub mob_id: MobId,
+    /// What happened.
+    pub kind: MobEventKind,
+}
+
+macro_rules! mob_event_kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident $tag:literal $({ $($(#[$field_attr:meta])* $field:ident: $type:ty,)* })?)*) => {
+        /// What happened to the mob's structure, tagged `type`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "type")]
+        pub enum MobEventKind {
+            $(
+                $(#[doc = $doc])+
+                #[serde(rename = $tag)]
+                $variant $({ $($(#[$field_attr])* $field: $type,)* })?,
+            )*
+        }
+
+        /// The labels of all kinds of ledger entries.
+        pub const MOB_EVENT_KINDS: [&str; 27] = [$($tag,)*];
+
+        impl MobEventKind {
+            /// The kind's label: the same text as the `type` of the JSON.
+            pub fn label(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $tag,)*
+                }
+            }
+        }
+    };
+}
+
+mob_event_kinds! {
+    /// The mob was made, or a new definition took force.
+    MobCreated "mob_created" {
+        /// The definition in force from here on, as JSON.
+        definition: Value,
+    }
+    /// The mob is done.
+    MobCompleted "mob_completed"
+    /// The mob is being destroyed.
+    MobDestroying "mob_destroying"
+    /// The destroyed mob's storage is being cleared.
+    MobDestroyStorageFinalizing "mob_destroy_storage_finalizing"
+    /// All members were retired; what follows is a new epoch.
+    MobReset "mob_reset"
+    /// A member joined, or was respawned.
+    MemberSpawned "member_spawned" {
+        /// Which.
+        agent_identity: AgentIdentity,
+        /// Which incarnation of it.
+        generation: Generation,
+        /// The token its work carries.
+        fence_token: FenceToken,
+        /// Identity and generation together.
+        agent_runtime_id: AgentRuntimeId,
+        /// Its role (profile).
+        role: ProfileName,
+        /// How it gets to work.
+        runtime_mode: MobRuntimeMode,
+        /// Its labels.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        labels: Labels,
+    }
+    /// A member left.
+    MemberRetired "member_retired" {
+        /// Which.
+        agent_identity: AgentIdentity,
+        /// Which incarnation of it.
+        generation: Generation,
+        /// Its role (profile).
+        role: ProfileName,
+    }
+    /// A member was made anew, its edges kept.
+    MemberReset "member_reset" {
+        /// Which.
+        agent_identity: AgentIdentity,
+        /// The generation before.
+        previous_generation: Generation,
+        /// The generation from here on.
+        new_generation: Generation,
+        /// The token its work carries from here on.
+        fence_token: FenceToken,
+        /// Identity and new generation together.
+        agent_runtime_id: AgentRuntimeId,
+    }
+    /// A member's kick-off went on.
+    MemberKickoffUpdated "member_kickoff_updated" {
+        /// Whose.
+        member: AgentIdentity,
+        /// Where it is now.
+        kickoff: KickoffSnapshot,
+    }
+    /// Two members were wired.
+    MembersWired "members_wired" {
+        /// One end.
+        a: AgentIdentity,
+        /// The other end.
+        b: AgentIdentity,
+    }
+    /// Several pairs of members were wired at once.
+    MembersWiredBatch "members_wired_batch" {
+        /// The pairs.
+        edges: Vec<WireEdge>,
+    }
+    /// Two members were unwired.
+    MembersUnwired "members_unwired" {
+        /// One end.
+        a: AgentIdentity,
+        /// The other end.
+        b: AgentIdentity,
+    }
+    /// A member was wired to a peer of another mob.
+    ExternalPeerWired "external_peer_wired" {
+        /// The member.
+        local: AgentIdentity,
+        /// The peer.
+        spec: Value,
+    }
+    /// A member was unwired from a peer of another mob.
+    ExternalPeerUnwired "external_peer_unwired" {
+        /// The member.
+        local: AgentIdentity,
+        /// The peer.
+        peer_name: String,
+    }
+    /// A run of a flow began.
+    FlowStarted "flow_started" {
+        /// Which run.
+        run_id: RunId,
+        /// Of which flow.
+        flow_id: FlowId,
+        /// With which parameters.
+        params: Value,
+    }
+    /// A run of a flow ended well.
+    FlowCompleted "flow_completed" {
+        /// Which run.
+        run_id: RunId,
+        /// Of which flow.
+        flow_id: FlowId,
+        /// Its result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        structured_output: Option<Value>,
+    }
+    /// A run of a flow failed.
+    FlowFailed "flow_failed" {
+        /// Which run.
+        run_id: RunId,
+        /// Of which flow.
+        flow_id: FlowId,
+        /// Why.
+        reason: String,
+    }
+    /// A run of a flow was cancelled.
+    FlowCanceled "flow_canceled" {
+        /// Which run.
+        run_id: RunId,
+        /// Of which flow.
+        flow_id: FlowId,
+    }
+    /// A step was given to a member.
+    StepDispatched "step_dispatched" {
+        /// Of which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+        /// To whom.
+        target: FlowTarget,
+    }
+    /// A member finished a step.
+    StepTargetCompleted "step_target_completed" {
+        /// Of which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+        /// Who.
+        target: FlowTarget,
+    }
+    /// A member failed at a step.
+    StepTargetFailed "step_target_failed" {
+        /// Of which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+        /// Who.
+        target: FlowTarget,
+        /// Why.
+        reason: String,
+        /// The error as data.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error_report: Option<Value>,
+        /// The error, for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    }
+    /// A step is finished.
+    StepCompleted "step_completed" {
+        /// Of which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+    }
+    /// A step failed.
+    StepFailed "step_failed" {
+        /// Of which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+        /// Why.
+        reason: String,
+    }
+    /// A step was left out.
+    StepSkipped "step_skipped" {
+        /// Of which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+        /// Why.
+        reason: String,
+    }
+    /// A message went where the topology does not allow it.
+    TopologyViolation "topology_violation" {
+        /// From which role.
+        from_role: ProfileName,
+        /// To which role.
+        to_role: ProfileName,
+    }
+    /// A step was handed to the supervisor.
+    SupervisorEscalation "supervisor_escalation" {
+        /// Of which run.
+        run_id: RunId,
+        /// Which step.
+        step_id: StepId,
+        /// To whom.
+        escalated_to: AgentIdentity,
+    }
+    /// Somebody who manages the mob did something.
+    OperatorActionRecorded "operator_action_recorded" {
+        /// With which tool.
+        tool_name: String,
+        /// On whose authority.
+        principal_token: String,
+        /// Who called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller_provenance: Option<Value>,
+        /// Where it is audited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audit_invocation_id: Option<String>,
+    }
+}
+
+impl MobEventKind {
+    /// The run that the entry is about (MobKit contract, section 10.3).
+    pub fn run_id(&self) -> Option<&RunId> {
+        match self {
+            Self::FlowStarted { run_id, .. }
+            | Self::FlowCompleted { run_id, .. }
+            | Self::FlowFailed { run_id, .. }
+            | Self::FlowCanceled { run_id, .. }
+            | Self::StepDispatched { run_id, .. }
+            | Self::StepTargetCompleted { run_id, .. }
+            | Self::StepTargetFailed { run_id, .. }
+            | Self::StepCompleted { run_id, .. }
+            | Self::StepFailed { run_id, .. }
+            | Self::StepSkipped { run_id, .. }
+            | Self::SupervisorEscalation { run_id, .. } => Some(run_id),
+            _ => None,
+        }
+    }
+
+    /// The step that the entry is about (MobKit contract, section 10.3).
+    pub fn step_id(&self) -> Option<&StepId> {
+        match self {
+            Self::StepDispatched { step_id, .. }
+            | Self::StepTargetCompleted { step_id, .. }
+            | Self::StepTargetFailed { step_id, .. }
+            | Self::StepCompleted { step_id, .. }
+            | Self::StepFailed { step_id, .. }
+            | Self::StepSkipped { step_id, .. }
+            | Self::SupervisorEscalation { step_id, .. } => Some(step_id),
+            _ => None,
+        }
+    }
+
+    /// The one member that the entry is about (MobKit contract, section 10.3). Entries about two or more name none.
+    pub fn agent_identity(&self) -> Option<&AgentIdentity> {
+        match self {
+            Self::MemberSpawned { agent_identity, .. }
+            | Self::MemberRetired { agent_identity, .. }
+            | Self::MemberReset { agent_identity, .. } => Some(agent_identity),
+            Self::MemberKickoffUpdated { member, .. } => Some(member),
+            Self::ExternalPeerWired { local, .. } | Self::ExternalPeerUnwired { local, .. } => {
+                Some(local)
+            }
+            Self::StepDispatched { target, .. }
+            | Self::StepTargetCompleted { target, .. }
+            | Self::StepTargetFailed { target, .. } => Some(&target.identity),
+            Self::SupervisorEscalation { escalated_to, .. } => Some(escalated_to),
+            _ => None,
+        }
+    }
+}
+
+/// A ledger entry as clients see it: flat, with the labels of mob and run (MobKit contract, section 1.1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MobStructuralEventEnvelope {
+    /// `mob-evt-{cursor}`.
+    pub event_id: String,
+    /// The entry's place in the ledger.
+    pub cursor: Cursor,
+    /// In which mob.
+    pub mob_id: MobId,
+    /// When, by the wall clock.
+    pub timestamp_ms: TimestampMs,
+    /// The kind's label.
+    pub kind: String,
+    /// The run it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// The step it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_id: Option<StepId>,
+    /// The member it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_identity: Option<AgentIdentity>,
+    /// The mob's labels as of now.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mob_labels: Labels,
+    /// The run's labels as of now; empty when it is about no run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub run_labels: Labels,
+    /// The kind with its fields and its `type`.
+    pub data: Value,
+}
+
+impl MobStructuralEventEnvelope {
+    /// Makes the envelope of an entry. Run labels given for an entry that is about no run are left out.
+    pub fn project(event: &MobEvent, mob_labels: Labels, run_labels: Labels) -> Self {
+        let run_id = event.kind.run_id().cloned();
+        Self {
+            event_id: format!("mob-evt-{}", event.cursor),
+            cursor: event.cursor,
+            mob_id: event.mob_id.clone(),
+            timestamp_ms: event.timestamp,
+            kind: event.kind.label().to_owned(),
+            step_id: event.kind.step_id().cloned(),
+            agent_identity: event.kind.agent_identity().cloned(),
+            mob_labels,
+            run_labels: if run_id.is_some() {
+                run_labels
+            } else {
+                Labels::new()
+            },
+            run_id,
+            // A kind has string keys only, so that it always is JSON.
+            data: serde_json::to_value(&event.kind).unwrap_or(Value::Null),
+        }
+    }
+}

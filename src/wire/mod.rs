@@ -1,0 +1,48 @@
+//! The types that cross a boundary: identifiers, envelopes, events, queries, views, reports and error data.
+//!
+//! Everything here is plain data with serde; the shapes are those of the MobKit contract (snake_case, `type` tags) so that
+//! a row in storage, a line on an event stream and a value handed to JavaScript are the same JSON. This room knows no other.
+
+mod agent_event;
+mod agent_record;
+mod content;
+mod error;
+mod ids;
+mod member;
+mod mob_event;
+mod query;
+mod report;
+mod rfc3339;
+mod tagged;
+
+pub use agent_event::{
+    AgentErrorClass, AgentEvent, AssistantImage, BackgroundJobStatus, BudgetType, HandlingMode,
+    StopReason, ToolConfigChange, ToolConfigOperation, Usage,
+};
+pub use agent_record::{AgentEventRecord, Cause, EventEnvelope, UnifiedEvent};
+pub use content::{ContentBlock, ContentInput, MediaSource};
+pub use error::ErrorData;
+pub use ids::{
+    AgentIdentity, AgentRuntimeId, Cursor, FenceToken, FlowId, Generation, InteractionId,
+    InvalidIdentity, MobId, ProfileName, RunId, SessionId, StepId, TimestampMs, ToolCallId, WorkId,
+};
+pub use member::{
+    KickoffPhase, KickoffSnapshot, MemberActivity, MemberDeliveryReceipt, MemberRespawnReceipt,
+    MemberState, MemberStatus, MobMemberListEntry, MobMemberSnapshot, MobRuntimeMode,
+    SpawnMemberSpec, WireBatchReceipt,
+};
+pub use mob_event::{
+    FlowTarget, Labels, MOB_EVENT_KINDS, MobEvent, MobEventKind, MobStructuralEventEnvelope,
+    WireEdge,
+};
+pub use query::{DEFAULT_QUERY_LIMIT, EventQuery, MobEventsPage, PersistedEvent, QueryGap};
+pub use report::{
+    DesiredPeerEdge, EdgeReconcileFailure, ErrorEvent, InvalidEdge, MobReconcileFailure,
+    MobReconcileReport, MobReconcileStage, ModuleShutdownReport, RediscoverReport,
+    ShutdownDrainReport, SpawnedMember, UnifiedRuntimeReconcileEdgesReport,
+    UnifiedRuntimeReconcileReport, UnifiedRuntimeReconcileRoutingReport,
+    UnifiedRuntimeShutdownReport,
+};
+
+#[cfg(test)]
+mod tests;
