@@ -3,4 +3,5 @@
 pub mod shim;
 #[cfg(any(not(target_arch = "wasm32"), feature = "testing"))]
 pub mod sim;
+pub mod storage;
 pub mod wire;
