@@ -62,6 +62,11 @@ impl Host {
         }
     }
 
+    /// The driver underneath, for one that wraps it.
+    pub fn driver(&self) -> Rc<dyn HostDriver> {
+        self.driver.clone()
+    }
+
     /// Wall clock: milliseconds since the Unix epoch. For stamps that people and other machines read; for measuring
     /// use [`instant`](Self::instant).
     pub fn now_ms(&self) -> u64 {

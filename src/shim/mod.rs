@@ -24,6 +24,7 @@
 //! assert_eq!(answer, Ok(42));
 //! ```
 
+mod budget;
 mod fault;
 mod group;
 mod host;
@@ -31,9 +32,11 @@ mod instant;
 mod interval;
 mod notify;
 mod sleep;
+mod tail;
 mod task;
 mod timeout;
 
+pub use budget::YieldBudget;
 pub use fault::Fault;
 pub use group::TaskGroup;
 pub use host::{Host, HostDriver};
@@ -41,5 +44,6 @@ pub use instant::Instant;
 pub use interval::Interval;
 pub use notify::{Notified, Notify};
 pub use sleep::Sleep;
+pub use tail::{Tail, TailRead};
 pub use task::{AbortHandle, Aborted, JoinHandle};
 pub use timeout::Elapsed;

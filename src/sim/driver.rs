@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{self, LocalBoxFuture};
 
-use super::scheduler::{TimerKey, World};
+use super::world::{TimerKey, World};
 use crate::shim::HostDriver;
 
 /// A simulated world as the shim sees it, up to that world's next crash.

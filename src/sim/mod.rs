@@ -6,6 +6,7 @@ mod driver;
 mod random;
 mod report;
 mod scheduler;
+mod world;
 
 #[cfg(test)]
 mod tests;
