@@ -1,11 +1,13 @@
 //! The project's own commands: `cargo xtask …`. `cargo xtask help` lists them.
 #![forbid(unsafe_code)]
 
+mod build;
 mod cli;
 mod lint;
 mod npm;
 mod paths;
 mod process;
+mod serve;
 mod setup;
 mod test;
 
@@ -38,6 +40,8 @@ fn run() -> Result<ExitCode> {
         Command::Setup => {
             setup::run(&paths, setup::Need::ALL)?;
         }
+        Command::Serve(options) => serve::run(&paths, options)?,
+        Command::Build => build::release(&paths)?,
         Command::Lint => lint::run(&paths)?,
         Command::Test { suites } => return test::run(&paths, &suites),
     }

@@ -48,6 +48,11 @@ impl Paths {
         self.root.join("www")
     }
 
+    /// An executable that a package of the npm workspace brings along.
+    pub fn npm_bin(&self, name: &str) -> PathBuf {
+        self.www().join("node_modules/.bin").join(name)
+    }
+
     /// Files that xtask itself produces, beside cargo's own.
     pub fn scratch(&self) -> PathBuf {
         self.target.join("xtask")

@@ -1,0 +1,163 @@
+//! From the crate to the optimised wasm module and its glue.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::glue;
+use super::matrix::Row;
+use crate::paths::Paths;
+use crate::process;
+use crate::setup::{Tools, WASM_TARGET};
+
+/// The base name of every produced file.
+const NAME: &str = "mobkit_web";
+
+/// What one row of the matrix produced.
+pub struct Artefact {
+    /// The module.
+    pub module: PathBuf,
+    /// The glue around it, as a JavaScript module.
+    pub glue: PathBuf,
+}
+
+/// Builds one row of the matrix into its output directory.
+pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
+    let mut cargo = tools.wasm_cargo(paths)?;
+    cargo.args([
+        "build",
+        "--lib",
+        "--package",
+        &row.package,
+        "--target",
+        WASM_TARGET,
+        "--profile",
+        &row.profile,
+    ]);
+    cargo.args(["--features", &row.features.join(",")]);
+    if row.profile != "dev" {
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", path_free_flags(&paths.root));
+    }
+    process::run(&mut cargo)?;
+
+    let compiled = paths
+        .target
+        .join(WASM_TARGET)
+        .join(row.profile_dir())
+        .join(format!("{}.wasm", row.package.replace('-', "_")));
+    let bound = paths.scratch().join("wasm").join(&row.profile);
+    process::run(
+        tools
+            .command("wasm-bindgen")?
+            .args([
+                "--target",
+                row.target.flag(),
+                "--omit-default-module-path",
+                "--no-typescript",
+                "--out-name",
+                NAME,
+                "--out-dir",
+            ])
+            .arg(&bound)
+            .arg(&compiled),
+    )?;
+
+    let module = bound.join(format!("{NAME}_bg.wasm"));
+    if !row.wasm_opt.is_empty() {
+        let optimised = bound.join(format!("{NAME}_opt.wasm"));
+        process::run(
+            Command::new(paths.npm_bin("wasm-opt"))
+                .args(&row.wasm_opt)
+                .arg("-o")
+                .arg(&optimised)
+                .arg(&module),
+        )?;
+        fs::rename(&optimised, &module)?;
+    }
+    check_imports(&module)?;
+
+    let output = paths.root.join(&row.output);
+    fs::create_dir_all(&output)?;
+    let read = |ending: &str| {
+        let path = bound.join(format!("{NAME}{ending}"));
+        fs::read_to_string(&path)
+            .with_context(|| format!("wasm-bindgen wrote no {}", path.display()))
+    };
+    let artefact = Artefact {
+        module: output.join(format!("{NAME}_bg.wasm")),
+        glue: output.join(format!("{NAME}_glue.js")),
+    };
+    fs::write(&artefact.glue, glue::wrap_script(&read(".js")?)?)?;
+    fs::copy(&module, &artefact.module)?;
+    Ok(artefact)
+}
+
+/// Compiler flags that keep this machine's paths out of the module: panic messages carry the paths of sources.
+fn path_free_flags(root: &Path) -> OsString {
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
+        .unwrap_or_default();
+    let registry = cargo_home.join("registry/src");
+    // The registry's own directory is named after its host.
+    let registries = fs::read_dir(&registry)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()));
+    // rustc applies the last mapping that fits, so the general ones come first.
+    let mappings = [
+        (root.to_owned(), "mobkit-web"),
+        (registry.clone(), "crates"),
+    ]
+    .into_iter()
+    .chain(registries.map(|directory| (directory, "crates")))
+    .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    // Flags that the user set are kept; `CARGO_ENCODED_RUSTFLAGS` would otherwise hide them.
+    let own = env::var("RUSTFLAGS").unwrap_or_default();
+    let own = own.split_whitespace().map(str::to_owned);
+    own.chain(mappings)
+        .collect::<Vec<_>>()
+        .join("\u{1f}")
+        .into()
+}
+
+/// The glue provides every import. One from `env` is a C function that some dependency expects and nobody provides.
+fn check_imports(module: &Path) -> Result<()> {
+    const SCRIPT: &str = "const m = new WebAssembly.Module(require('fs').readFileSync(process.argv[1]));\
+                          console.log(WebAssembly.Module.imports(m).map((i) => i.module + ' ' + i.name).join('\\n'));";
+    let imports = process::capture(Command::new("node").args(["-e", SCRIPT]).arg(module))
+        .with_context(|| format!("Node cannot compile {}", module.display()))?;
+    let foreign = foreign_imports(&imports);
+    if !foreign.is_empty() {
+        bail!(
+            "the module imports from `env`, which no host provides: {}",
+            foreign.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn foreign_imports(imports: &str) -> Vec<&str> {
+    imports
+        .lines()
+        .filter_map(|line| line.strip_prefix("env "))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_from_env_are_found() {
+        assert!(foreign_imports("./mobkit_web_bg.js __wbg_log\nenvoy a").is_empty());
+        assert_eq!(
+            foreign_imports("wbg a\nenv malloc\nenv memcpy"),
+            ["malloc", "memcpy"]
+        );
+    }
+}
