@@ -2,4 +2,6 @@
 
 pub mod http;
 pub mod model;
+#[cfg(any(test, feature = "testing"))]
+pub mod scripted;
 pub mod sse;
