@@ -6,6 +6,7 @@ mod driver;
 mod random;
 mod report;
 mod scheduler;
+mod storage;
 mod world;
 
 #[cfg(test)]
@@ -14,3 +15,4 @@ mod tests;
 pub use random::SimRandom;
 pub use report::{SimError, TaskReport, Unfinished};
 pub use scheduler::{CrashSwitch, Sim};
+pub use storage::{CommitFault, FaultyStorage, SimDisk, StoragePlan};

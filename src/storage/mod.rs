@@ -15,6 +15,7 @@ pub mod migrations;
 mod port;
 mod range;
 pub mod value;
+mod writer;
 
 pub use batch::{Batch, BatchMark, Check, Write};
 pub use error::{DomError, StorageError};
@@ -24,3 +25,6 @@ pub use local::{LocalLease, LocalSignal};
 pub use memory::MemoryStorage;
 pub use port::{ClosedReason, Durability, Row, Storage, StorageLimits, StorageUsage, scan_all};
 pub use range::{Direction, KeyRange};
+pub use writer::{
+    Participant, Staged, SubmitError, Writer, WriterClosed, WriterConfig, WriterStats,
+};
