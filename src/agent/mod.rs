@@ -2,6 +2,8 @@
 
 pub mod http;
 pub mod model;
+pub mod openai;
+pub mod reachability;
 #[cfg(any(test, feature = "testing"))]
 pub mod scripted;
 pub mod sse;
