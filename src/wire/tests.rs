@@ -302,13 +302,10 @@ fn module_events_have_their_own_kind() {
     assert_eq!(event.event_type(), "t");
 }
 
+type Name = Option<&'static str>;
+
 /// Kind, then run, step and member that the projection takes out of it.
-fn ledger() -> Vec<(
-    Value,
-    Option<&'static str>,
-    Option<&'static str>,
-    Option<&'static str>,
-)> {
+fn ledger() -> Vec<(Value, Name, Name, Name)> {
     let run = Some("r");
     let step = Some("st");
     let target = json!({"identity": "x", "generation": 0});

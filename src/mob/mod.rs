@@ -1,0 +1,3 @@
+//! The mob: its definition, and what follows from it.
+
+pub mod definition;
