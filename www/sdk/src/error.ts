@@ -20,6 +20,11 @@ export class MobkitError extends Error {
     this.code = code;
     this.data = data;
   }
+
+  /** By structure, as {@link isMobkitError}: it holds for errors of the wasm and of another copy of this package too. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isMobkitError(value);
+  }
 }
 
 /**

@@ -1,4 +1,20 @@
 // `mobkit-web`: a durable mob of LLM agents in a browser tab or an edge worker.
 
 export type * from "./contract/index.js";
+export type { IfLocked } from "./controls.js";
+export type { Accepted, InteractionOutcome } from "./convert.js";
 export { isMobkitError, MobkitError, type ErrorData } from "./error.js";
+export {
+  demoModel, jsModel, openAiCompatible,
+  type Model, type ModelDelta, type ModelMessage, type ModelObject, type ModelRequest, type OpenAiCompatibleOptions,
+} from "./models.js";
+export type { RuntimeState, StateReport } from "./protocol.js";
+export {
+  UnifiedRuntime, UnifiedRuntimeBuilder,
+  type BuildOptions, type EventQueryOptions, type EventStreamOptions, type SendOptions,
+  type Tool, type ToolContext, type ToolDecision, type ToolRequest,
+} from "./runtime.js";
+export { deleteStorage, exportStorage } from "./stored.js";
+export { indexedDb, memory, type Storage } from "./storage.js";
+export type { EventStream } from "./stream.js";
+export { init, type InitOptions, type WasmSource } from "./wasm.js";

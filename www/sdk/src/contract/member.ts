@@ -5,21 +5,20 @@ import type { AgentIdentity, ContentInput, Json, Labels } from "./common.js";
 /** Whether a member acts on its own or only when its turn is driven. */
 export type RuntimeMode = "autonomous_host" | "turn_driven";
 
-/** A member to spawn. */
-export interface SpawnMemberSpec {
-  /** A profile of the definition. `profile` is taken as another name of it. */
-  role_name: string;
-  /** `meerkat_id` is taken as another name of it. */
-  identity: AgentIdentity;
-  initial_message?: ContentInput;
-  runtime_mode?: RuntimeMode;
-  context?: Json;
-  labels?: Labels;
-  additional_instructions?: string[];
-  model_override?: string;
-  system_prompt_override?: string;
-  auto_wire_parent?: boolean;
-}
+/** A member to spawn. `profile` and `meerkat_id` are other names of `role_name` and `identity`. */
+export type SpawnMemberSpec =
+  & ({ role_name: string; profile?: never } | { profile: string; role_name?: never })
+  & ({ identity: AgentIdentity; meerkat_id?: never } | { meerkat_id: AgentIdentity; identity?: never })
+  & {
+    initial_message?: ContentInput;
+    runtime_mode?: RuntimeMode;
+    context?: Json;
+    labels?: Labels;
+    additional_instructions?: string[];
+    model_override?: string;
+    system_prompt_override?: string;
+    auto_wire_parent?: boolean;
+  };
 
 /** What a member does at the moment. */
 export type MemberActivity = "dormant" | "idle" | "running" | "waiting_model" | "broken";

@@ -1,7 +1,5 @@
 // Reports and statuses (MobKit contract, sections 2.8 and 20.3).
 
-import type { AgentIdentity, Usage } from "./common.js";
-
 /** Something went wrong in the background. */
 export type ErrorEvent =
   | { category: "spawn_failure"; member_id: string; profile: string; error: string }
@@ -16,23 +14,6 @@ export interface ShutdownReport {
   drain: { drained_count: number; timed_out: boolean; drain_duration_ms: number };
   module_shutdown: { terminated_modules: string[]; orphan_processes: number };
   mob_stop: { Ok: null } | { Err: string } | null;
-}
-
-/** A message was accepted and is durable. */
-export interface Accepted {
-  interaction_id: string;
-  work_id: string;
-  identity: AgentIdentity;
-  session_id: string;
-}
-
-/** How an interaction ended. */
-export interface InteractionOutcome {
-  interaction_id: string;
-  status: "completed" | "failed" | "cancelled";
-  result: string;
-  error?: string;
-  usage: Usage;
 }
 
 /** One model by name, as `mobkit/status` shows it. */

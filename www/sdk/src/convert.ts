@@ -1,0 +1,105 @@
+// From the contract's JSON to the objects of this package and back: the one place that knows which fields differ.
+//
+// Cursors are `bigint` here and numbers there (a log would need 2^53 entries before a number were not exact; on the way in
+// they go as decimal strings). Options and receipts are camelCase here. Everything else is passed on unchanged.
+
+import type { EventsPage, LogItem } from "./contract/event.js";
+import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
+import type { SpawnMemberSpec } from "./contract/member.js";
+import type { CursorInput, Usage } from "./contract/common.js";
+import type { RuntimeStatus } from "./contract/report.js";
+
+/** A message was accepted and is durable. */
+export interface Accepted {
+  interactionId: string;
+  workId: string;
+  identity: string;
+  sessionId: string;
+}
+
+/** How an interaction ended. */
+export interface InteractionOutcome {
+  interactionId: string;
+  status: "completed" | "failed" | "cancelled";
+  /** The answer; empty unless `completed`. */
+  result: string;
+  error?: string;
+  usage: Usage;
+}
+
+/** JSON text of arguments. */
+export function args(value: unknown): string {
+  return JSON.stringify(value ?? {});
+}
+
+/** A cursor as JSON takes it. */
+export function cursorArg(cursor: CursorInput | undefined): string | undefined {
+  return cursor === undefined ? undefined : String(cursor);
+}
+
+/** A query as JSON takes it. */
+export function queryArg<Query extends { after_seq?: CursorInput }>(query: Query): string {
+  return args({ ...query, after_seq: cursorArg(query.after_seq) });
+}
+
+/** A spec with the contract's names: `profile` and `meerkat_id` are other names of `role_name` and `identity`. */
+export function spawnArg(spec: SpawnMemberSpec): Record<string, unknown> {
+  const { profile, meerkat_id, ...rest } = spec as unknown as Record<string, unknown>;
+  return {
+    ...rest,
+    ...(profile === undefined ? {} : { role_name: profile }),
+    ...(meerkat_id === undefined ? {} : { identity: meerkat_id }),
+  };
+}
+
+/** An entry or a gap of the event log. */
+export function logItem(item: LogItem<number>): LogItem {
+  return item.type === "gap"
+    ? { ...item, from: BigInt(item.from), to: BigInt(item.to) }
+    : { ...item, seq: BigInt(item.seq) };
+}
+
+/** A ledger entry. */
+export function mobEvent(event: MobStructuralEventEnvelope<number>): MobStructuralEventEnvelope {
+  return { ...event, cursor: BigInt(event.cursor) };
+}
+
+/** A page of ledger entries. */
+export function mobEventsPage(page: MobEventsPage<number>): MobEventsPage {
+  return {
+    events: page.events.map(mobEvent),
+    next_after_seq: BigInt(page.next_after_seq),
+    resume_after_seq: BigInt(page.resume_after_seq),
+  };
+}
+
+/** A page of agent events. */
+export function eventsPage(page: EventsPage<number>): EventsPage {
+  return {
+    events: page.events.map((event) => ({ ...event, seq: BigInt(event.seq) })),
+    next_after_seq: BigInt(page.next_after_seq),
+    gaps: page.gaps.map((gap) => ({ ...gap, from: BigInt(gap.from), to: BigInt(gap.to) })),
+  };
+}
+
+/** The status of the runtime. */
+export function status(value: RuntimeStatus<number>): RuntimeStatus {
+  return {
+    ...value,
+    latest_mob_cursor: BigInt(value.latest_mob_cursor),
+    latest_event_cursor: BigInt(value.latest_event_cursor),
+  };
+}
+
+/** The receipt of a message. */
+export function accepted(value: { interaction_id: string; work_id: string; identity: string; session_id: string }): Accepted {
+  return {
+    interactionId: value.interaction_id, workId: value.work_id, identity: value.identity, sessionId: value.session_id,
+  };
+}
+
+/** The end of an interaction. */
+export function outcome(value: Omit<InteractionOutcome, "interactionId"> & { interaction_id: string }): InteractionOutcome {
+  const { interaction_id, ...rest } = value;
+  return { interactionId: interaction_id, ...rest };
+}

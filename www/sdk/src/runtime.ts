@@ -1,0 +1,471 @@
+// `UnifiedRuntime` and its builder: the typed face of the runtime in the wasm.
+
+import { createInstance } from "./mobkit_web_glue.js";
+import type { ContentInput, CursorInput, HandlingMode, Json } from "./contract/common.js";
+import type { MobDefinition } from "./contract/definition.js";
+import type { EventQuery, EventsPage, LogItem } from "./contract/event.js";
+import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
+import type { MobMemberListEntry, MobMemberSnapshot, SessionHistory, SpawnMemberSpec } from "./contract/member.js";
+import type { ErrorEvent, RuntimeStatus, ShutdownReport } from "./contract/report.js";
+import type { IfLocked } from "./controls.js";
+import * as convert from "./convert.js";
+import type { Accepted, InteractionOutcome } from "./convert.js";
+import { MobkitError } from "./error.js";
+import type { RawBuildOptions, RawReader, RawResponse, RawRuntime } from "./glue.js";
+import { rawModel, type Model, type ModelObject } from "./models.js";
+import type { RuntimeState, StateReport } from "./protocol.js";
+import { rawStorage, type Storage } from "./storage.js";
+import { EventStream, type OpenReader } from "./stream.js";
+import { Supervisor } from "./supervisor.js";
+import { loadModule } from "./wasm.js";
+
+/** Who calls a tool, and a signal that is aborted when the turn is cancelled or the call takes too long. */
+export interface ToolContext {
+  identity: string;
+  interactionId: string | null;
+  callId: string;
+  signal: AbortSignal;
+}
+
+/** A tool that members may call. */
+export interface Tool<Args = any> {
+  name: string;
+  description: string;
+  /** JSON Schema of the arguments. */
+  inputSchema: Json;
+  /** Text is given to the model as it is, any other value as JSON. What it throws is given as an error. */
+  execute(args: Args, context: ToolContext): unknown;
+}
+
+/** A tool call that waits for a decision. */
+export interface ToolRequest {
+  identity: string;
+  interactionId: string | null;
+  callId: string;
+  name: string;
+  args: Json;
+}
+
+/** Whether a tool call may be made. */
+export type ToolDecision = { approve: true } | { approve: false; reason: string };
+
+/** How a message is sent. */
+export interface SendOptions {
+  /** Default: `queue`. */
+  handlingMode?: HandlingMode;
+  /** Who sends; shown with the message. Default: `user`. */
+  origin?: string;
+  /** A message with a key that was accepted before is not sent again: its receipt is returned. */
+  idempotencyKey?: string;
+}
+
+/** Which events. */
+export interface EventStreamOptions {
+  identity?: string;
+  interactionId?: string;
+  /** Exclusive; absent: from now on. */
+  after?: CursorInput;
+  signal?: AbortSignal;
+}
+
+/** What `build` takes. */
+export interface BuildOptions {
+  /**
+   * What happens when another tab or worker holds the mob: `wait` until it is free, `follow` it read-only, `steal` it,
+   * or `fail` with `locked`. Default: `wait`.
+   */
+  ifLocked?: IfLocked;
+}
+
+/** Collects what a runtime is made of. */
+export class UnifiedRuntimeBuilder {
+  readonly #options: Omit<RawBuildOptions, "definition" | "definitionFormat" | "storage" | "ifLocked"> = {
+    models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
+  };
+  #definition: string | MobDefinition | undefined;
+  #storage: Storage | undefined;
+
+  /** The mob: TOML text, or an object as the JSON form has it. */
+  definition(definition: string | MobDefinition): this {
+    this.#definition = definition;
+    return this;
+  }
+
+  /** Where the mob lives: `indexedDb(name)` or `memory()`. Default: memory. */
+  storage(storage: Storage): this {
+    this.#storage = storage;
+    return this;
+  }
+
+  /** What a model name of the definition stands for. */
+  model(name: string, model: Model | ModelObject): this {
+    this.#options.models.push({ name, model: rawModel(model) });
+    return this;
+  }
+
+  /** What every model name of the definition stands for that `model` does not name. */
+  defaultModel(model: Model | ModelObject): this {
+    this.#options.defaultModel = rawModel(model);
+    return this;
+  }
+
+  /** A tool for every member. */
+  tool<Args>(tool: Tool<Args>): this {
+    const { name, description, inputSchema } = tool;
+    this.#options.tools.push({
+      name, description, inputSchema,
+      execute: (args, context) => tool.execute(args as Args, context as ToolContext),
+    });
+    return this;
+  }
+
+  /** Asked before every tool call. What it throws denies the call. */
+  toolGate(gate: (request: ToolRequest) => ToolDecision | Promise<ToolDecision>): this {
+    this.#options.toolGate = gate as (request: unknown) => unknown;
+    return this;
+  }
+
+  /** Told of everything that goes wrong in the background. */
+  onError(hook: (event: ErrorEvent) => void): this {
+    this.#options.onError = hook as (event: unknown) => void;
+    return this;
+  }
+
+  /** Called after members were spawned, with their identities; `spawn` waits for it. */
+  postSpawnHook(hook: (identities: string[]) => void | Promise<void>): this {
+    this.#options.postSpawnHook = hook;
+    return this;
+  }
+
+  /** Builds the runtime and restores what its storage holds. */
+  async build(options: BuildOptions = {}): Promise<UnifiedRuntime> {
+    if (this.#definition === undefined) {
+      throw new MobkitError("missing_required_field", "a runtime needs a definition", { field: "definition" });
+    }
+    const toml = typeof this.#definition === "string";
+    const build: RawBuildOptions = {
+      ...this.#options,
+      definition: toml ? this.#definition as string : JSON.stringify(this.#definition),
+      definitionFormat: toml ? "toml" : "json",
+      storage: this.#storage ? rawStorage(this.#storage) : { kind: "memory" },
+      ifLocked: options.ifLocked ?? "wait",
+    };
+    return new UnifiedRuntime(await Supervisor.open({ createInstance, module: await loadModule(), build }));
+  }
+}
+
+/**
+ * A running mob.
+ *
+ * When the wasm crashes, what is open fails with `runtime_crashed` and the runtime is built anew from its storage, once;
+ * calls made meanwhile wait for it. `onState` tells. A second crash within a minute, or a crash of a runtime in memory,
+ * is its end.
+ */
+export class UnifiedRuntime {
+  readonly #supervisor: Supervisor;
+
+  /** @internal Use `UnifiedRuntime.builder()`. */
+  constructor(supervisor: Supervisor) {
+    this.#supervisor = supervisor;
+  }
+
+  /** A builder. */
+  static builder(): UnifiedRuntimeBuilder {
+    return new UnifiedRuntimeBuilder();
+  }
+
+  /** Whether this context leads the mob, follows it, or is on its way there. */
+  get state(): RuntimeState {
+    return this.#supervisor.report.state;
+  }
+
+  /** State, its reason, and how often the runtime was built anew after a crash. */
+  get report(): StateReport {
+    return this.#supervisor.report;
+  }
+
+  /** How often the runtime was built anew after a crash. */
+  get restarts(): number {
+    return this.#supervisor.report.restarts;
+  }
+
+  /** Calls back at every change of state. The function that is returned ends that. */
+  onState(callback: (report: StateReport) => void): () => void {
+    return this.#supervisor.onState(callback);
+  }
+
+  /** The runtime at a glance. */
+  async status(): Promise<RuntimeStatus> {
+    return convert.status(await this.#call("status"));
+  }
+
+  /** The roster. */
+  members(): Promise<MobMemberListEntry[]> {
+    return this.#call("members");
+  }
+
+  /** One member in detail. */
+  memberStatus(identity: string): Promise<MobMemberSnapshot> {
+    return this.#call("member_status", { identity });
+  }
+
+  /** Adds a member. Durable when it resolves. */
+  async spawn(spec: SpawnMemberSpec): Promise<MobMemberListEntry> {
+    return await this.#call("spawn", { spec: convert.spawnArg(spec) });
+  }
+
+  /** Adds members in one batch: those before the first that is refused. */
+  async spawnMany(specs: SpawnMemberSpec[]): Promise<MobMemberListEntry[]> {
+    return await this.#call("spawn_many", { specs: specs.map(convert.spawnArg) });
+  }
+
+  /** Takes a member off the roster. */
+  async retire(identity: string): Promise<void> {
+    await this.#call("retire", { identity });
+  }
+
+  /** Retires a member and spawns it anew with the next generation and the same wiring. */
+  async respawn(identity: string): Promise<void> {
+    await this.#call("respawn", { identity });
+  }
+
+  /** Lets two members reach each other. */
+  async wire(a: string, b: string): Promise<void> {
+    await this.#call("wire", { a, b });
+  }
+
+  /** Undoes `wire`. */
+  async unwire(a: string, b: string): Promise<void> {
+    await this.#call("unwire", { a, b });
+  }
+
+  /** Sends a message to a member. When it resolves the message is accepted and durable. */
+  async send(identity: string, content: ContentInput, options: SendOptions = {}): Promise<Accepted> {
+    return convert.accepted(await this.#call("send", { identity, ...sendArgs(content, options) }));
+  }
+
+  /**
+   * Sends a message and waits for the end of the interaction, whoever works on it. Aborting the signal cancels the interaction.
+   */
+  async ask(identity: string, content: ContentInput, options: SendOptions & { signal?: AbortSignal } = {}): Promise<InteractionOutcome> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const { interactionId } = await this.send(identity, content, options);
+    const answer = this.#call<Parameters<typeof convert.outcome>[0]>("outcome", { interaction_id: interactionId });
+    if (!signal) return convert.outcome(await answer);
+    const onAbort = () => {
+      // The caller is told of the abort, whether or not the cancellation comes in time.
+      this.cancel(interactionId).catch(() => {});
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      if (signal.aborted) onAbort();
+      return convert.outcome(await untilAborted(answer, signal));
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** The events of one interaction, from its first to its last. */
+  interaction(interactionId: string, options: { signal?: AbortSignal } = {}): EventStream<LogItem> {
+    return this.#stream("interaction", { interaction_id: interactionId }, convert.logItem, options.signal);
+  }
+
+  /** Cancels an interaction: running turns end, waiting work is dropped. */
+  async cancel(interactionId: string): Promise<void> {
+    await this.#call("cancel", { interaction_id: interactionId });
+  }
+
+  /** Cancels the turn that a member is in. */
+  async cancelTurn(identity: string): Promise<void> {
+    await this.#call("cancel_turn", { identity });
+  }
+
+  /** Stops all work; what waits stays waiting, over a reload too. */
+  async stop(): Promise<void> {
+    await this.#call("stop");
+  }
+
+  /** Undoes `stop`. */
+  async resume(): Promise<void> {
+    await this.#call("resume");
+  }
+
+  /** Agent and module events: live from now on, or after a cursor. */
+  events(options: EventStreamOptions = {}): EventStream<LogItem> {
+    const { identity, interactionId, after, signal } = options;
+    const args = { identity, interaction_id: interactionId, after: convert.cursorArg(after) };
+    return this.#stream("events", args, convert.logItem, signal);
+  }
+
+  /** The structural ledger: every entry once, in order; live from now on, or after a cursor. */
+  mobEvents(options: { afterSeq?: CursorInput; signal?: AbortSignal } = {}): EventStream<MobStructuralEventEnvelope> {
+    return this.#stream("mobEvents", { after: convert.cursorArg(options.afterSeq) }, convert.mobEvent, options.signal);
+  }
+
+  /** A page of the structural ledger. */
+  async queryMobEvents(query: EventQueryOptions | EventQuery = {}): Promise<MobEventsPage> {
+    return convert.mobEventsPage(await this.#callText("query_mob_events", convert.queryArg(snakeQuery(query))));
+  }
+
+  /** A page of agent events. Without a cursor the newest `limit`, ascending. */
+  async queryEvents(query: EventQueryOptions | EventQuery = {}): Promise<EventsPage> {
+    return convert.eventsPage(await this.#callText("query_events", convert.queryArg(snakeQuery(query))));
+  }
+
+  /** A window of a member's transcript, oldest first. */
+  sessionHistory(identity: string, window: { offset?: number; limit?: number } = {}): Promise<SessionHistory> {
+    return this.#call("session_history", { identity, ...window });
+  }
+
+  /** Replaces what a model name stands for; null takes it away, and its work waits. Holds over a crash, not over a reload. */
+  async setModel(name: string, model: Model | ModelObject | null): Promise<void> {
+    await this.#supervisor.setModel(name, model === null ? undefined : rawModel(model));
+  }
+
+  /** Replaces the default model. Resolves with the model names of the definition that it stands for. */
+  setDefaultModel(model: Model | ModelObject | null): Promise<string[]> {
+    return this.#supervisor.setModel(undefined, model === null ? undefined : rawModel(model));
+  }
+
+  /** Answers a request of the fetch contract: `POST /console/rpc`, event streams, `GET /healthz`. */
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const request = input instanceof Request
+      ? new Request(input, init)
+      : new Request(new URL(input, "https://mob.local"), init);
+    const { signal } = request;
+    signal.throwIfAborted();
+    const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
+    const { instance, raw } = await this.#supervisor.session();
+    const answer = instance.run(() => raw.fetch(request.method, request.url, [...request.headers] as [string, string][], body));
+    // A response that comes after the abort is closed unread.
+    answer.then((response) => { if (signal.aborted) closeBody(response); }, () => {});
+    const response = await untilAborted(answer, signal);
+    return toResponse(response, (call) => instance.run(call), signal);
+  }
+
+  /** Writes what is pending. */
+  async flush(): Promise<void> {
+    await this.#call("flush");
+  }
+
+  /** Rows and bytes in storage. */
+  storageUsage(): Promise<{ rows: number; bytes: number }> {
+    return this.#call("storage_usage");
+  }
+
+  /** Ends the runtime in good order: turns are interrupted, everything is written, the lease is released. */
+  async shutdown(): Promise<ShutdownReport> {
+    const report = await this.#call<ShutdownReport>("shutdown");
+    this.#supervisor.stop();
+    return report;
+  }
+
+  async #call<T>(method: string, args?: unknown): Promise<T> {
+    return await this.#callText(method, convert.args(args));
+  }
+
+  async #callText<T>(method: string, args: string): Promise<T> {
+    const { instance, raw } = await this.#supervisor.session();
+    return JSON.parse(await instance.run(() => raw.call(method, args))) as T;
+  }
+
+  #stream<Item, T>(kind: Parameters<RawRuntime["open"]>[0], args: unknown, from: (item: Item) => T, signal?: AbortSignal): EventStream<T> {
+    const text = convert.args(args);
+    return new EventStream<T>(this.#open((raw) => raw.open(kind, text)), from as (item: never) => T, signal);
+  }
+
+  /** Opens at once when a session is there, so that "from now on" means from this call on. */
+  async #open(open: (raw: RawRuntime) => RawReader): Promise<OpenReader> {
+    const { instance, raw } = this.#supervisor.current ?? await this.#supervisor.session();
+    return { instance, reader: open(raw) };
+  }
+}
+
+/** Lets `await using runtime = …` shut the runtime down, where the language has it. */
+export interface UnifiedRuntime {
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+if (Symbol.asyncDispose) {
+  UnifiedRuntime.prototype[Symbol.asyncDispose] = async function (this: UnifiedRuntime) {
+    if (this.state !== "stopped" && this.state !== "crashed") await this.shutdown();
+  };
+}
+
+/** A query with the names of this package; `EventQuery` itself is taken as well. */
+export interface EventQueryOptions {
+  /** Inclusive. */
+  sinceMs?: number;
+  /** Exclusive. */
+  untilMs?: number;
+  identity?: string;
+  memberId?: string;
+  runId?: string;
+  stepId?: string;
+  eventTypes?: string[];
+  limit?: number;
+  /** Exclusive. */
+  afterSeq?: CursorInput;
+}
+
+const QUERY_NAMES: Record<string, string> = {
+  sinceMs: "since_ms", untilMs: "until_ms", memberId: "member_id", runId: "run_id", stepId: "step_id",
+  eventTypes: "event_types", afterSeq: "after_seq",
+};
+
+function snakeQuery(query: EventQueryOptions | EventQuery): EventQuery {
+  return Object.fromEntries(Object.entries(query).map(([name, value]) => [QUERY_NAMES[name] ?? name, value]));
+}
+
+function sendArgs(content: ContentInput, options: SendOptions) {
+  return {
+    content, handling_mode: options.handlingMode, origin: options.origin, idempotency_key: options.idempotencyKey,
+  };
+}
+
+/** The promise's value, or the signal's reason if that comes first. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+function closeBody(response: RawResponse): void {
+  if (response.body && "close" in response.body) response.body.close();
+}
+
+function toResponse(raw: RawResponse, run: <T>(call: () => Promise<T>) => Promise<Awaited<T>>, signal: AbortSignal): Response {
+  const { status, headers, body } = raw;
+  const init = { status, headers };
+  if (body === undefined || body instanceof Uint8Array) return new Response((body ?? null) as BodyInit | null, init);
+  let onAbort = () => {};
+  return new Response(new ReadableStream<Uint8Array>({
+    start(controller) {
+      onAbort = () => {
+        body.close();
+        controller.error(signal.reason);
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+    },
+    async pull(controller) {
+      try {
+        const chunk = await run(() => body.next());
+        if (signal.aborted) return;
+        if (chunk) return controller.enqueue(chunk);
+        signal.removeEventListener("abort", onAbort);
+        controller.close();
+      } catch (error) {
+        signal.removeEventListener("abort", onAbort);
+        throw error;
+      }
+    },
+    cancel() {
+      signal.removeEventListener("abort", onAbort);
+      body.close();
+    },
+  }, { highWaterMark: 0 }), init);
+}

@@ -1,0 +1,194 @@
+// What a worker does with its runtime: starts it, answers for it, and obeys the controls of its pages.
+
+import type { ControlName, Controls, ModelChoice, ModelTest, StartOptions, StorageUsage } from "./controls.js";
+import { MobkitError, toErrorData } from "./error.js";
+import type { PortHandler } from "./port-server.js";
+import type { StateReport } from "./protocol.js";
+
+/** The part of a runtime that a worker needs. */
+export interface HostedRuntime {
+  readonly report: StateReport;
+  onState(callback: (report: StateReport) => void): () => void;
+  fetch(request: Request): Promise<Response>;
+  setModel(choice: ModelChoice): Promise<string[]>;
+  flush(): Promise<void>;
+  storageUsage(): Promise<{ rows: number; bytes: number }>;
+  shutdown(): Promise<unknown>;
+}
+
+/** What a worker's host stands on. */
+export interface HostEnvironment {
+  build(start: StartOptions): Promise<HostedRuntime>;
+  testModel(choice: ModelChoice): Promise<{ provider: string; text: string }>;
+  deleteStorage(name: string): Promise<void>;
+  exportStorage(name: string): ReadableStream<Uint8Array>;
+  estimate(): Promise<{ usage?: number; quota?: number }>;
+  now(): number;
+}
+
+type Handlers = { [Name in ControlName]: (payload: Controls[Name]["payload"]) => Promise<Controls[Name]["answer"]> };
+
+/** The host of one runtime at a time. */
+export class WorkerHost implements PortHandler {
+  readonly #environment: HostEnvironment;
+  readonly #listeners = new Set<(report: StateReport) => void>();
+  #report: StateReport = { state: "starting", error: null, restarts: 0 };
+  #start: StartOptions | undefined;
+  #runtime: HostedRuntime | undefined;
+  #leave: () => void = () => {};
+  /** Requests that came before there was a runtime, or an end of it. */
+  #waiting: (() => void)[] = [];
+  /** Controls that replace the runtime are done one after the other. */
+  #order: Promise<unknown> = Promise.resolve();
+
+  constructor(environment: HostEnvironment) {
+    this.#environment = environment;
+  }
+
+  get report(): StateReport {
+    return this.#report;
+  }
+
+  /** Calls back at every change of state. The function that is returned ends that. */
+  onState(callback: (report: StateReport) => void): () => void {
+    this.#listeners.add(callback);
+    return () => this.#listeners.delete(callback);
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    return await (await this.#present(request.signal)).fetch(request);
+  }
+
+  async control(name: string, payload: unknown): Promise<unknown> {
+    const handler = Object.hasOwn(this.#handlers, name) ? this.#handlers[name as ControlName] : undefined;
+    if (!handler) throw new MobkitError("unknown_control", `there is no control named ${name}`, { name });
+    return await (handler as (payload: unknown) => Promise<unknown>)(payload);
+  }
+
+  readonly #handlers: Handlers = {
+    start: (options) => this.#inOrder(async () => {
+      await this.#end();
+      await this.#build(options);
+      return this.#answer();
+    }),
+    stop: () => this.#inOrder(async () => {
+      await this.#end();
+      this.#start = undefined;
+      return this.#answer();
+    }),
+    take_over: () => this.#inOrder(async () => {
+      const start = this.#started();
+      if (this.#report.state === "leader") return this.#answer();
+      await this.#end();
+      await this.#build({ ...start, ifLocked: "steal" });
+      // What the page asked for holds for this start; a later one follows its own option.
+      this.#start = start;
+      return this.#answer();
+    }),
+    erase: () => this.#inOrder(async () => {
+      const { storageName } = this.#started();
+      await this.#end();
+      this.#start = undefined;
+      if (storageName !== null) await this.#environment.deleteStorage(storageName);
+      return this.#answer();
+    }),
+    configure_model: async (choice) => {
+      const start = this.#started();
+      const models = await (await this.#present()).setModel(choice);
+      this.#start = { ...start, model: choice };
+      return { models };
+    },
+    test_model: async (choice): Promise<ModelTest> => {
+      const before = this.#environment.now();
+      const elapsed = () => Math.round(this.#environment.now() - before);
+      try {
+        return { ok: true, ...await this.#environment.testModel(choice), elapsed_ms: elapsed() };
+      } catch (error) {
+        return { ok: false, error: toErrorData(error), elapsed_ms: elapsed() };
+      }
+    },
+    usage: async (): Promise<StorageUsage> => {
+      const [own, { usage, quota }] = await Promise.all([
+        this.#present().then((runtime) => runtime.storageUsage()),
+        this.#environment.estimate(),
+      ]);
+      return { ...own, origin_usage: usage ?? null, origin_quota: quota ?? null };
+    },
+    export: async () => {
+      const { storageName } = this.#started();
+      if (storageName === null) throw new MobkitError("not_stored", "this mob lives in memory: there is nothing to export");
+      // What is pending belongs to the export.
+      if (this.#report.state === "leader") await this.#runtime?.flush();
+      return this.#environment.exportStorage(storageName);
+    },
+    page_hidden: async () => {
+      if (this.#report.state === "leader") await this.#runtime?.flush();
+      return null;
+    },
+  };
+
+  async #build(start: StartOptions): Promise<void> {
+    this.#start = start;
+    this.#tell({ state: "starting", error: null });
+    let runtime: HostedRuntime;
+    try {
+      runtime = await this.#environment.build(start);
+    } catch (error) {
+      this.#tell({ state: "stopped", error: toErrorData(error) });
+      throw error;
+    }
+    this.#runtime = runtime;
+    this.#leave = runtime.onState((report) => this.#tell(report));
+    this.#tell(runtime.report);
+  }
+
+  async #end(): Promise<void> {
+    const runtime = this.#runtime;
+    this.#runtime = undefined;
+    this.#leave();
+    this.#leave = () => {};
+    if (!runtime) return;
+    if (runtime.report.state === "leader" || runtime.report.state === "follower") await runtime.shutdown();
+    this.#tell({ state: "stopped", error: null });
+  }
+
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#order.then(work);
+    this.#order = done.catch(() => {});
+    return done;
+  }
+
+  #started(): StartOptions {
+    if (!this.#start) throw new MobkitError("not_started", "no runtime was started in this worker");
+    return this.#start;
+  }
+
+  #answer(): { state: StateReport["state"] } {
+    return { state: this.#report.state };
+  }
+
+  /** The runtime; waits while there is none yet. */
+  async #present(signal?: AbortSignal): Promise<HostedRuntime> {
+    for (;;) {
+      if (this.#runtime) return this.#runtime;
+      if (this.#report.state === "stopped") {
+        const { error } = this.#report;
+        if (error) throw new MobkitError(error.code, error.message, error.data ?? null);
+        throw new MobkitError("runtime_stopped", "the runtime was stopped");
+      }
+      signal?.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+        signal?.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+  }
+
+  #tell(report: Partial<StateReport>): void {
+    this.#report = { ...this.#report, ...report };
+    for (const listener of [...this.#listeners]) listener(this.#report);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+}

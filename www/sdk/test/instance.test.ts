@@ -1,0 +1,255 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isMobkitError } from "../src/error.js";
+import type { Glue, RawBuildOptions, RawReader, RawRuntime } from "../src/glue.js";
+import { WasmInstance, type InstanceFactory } from "../src/instance.js";
+import { EventStream } from "../src/stream.js";
+import { Supervisor } from "../src/supervisor.js";
+
+// (module (import "m" "f" (func)) (func (export "call") call 0) (func (export "trap") unreachable)
+//   (func (export "one") (result i32) i32.const 1))
+const MODULE = new WebAssembly.Module(new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0,
+  1, 8, 2, 96, 0, 0, 96, 0, 1, 127,
+  2, 7, 1, 1, 109, 1, 102, 0, 0,
+  3, 4, 3, 0, 0, 1,
+  7, 21, 3, 4, 99, 97, 108, 108, 0, 1, 4, 116, 114, 97, 112, 0, 2, 3, 111, 110, 101, 0, 3,
+  10, 15, 3, 4, 0, 16, 0, 11, 3, 0, 0, 11, 4, 0, 65, 1, 11,
+]));
+
+type Exports = Record<"call" | "trap" | "one", () => number | undefined>;
+
+class FakeRaw implements RawRuntime {
+  readonly mobId = "m";
+  role = "leader";
+  readonly world: FakeGlue;
+  constructor(world: FakeGlue) { this.world = world; }
+  async call(method: string): Promise<string> {
+    if (method === "panic") {
+      this.world.panic!("index out of bounds at x.rs:1");
+      this.world.exports.trap();
+    }
+    if (method === "never") return await new Promise(() => {});
+    if (method === "fail") throw Object.assign(new Error("no such member"), { name: "MobkitError", code: "member_not_found", data: null });
+    return JSON.stringify(method);
+  }
+  open(): RawReader {
+    const batches = ["[1,2]", "[3]"];
+    return {
+      next: async () => batches.shift() ?? await new Promise(() => {}),
+      close: () => { this.world.closed += 1; },
+    };
+  }
+  setModel(): string[] { return ["a"]; }
+  fetch(): never { throw new Error("not used"); }
+  roleChanged(): Promise<undefined> { return new Promise(() => {}); }
+  free(): void {}
+}
+
+class FakeGlue implements Glue {
+  exports!: Exports;
+  panic: ((message: string) => void) | undefined;
+  builds: RawBuildOptions[] = [];
+  closed = 0;
+  imported: () => void = () => {};
+  fail: unknown;
+  readonly webAssembly: typeof WebAssembly;
+  constructor(webAssembly: typeof WebAssembly) { this.webAssembly = webAssembly; }
+  initSync({ module }: { module: WebAssembly.Module }): void {
+    assert.ok(module instanceof this.webAssembly.Module);
+    this.exports = new this.webAssembly.Instance(module, { m: { f: () => this.imported() } }).exports as unknown as Exports;
+  }
+  onPanic(callback: (message: string) => void): void { this.panic = callback; }
+  async buildRuntime(options: RawBuildOptions): Promise<RawRuntime> {
+    this.builds.push(options);
+    if (this.fail) throw this.fail;
+    return new FakeRaw(this);
+  }
+  async testModel(): Promise<string> { return "{}"; }
+}
+
+function factory() {
+  const glues: FakeGlue[] = [];
+  const create: InstanceFactory = (webAssembly) => {
+    const glue = new FakeGlue(webAssembly);
+    glues.push(glue);
+    return glue;
+  };
+  return { glues, create };
+}
+
+const BUILD: RawBuildOptions = {
+  definition: "", definitionFormat: "toml", storage: { kind: "indexedDb", name: "s" }, models: [], defaultModel: undefined,
+  tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined, ifLocked: "wait",
+};
+
+async function supervised(build: Partial<RawBuildOptions> = {}) {
+  const { glues, create } = factory();
+  const clock = { now: 0 };
+  const supervisor = await Supervisor.open({
+    createInstance: create, module: MODULE, build: { ...BUILD, ...build }, now: () => clock.now,
+  });
+  const states: string[] = [supervisor.report.state];
+  supervisor.onState((report) => states.push(report.state));
+  const call = async (method: string) => {
+    const { instance, raw } = await supervisor.session();
+    return await instance.run(() => raw.call(method, "{}"));
+  };
+  return { supervisor, glues, clock, states, call };
+}
+
+const crashed = (error: unknown) => isMobkitError(error, "runtime_crashed");
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+test("a trap kills its instance alone, and late callbacks fall into nothing", async () => {
+  const { glues, create } = factory();
+  const one = new WasmInstance(create, MODULE);
+  const two = new WasmInstance(create, MODULE);
+  assert.equal(glues[0]!.exports.one(), 1);
+  const open = one.run(() => new Promise(() => {}));
+  assert.throws(() => glues[0]!.exports.trap(), WebAssembly.RuntimeError);
+  await assert.rejects(open, crashed);
+  assert.equal(glues[0]!.exports.one(), undefined);
+  await assert.rejects(one.run(() => 1), crashed);
+  assert.equal(glues[1]!.exports.one(), 1);
+  assert.equal(await two.run(() => 1), 1);
+});
+
+test("the panic's message is the reason; an exception that crosses the wasm is a crash as well", async () => {
+  const { glues, create } = factory();
+  const one = new WasmInstance(create, MODULE);
+  glues[0]!.panic!("boom at x.rs:1");
+  assert.throws(() => glues[0]!.exports.trap());
+  assert.match(one.error!.message, /boom at x\.rs:1/);
+  const two = new WasmInstance(create, MODULE);
+  glues[1]!.imported = () => { throw new RangeError("stack"); };
+  assert.throws(() => glues[1]!.exports.call(), RangeError);
+  assert.match(two.error!.message, /stack/);
+});
+
+test("a crash rejects what is open, and the runtime is built anew with what it had", async () => {
+  const { supervisor, glues, states, call } = await supervised();
+  await supervisor.setModel("a", { kind: "demo", pace: 1 });
+  await supervisor.setModel(undefined, { kind: "demo", pace: 2 });
+  const open = call("never");
+  open.catch(() => {});
+  await settled();
+  await assert.rejects(call("panic"), crashed);
+  await assert.rejects(open, crashed);
+  assert.equal(await call("status"), '"status"');
+  assert.deepEqual(states, ["leader", "crashed", "leader"]);
+  assert.equal(supervisor.report.restarts, 1);
+  assert.equal(glues.length, 2);
+  assert.deepEqual(glues[1]!.builds, [{
+    ...BUILD, ifLocked: "steal", models: [{ name: "a", model: { kind: "demo", pace: 1 } }], defaultModel: { kind: "demo", pace: 2 },
+  }]);
+});
+
+test("a crash loop stops with an error", async () => {
+  const { supervisor, glues, clock, states, call } = await supervised();
+  await assert.rejects(call("panic"), crashed);
+  await settled();
+  clock.now = 59_999;
+  await assert.rejects(call("panic"), crashed);
+  await assert.rejects(call("status"), (error) => isMobkitError(error, "runtime_crash_loop"));
+  assert.equal(glues.length, 2);
+  assert.deepEqual(states, ["leader", "crashed", "leader", "crashed"]);
+  assert.equal(supervisor.report.error!.code, "runtime_crash_loop");
+});
+
+test("crashes far apart are each survived", async () => {
+  const { supervisor, clock, call } = await supervised();
+  for (const times of [1, 2, 3]) {
+    clock.now += 60_000;
+    await assert.rejects(call("panic"), crashed);
+    assert.equal(await call("status"), '"status"');
+    assert.equal(supervisor.report.restarts, times);
+  }
+});
+
+test("a runtime in memory is not built anew: there is nothing to build it from", async () => {
+  const { glues, states, call } = await supervised({ storage: { kind: "memory" } });
+  await assert.rejects(call("panic"), crashed);
+  await assert.rejects(call("status"), crashed);
+  assert.equal(glues.length, 1);
+  assert.deepEqual(states, ["leader", "crashed"]);
+});
+
+test("an error of the runtime is not a crash", async () => {
+  const { states, call } = await supervised();
+  await assert.rejects(call("fail"), (error) => isMobkitError(error, "member_not_found"));
+  assert.equal(await call("status"), '"status"');
+  assert.deepEqual(states, ["leader"]);
+});
+
+test("a build that fails is told and leaves nothing running", async () => {
+  const { glues, create } = factory();
+  const failing: InstanceFactory = (webAssembly) => {
+    const glue = create(webAssembly) as FakeGlue;
+    glue.fail = new Error("locked");
+    return glue;
+  };
+  await assert.rejects(Supervisor.open({ createInstance: failing, module: MODULE, build: BUILD }), /locked/);
+  assert.equal(glues[0]!.exports.one(), undefined);
+});
+
+test("after the stop, calls fail and iterators end", async () => {
+  const { supervisor, call } = await supervised();
+  const stream = await opened(supervisor);
+  for (const value of [1, 2, 3]) assert.deepEqual(await stream.next(), { done: false, value });
+  const waiting = stream.next();
+  await settled();
+  supervisor.stop();
+  assert.deepEqual(await waiting, { done: true, value: undefined });
+  await assert.rejects(call("status"), (error) => isMobkitError(error, "runtime_stopped"));
+});
+
+async function opened(supervisor: Supervisor, signal?: AbortSignal): Promise<EventStream<number>> {
+  const { instance, raw } = await supervisor.session();
+  return new EventStream<number>(Promise.resolve({ instance, reader: raw.open("events", "{}") }), (item) => item, signal);
+}
+
+test("an iterator fails with the crash of its instance", async () => {
+  const { supervisor, call } = await supervised();
+  const stream = await opened(supervisor);
+  for (const value of [1, 2, 3]) assert.deepEqual(await stream.next(), { done: false, value });
+  const waiting = stream.next();
+  await assert.rejects(call("panic"), crashed);
+  await assert.rejects(waiting, crashed);
+  assert.deepEqual(await stream.next(), { done: true, value: undefined });
+});
+
+test("leaving the loop closes the reader", async () => {
+  const { supervisor, glues } = await supervised();
+  const seen: number[] = [];
+  for await (const value of await opened(supervisor)) {
+    seen.push(value);
+    if (value === 2) break;
+  }
+  await settled();
+  assert.deepEqual(seen, [1, 2]);
+  assert.equal(glues[0]!.closed, 1);
+});
+
+test("calls of next that overlap are answered in order", async () => {
+  const { supervisor } = await supervised();
+  const stream = await opened(supervisor);
+  const results = await Promise.all([stream.next(), stream.next(), stream.next()]);
+  assert.deepEqual(results.map((result) => result.value), [1, 2, 3]);
+});
+
+test("an aborted signal ends the iterator with its reason, before and while it waits", async () => {
+  const { supervisor, glues } = await supervised();
+  const abort = new AbortController();
+  const stream = await opened(supervisor, abort.signal);
+  await stream.next();
+  await stream.next();
+  await stream.next();
+  const waiting = stream.next();
+  abort.abort();
+  await assert.rejects(waiting, { name: "AbortError" });
+  await settled();
+  assert.equal(glues[0]!.closed, 1);
+  const late = await opened(supervisor, abort.signal);
+  await assert.rejects(late.next(), { name: "AbortError" });
+});
