@@ -569,3 +569,32 @@ fn a_change_crosses_as_data() {
         json!([{"path": "profiles.writer.model", "kind": "changed", "old": "small", "new": "demo"}])
     );
 }
+
+#[test]
+fn the_demo_mob_is_a_lead_and_two_wired_specialists() {
+    let text = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/www/console/public/demo.toml"
+    ));
+    let definition = MobDefinition::from_toml(text).unwrap();
+    let roles: Vec<&ProfileName> = definition
+        .members
+        .iter()
+        .map(|member| &member.profile)
+        .collect();
+    assert_eq!(
+        roles,
+        ["lead", "researcher", "writer"]
+            .map(role)
+            .iter()
+            .collect::<Vec<_>>()
+    );
+    assert!(definition.wires(roles[0], roles[1]) && definition.wires(roles[0], roles[2]));
+    assert!(!definition.wires(roles[1], roles[2]));
+    assert!(
+        definition
+            .profiles
+            .values()
+            .all(|profile| profile.model == "demo" && !profile.instructions.is_empty())
+    );
+}
