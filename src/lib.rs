@@ -3,7 +3,9 @@
 pub mod agent;
 pub mod mob;
 pub mod shim;
-#[cfg(any(not(target_arch = "wasm32"), feature = "testing"))]
+#[cfg(any(not(target_arch = "wasm32"), test, feature = "testing"))]
 pub mod sim;
 pub mod storage;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
 pub mod wire;

@@ -26,8 +26,8 @@ pub trait HostDriver {
     /// `origin` is the line that spawned it, for reports.
     fn spawn(&self, task: LocalBoxFuture<'static, ()>, origin: &'static Location<'static>);
 
-    /// Resolves no sooner than `after` from now, up to the clock's rounding. Dropping the future cancels the timer.
-    /// `after` is at most [`timer_limit`](Self::timer_limit).
+    /// Resolves no sooner than `after` from now; from then on [`monotonic`](Self::monotonic) says so too, even where the clock stands
+    /// still. Dropping the future cancels the timer. `after` is at most [`timer_limit`](Self::timer_limit).
     fn timer(&self, after: Duration) -> LocalBoxFuture<'static, ()>;
 
     /// The longest time that one [`timer`](Self::timer) can take. Longer sleeps are chained from several timers.

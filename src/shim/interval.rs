@@ -45,7 +45,6 @@ impl Interval {
     pub async fn tick(&mut self) -> Instant {
         let due = self.next;
         self.host.sleep_until(due).await;
-        // On a clock that stands still `now` may lie before `due`; the difference is zero then.
         let late = self.host.instant() - due;
         let skipped = late.as_nanos() / self.period.as_nanos();
         self.next = due

@@ -1,11 +1,10 @@
-//! Sleeping until an instant, over timers that may be short, early, or on a clock that stands still.
+//! Sleeping until an instant, over timers that may be too short or a little early.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 
@@ -20,16 +19,7 @@ use super::host::HostDriver;
 pub struct Sleep {
     driver: Rc<dyn HostDriver>,
     deadline: Instant,
-    /// What timers have waited since the clock last moved; counts as if the clock had moved by it.
-    credit: Duration,
-    armed: Option<Armed>,
-}
-
-struct Armed {
-    timer: LocalBoxFuture<'static, ()>,
-    length: Duration,
-    /// The clock's reading when the timer was made.
-    since: Duration,
+    timer: Option<LocalBoxFuture<'static, ()>>,
 }
 
 impl Sleep {
@@ -37,8 +27,7 @@ impl Sleep {
         Self {
             driver,
             deadline,
-            credit: Duration::ZERO,
-            armed: None,
+            timer: None,
         }
     }
 
@@ -54,35 +43,19 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         loop {
-            if let Some(armed) = &mut this.armed {
-                if armed.timer.as_mut().poll(cx).is_pending() {
+            if let Some(timer) = &mut this.timer {
+                if timer.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                // An edge worker's clock stands still between input and output. If it did not move while the timer ran,
-                // the timer is the better clock; asking the clock again would sleep for ever.
-                // Once it moves it is right again and counts alone.
-                if this.driver.monotonic() == armed.since {
-                    this.credit += armed.length;
-                } else {
-                    this.credit = Duration::ZERO;
-                }
-                this.armed = None;
+                this.timer = None;
             }
-            let since = this.driver.monotonic();
-            let left = this
-                .deadline
-                .offset()
-                .saturating_sub(since.saturating_add(this.credit));
+            let now = this.driver.monotonic();
+            let left = this.deadline.offset().saturating_sub(now);
             if left.is_zero() {
                 return Poll::Ready(());
             }
-            // Longer than one timer can take, or fired a little early as browsers do: go on with what is left.
-            let length = left.min(this.driver.timer_limit());
-            this.armed = Some(Armed {
-                timer: this.driver.timer(length),
-                length,
-                since,
-            });
+            // Longer than one timer can take, or woken early: go on with what is left.
+            this.timer = Some(this.driver.timer(left.min(this.driver.timer_limit())));
         }
     }
 }
@@ -91,7 +64,7 @@ impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sleep")
             .field("deadline", &self.deadline)
-            .field("armed", &self.armed.is_some())
+            .field("armed", &self.timer.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -52,7 +52,7 @@ impl HostDriver for SimDriver {
         if self.is_dead() {
             return future::pending().boxed_local();
         }
-        let (key, signal) = self.world.arm_timer(after);
+        let (key, latch) = self.world.arm_timer(after);
         let armed = Armed {
             world: self.world.clone(),
             key,
@@ -60,7 +60,7 @@ impl HostDriver for SimDriver {
         poll_fn(move |cx| {
             // Captured whole, so that dropping this future disarms the timer.
             let _armed = &armed;
-            signal.poll(cx)
+            latch.poll(cx)
         })
         .boxed_local()
     }
@@ -69,8 +69,8 @@ impl HostDriver for SimDriver {
         if self.is_dead() {
             return future::pending().boxed_local();
         }
-        let signal = self.world.queue_yield();
-        poll_fn(move |cx| signal.poll(cx)).boxed_local()
+        let latch = self.world.queue_yield();
+        poll_fn(move |cx| latch.poll(cx)).boxed_local()
     }
 
     fn fill_random(&self, buffer: &mut [u8]) {

@@ -17,8 +17,8 @@ use crate::shim::Host;
 /// A deterministic world with one event loop: tasks, timers, clocks and random numbers, all from one seed.
 ///
 /// Of the tasks that are ready the next one is drawn from the seed. When none is ready, one yield or one due timer is
-/// (the macrotasks); when there is none of these either, the virtual clock jumps to the next timer. While there are yields it
-/// jumps now and then as well, as if the work between them had taken its time. No real time passes.
+/// (the macrotasks); when there is none of these either, the virtual clock jumps to the next timer. While there are yields and timers
+/// the clock moves a little now and then, as if the work between the yields had taken its time. No real time passes.
 ///
 /// ```
 /// use mobkit_web::sim::Sim;

@@ -6,13 +6,14 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 
 use super::random::SimRandom;
 use super::report::{SimError, TaskReport, Unfinished};
+use crate::shim::Latch;
 
 /// What the wall clock shows when a simulation begins: 2025-01-01T00:00:00Z.
 const WALL_START_MS: u64 = 1_735_689_600_000;
@@ -39,8 +40,8 @@ pub(super) struct World {
     wall_at_zero: Cell<i128>,
     tasks: RefCell<Tasks>,
     ready: Arc<ReadyQueue>,
-    timers: RefCell<BTreeMap<TimerKey, Rc<Signal>>>,
-    yields: RefCell<VecDeque<Rc<Signal>>>,
+    timers: RefCell<BTreeMap<TimerKey, Rc<Latch>>>,
+    yields: RefCell<VecDeque<Rc<Latch>>>,
     next_timer: Cell<u64>,
     timers_fired: Cell<u64>,
     steps: Cell<u64>,
@@ -213,13 +214,14 @@ impl World {
     /// instant do not. The clock does not go beyond `horizon`.
     pub(super) fn macrotask(&self, horizon: Duration) -> bool {
         let yields = !self.yields.borrow().is_empty();
-        // Between yields there is work, and work takes time: now and then enough for the next timer to fall due.
+        // Between yields there is work, and work takes time: up to a millisecond now and then, while there is a timer to notice.
         if yields
-            && self.order.chance(1, 16)
             && let Some(deadline) = self.next_deadline()
-            && deadline <= horizon
+            && self.order.chance(1, 16)
         {
-            self.move_clock(deadline);
+            let work = Duration::from_micros(self.order.below(1_000));
+            let now = self.clock.get().saturating_add(work);
+            self.move_clock(now.min(deadline).min(horizon));
         }
         let mut due = [(Duration::ZERO, 0); 8];
         let mut count = 0;
@@ -228,7 +230,7 @@ impl World {
             *place = *key;
             count += 1;
         }
-        let signal = if yields && (count == 0 || self.order.chance(1, 2)) {
+        let latch = if yields && (count == 0 || self.order.chance(1, 2)) {
             self.yields.borrow_mut().pop_front()
         } else if count > 0 {
             let key = due[self.order.below(count) as usize];
@@ -237,9 +239,9 @@ impl World {
         } else {
             None
         };
-        match signal {
-            Some(signal) => {
-                signal.fire();
+        match latch {
+            Some(latch) => {
+                latch.open();
                 true
             }
             None => false,
@@ -381,54 +383,29 @@ impl World {
         waker.wake_by_ref();
     }
 
-    pub(super) fn arm_timer(&self, after: Duration) -> (TimerKey, Rc<Signal>) {
+    pub(super) fn arm_timer(&self, after: Duration) -> (TimerKey, Rc<Latch>) {
         let number = self.next_timer.get();
         self.next_timer.set(number + 1);
         let key = (self.clock.get().saturating_add(after), number);
-        let signal = Rc::new(Signal::default());
-        self.timers.borrow_mut().insert(key, signal.clone());
-        (key, signal)
+        let latch = Rc::new(Latch::default());
+        self.timers.borrow_mut().insert(key, latch.clone());
+        (key, latch)
     }
 
     pub(super) fn disarm_timer(&self, key: TimerKey) {
-        let signal = self.timers.borrow_mut().remove(&key);
-        drop(signal);
+        let latch = self.timers.borrow_mut().remove(&key);
+        drop(latch);
     }
 
-    pub(super) fn queue_yield(&self) -> Rc<Signal> {
-        let signal = Rc::new(Signal::default());
-        self.yields.borrow_mut().push_back(signal.clone());
-        signal
+    pub(super) fn queue_yield(&self) -> Rc<Latch> {
+        let latch = Rc::new(Latch::default());
+        self.yields.borrow_mut().push_back(latch.clone());
+        latch
     }
 }
 
 /// A timer's deadline and number.
 pub(super) type TimerKey = (Duration, u64);
-
-/// A one-shot event: a timer or a yield.
-#[derive(Default)]
-pub(super) struct Signal {
-    fired: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Signal {
-    fn fire(&self) {
-        self.fired.set(true);
-        let waker = self.waker.borrow_mut().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.fired.get() {
-            return Poll::Ready(());
-        }
-        drop(self.waker.replace(Some(cx.waker().clone())));
-        Poll::Pending
-    }
-}
 
 /// Marks the world as running until dropped.
 pub(super) struct Running<'a>(&'a Cell<bool>);

@@ -1,0 +1,12 @@
+//! The adapters that touch JavaScript. They work in a page, in a worker and on an edge runtime: nothing here asks for a
+//! `window`.
+
+mod broadcast;
+mod host;
+pub(crate) mod js_error;
+mod locks;
+mod macrotask;
+
+pub use broadcast::BroadcastSignal;
+pub use host::BrowserHost;
+pub use locks::WebLocks;
