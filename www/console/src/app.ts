@@ -1,0 +1,513 @@
+// The state of the page: the folds of both logs as signals, and the actions of a person. Components read and call this, nothing else.
+
+import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { type ClientReport, ConsoleError, rpc, type RuntimeClient, toConsoleError } from "./client.ts";
+import { follow, type FollowSource } from "./follow.ts";
+import { type ChatState, emptyChat, foldChat, foldGap, shownState } from "./store/chat.ts";
+import { type FeedEntry, feedOfAgent, feedOfStructural, pushFeed } from "./store/feed.ts";
+import { edgesOf, emptyRoster, foldRoster, type RosterState } from "./store/roster.ts";
+import {
+  type Gap,
+  identityOf,
+  type MemberEntry,
+  type PersistedEvent,
+  type ProfileEntry,
+  type RuntimeStatus,
+  type StructuralEvent,
+} from "./wire.ts";
+
+/** Agent events replayed at the start; a longer history is read per member when asked for. */
+export const REPLAY_LIMIT = 20_000;
+/** Ledger rows kept in the page. */
+export const LEDGER_LIMIT = 50_000;
+
+/** The panels of the middle column (and, on narrow screens, the side columns too). */
+export type View = "chat" | "ledger" | "definition" | "storage" | "model" | "members" | "activity";
+
+/** One row of the sidebar: the ledger's member with the listing's and the chat's knowledge. */
+export interface MemberRow {
+  identity: string;
+  displayName: string;
+  role: string;
+  group: string;
+  generation: number;
+  state: string;
+  model: string | undefined;
+  error: string | undefined;
+  labels: Record<string, string>;
+  wiredTo: string[];
+  addressable: boolean;
+  /** Last words or deed, one line. */
+  preview: string;
+  unread: boolean;
+}
+
+/** A problem shown until a person dismisses it, or until what caused it is over. */
+export interface Problem {
+  id: number;
+  key: string;
+  error: ConsoleError;
+  what: string;
+}
+
+/** A wire that just carried a message, for the picture. */
+export interface Pulse {
+  id: number;
+  from: string;
+  to: string;
+}
+
+/** How the app waits for the next picture; tests give their own. */
+export type Frame = (callback: () => void) => void;
+
+const browserFrame: Frame = (callback) => {
+  // A hidden page gets no animation frames, but its title and its counters should still be right.
+  if (document.hidden) setTimeout(callback, 100);
+  else requestAnimationFrame(callback);
+};
+
+/** The page's state over one `RuntimeClient`. */
+export class App {
+  readonly client: Signal<ClientReport>;
+  readonly status = signal<RuntimeStatus | undefined>(undefined);
+  readonly members = signal<ReadonlyMap<string, MemberEntry>>(new Map());
+  readonly profiles = signal<ProfileEntry[]>([]);
+  readonly selected = signal<string | undefined>(undefined);
+  readonly view = signal<View>("chat");
+  readonly problems = signal<Problem[]>([]);
+  readonly caughtUp = signal(false);
+  readonly connection = signal<{ error: ConsoleError } | undefined>(undefined);
+  readonly pulses = signal<Pulse[]>([]);
+  readonly historyFrom = signal(0);
+
+  readonly roster: RosterState = emptyRoster();
+  readonly chats = new Map<string, ChatState>();
+  readonly feed: FeedEntry[] = [];
+  readonly ledger: StructuralEvent[] = [];
+  readonly rosterVersion = signal(0);
+  readonly chatVersion = signal(0);
+  readonly feedVersion = signal(0);
+  readonly ledgerVersion = signal(0);
+
+  readonly rows: ReadonlySignal<MemberRow[]>;
+  readonly edges: ReadonlySignal<[string, string][]>;
+  readonly totals: ReadonlySignal<{ input: number; output: number; running: number }>;
+  readonly waiting: ReadonlySignal<{ identity: string; model: string; reason: string } | undefined>;
+  readonly readOnly: ReadonlySignal<boolean>;
+
+  readonly #client: RuntimeClient;
+  readonly #frame: Frame;
+  #follow: AbortController | undefined;
+  #dirty = new Set<Signal<number>>();
+  #refresh: ReturnType<typeof setTimeout> | undefined;
+  #nextId = 1;
+  #unread = new Set<string>();
+  #logsRead = 0;
+
+  constructor(client: RuntimeClient, frame: Frame = browserFrame) {
+    this.#client = client;
+    this.#frame = frame;
+    this.client = signal({ state: client.state, error: client.error, restarts: client.restarts });
+    this.readOnly = computed(() => this.client.value.state !== "leader");
+    this.rows = computed(() => {
+      this.rosterVersion.value;
+      this.chatVersion.value;
+      return this.#rows(this.members.value, this.selected.value);
+    });
+    this.edges = computed(() => {
+      this.rosterVersion.value;
+      return edgesOf(this.roster.members.values());
+    });
+    this.totals = computed(() => {
+      this.chatVersion.value;
+      const sum = { input: 0, output: 0, running: 0 };
+      for (const chat of this.chats.values()) {
+        sum.input += chat.tokens.input + chat.turnUsage.input;
+        sum.output += chat.tokens.output + chat.turnUsage.output;
+        if (chat.run) sum.running += 1;
+      }
+      return sum;
+    });
+    this.waiting = computed(() => {
+      this.chatVersion.value;
+      for (const chat of this.chats.values()) {
+        if (chat.waitingFor && !chat.run) return { identity: chat.identity, ...chat.waitingFor };
+      }
+      for (const member of this.members.value.values()) {
+        if (member.activity !== "waiting_model") continue;
+        const model = member.model ?? "";
+        return { identity: member.agent_identity, model, reason: this.status.value?.models[model]?.reason ?? "" };
+      }
+      return undefined;
+    });
+    client.onState((report) => {
+      const before = this.client.value.state;
+      this.client.value = report;
+      const serves = report.state === "leader" || report.state === "follower";
+      if (serves && report.state !== before && this.#follow) this.#refreshSoon();
+    });
+  }
+
+  /** Begins to follow the runtime; the client must be started. */
+  connect(): void {
+    this.#follow?.abort();
+    const abort = new AbortController();
+    this.#follow = abort;
+    this.#logsRead = 0;
+    void this.#run(abort.signal);
+  }
+
+  /** Ends all following. */
+  close(): void {
+    this.#follow?.abort();
+    clearTimeout(this.#refresh);
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    let from = 0;
+    try {
+      await this.refresh();
+      from = Math.max(0, (this.status.value?.latest_event_cursor ?? 0) - REPLAY_LIMIT);
+    } catch (error) {
+      this.report("Reading the status", error, "status");
+    }
+    if (signal.aborted) return;
+    this.historyFrom.value = from;
+    const lost = (error: ConsoleError): void => {
+      this.connection.value = { error };
+    };
+    const found = (): void => {
+      if (this.connection.value) this.connection.value = undefined;
+    };
+    const stale = (): void => {
+      // The storage is another one than before (erased, or exchanged): all that the page knows is void.
+      if (signal.aborted) return;
+      this.clear();
+      this.connect();
+    };
+    await Promise.all([
+      follow(this.#client, structuralSource(this.#client), {
+        items: (events, live) => {
+          found();
+          this.#onStructural(events, live);
+        },
+        gap: () => undefined,
+        caughtUp: () => {
+          found();
+          this.#caughtUp();
+        },
+        disconnected: lost,
+        stale,
+      }, { after: 0, signal }),
+      follow(this.#client, agentSource(this.#client), {
+        items: (events, live) => {
+          found();
+          this.#onAgent(events, live);
+        },
+        gap: (gap) => this.#onGap(gap),
+        caughtUp: () => {
+          found();
+          this.#caughtUp();
+        },
+        disconnected: lost,
+        stale,
+      }, { after: from, signal }),
+    ]);
+  }
+
+  /** Called by each log; the page is complete when both have been read. */
+  #caughtUp(): void {
+    this.#logsRead += 1;
+    this.#touch(this.rosterVersion, this.chatVersion);
+    if (this.#logsRead === 2) this.caughtUp.value = true;
+  }
+
+  /** Forgets everything that came from the runtime. */
+  clear(): void {
+    Object.assign(this.roster, emptyRoster());
+    this.chats.clear();
+    this.feed.length = 0;
+    this.ledger.length = 0;
+    this.#unread.clear();
+    batch(() => {
+      this.members.value = new Map();
+      this.status.value = undefined;
+      this.caughtUp.value = false;
+      for (const version of [this.rosterVersion, this.chatVersion, this.feedVersion, this.ledgerVersion]) version.value += 1;
+    });
+  }
+
+  #onStructural(events: StructuralEvent[], live: boolean): void {
+    let changed = false;
+    for (const event of events) {
+      changed = foldRoster(this.roster, event) || changed;
+      this.ledger.push(event);
+      pushFeed(this.feed, feedOfStructural(event));
+    }
+    if (this.ledger.length > LEDGER_LIMIT) this.ledger.splice(0, this.ledger.length - LEDGER_LIMIT);
+    this.#touch(this.ledgerVersion, this.feedVersion);
+    if (changed) this.#touch(this.rosterVersion);
+    if (live) this.#refreshSoon();
+  }
+
+  #onAgent(events: PersistedEvent[], live: boolean): void {
+    let listing = false;
+    for (const event of events) {
+      const entry = feedOfAgent(event);
+      if (entry) {
+        pushFeed(this.feed, entry);
+        this.#touch(this.feedVersion);
+      }
+      if (event.event.kind !== "agent") continue;
+      const identity = identityOf(event.event.agent_id);
+      foldChat(this.chat(identity), event);
+      if (!live) continue;
+      const type = event.event.event_type;
+      if (type === "peer_message" && entry?.peer) this.#pulse(entry.peer, identity);
+      if (type === "run_completed" || type === "run_failed" || type === "model_unavailable") {
+        listing = true;
+        if (identity !== this.selected.value) this.#unread.add(identity);
+      }
+    }
+    this.#touch(this.chatVersion);
+    if (listing) this.#refreshSoon();
+  }
+
+  #onGap(gap: Gap): void {
+    const at = this.feed.at(-1)?.at ?? Date.now();
+    for (const chat of this.chats.values()) foldGap(chat, gap, at);
+    pushFeed(this.feed, {
+      id: `g${gap.from}`,
+      at,
+      identity: undefined,
+      peer: undefined,
+      tone: "warn",
+      title: gap.reason === "retention" ? "older events discarded" : "unclean stop",
+      detail: gap.reason === "retention" ? "" : "Events that were not stored yet are missing here.",
+    });
+    this.#touch(this.chatVersion, this.feedVersion);
+  }
+
+  #pulse(from: string, to: string): void {
+    const pulse = { id: this.#nextId++, from, to };
+    this.pulses.value = [...this.pulses.value.slice(-11), pulse];
+    setTimeout(() => {
+      this.pulses.value = this.pulses.value.filter((other) => other !== pulse);
+    }, 1600);
+  }
+
+  /** Bumps versions once per picture, however many events came. */
+  #touch(...versions: Signal<number>[]): void {
+    const idle = this.#dirty.size === 0;
+    for (const version of versions) this.#dirty.add(version);
+    if (!idle) return;
+    this.#frame(() => {
+      const dirty = [...this.#dirty];
+      this.#dirty.clear();
+      batch(() => {
+        for (const version of dirty) version.value += 1;
+      });
+    });
+  }
+
+  #refreshSoon(): void {
+    if (this.#refresh !== undefined) return;
+    this.#refresh = setTimeout(() => {
+      this.#refresh = undefined;
+      this.refresh().catch((error: unknown) => this.report("Reading the roster", error, "refresh"));
+    }, 120);
+  }
+
+  /** Reads status, members and profiles anew. */
+  async refresh(): Promise<void> {
+    const [status, listing, profiles] = await Promise.all([
+      rpc<RuntimeStatus>(this.#client, "mobkit/status"),
+      rpc<{ members: MemberEntry[] }>(this.#client, "mobkit/list_members"),
+      rpc<{ profiles: ProfileEntry[] }>(this.#client, "mobkit/profiles"),
+    ]);
+    batch(() => {
+      this.status.value = status;
+      this.members.value = new Map(listing.members.map((member) => [member.agent_identity, member]));
+      this.profiles.value = profiles.profiles;
+    });
+    this.dismissKey("refresh");
+    this.dismissKey("status");
+  }
+
+  /** A member's chat, made when first asked for. */
+  chat(identity: string): ChatState {
+    let chat = this.chats.get(identity);
+    if (!chat) {
+      chat = emptyChat(identity);
+      this.chats.set(identity, chat);
+    }
+    return chat;
+  }
+
+  /** Reads a member's whole history from the log's beginning and puts it in place of the loaded part. */
+  async loadWholeHistory(identity: string): Promise<void> {
+    const whole = emptyChat(identity);
+    let after = 0;
+    for (;;) {
+      const page = await rpc<EventsPage>(this.#client, "mobkit/query_events", { identity, after_seq: after, limit: 1000 });
+      for (const event of page.events) foldChat(whole, event);
+      const reached = Math.max(after, page.next_after_seq, whole.cursor);
+      // Live events go on arriving meanwhile; swap only when nothing that the page has seen is missing.
+      if (reached >= this.chat(identity).cursor || page.events.length === 0) break;
+      after = reached;
+    }
+    if (whole.cursor >= this.chat(identity).cursor) this.chats.set(identity, whole);
+    this.#touch(this.chatVersion);
+  }
+
+  #rows(members: ReadonlyMap<string, MemberEntry>, selected: string | undefined): MemberRow[] {
+    const rows: MemberRow[] = [];
+    const names = new Set([...this.roster.members.keys(), ...members.keys()]);
+    for (const identity of names) {
+      const known = this.roster.members.get(identity);
+      const listed = members.get(identity);
+      // Between a ledger entry and the next listing, the ledger is right about who is there.
+      if (!known && this.roster.cursor > 0 && listed?.state?.toLowerCase() !== "retiring") continue;
+      const chat = this.chats.get(identity);
+      const labels = { ...known?.labels, ...listed?.labels };
+      if (identity === selected) this.#unread.delete(identity);
+      rows.push({
+        identity,
+        displayName: labels["display_name"] ?? identity,
+        role: listed?.role ?? known?.role ?? "",
+        group: labels["console_group"] ?? labels["group"] ?? listed?.role ?? known?.role ?? "",
+        generation: known?.generation ?? chat?.generation ?? 0,
+        state: shownState(listed, chat),
+        model: listed?.model,
+        error: listed?.error ?? chat?.lastError,
+        labels,
+        wiredTo: [...(known?.wiredTo ?? listed?.wired_to ?? [])].sort(),
+        addressable: labels["addressable"] !== "false",
+        preview: chat ? previewOf(chat) : "",
+        unread: this.#unread.has(identity),
+      });
+    }
+    return rows.sort((a, b) => rank(a, this.roster.orchestrator) - rank(b, this.roster.orchestrator) || (a.group === b.group ? compare(a.identity, b.identity) : compare(a.group, b.group)));
+  }
+
+  // ---- what a person does -------------------------------------------------------------------------------------------
+
+  /** Shows a problem; a later one with the same key takes its place. */
+  report(what: string, error: unknown, key = `${what}`): void {
+    const problem: Problem = { id: this.#nextId++, key, what, error: toConsoleError(error) };
+    this.problems.value = [...this.problems.value.filter((other) => other.key !== key), problem].slice(-5);
+  }
+
+  dismiss(id: number): void {
+    this.problems.value = this.problems.value.filter((problem) => problem.id !== id);
+  }
+
+  dismissKey(key: string): void {
+    if (this.problems.value.some((problem) => problem.key === key)) this.problems.value = this.problems.value.filter((problem) => problem.key !== key);
+  }
+
+  /** Runs an action; a failure is shown and answered with `undefined`. */
+  async attempt<T>(what: string, action: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const value = await action();
+      this.dismissKey(what);
+      return value;
+    } catch (error) {
+      this.report(what, error);
+      return undefined;
+    }
+  }
+
+  select(identity: string | undefined): void {
+    batch(() => {
+      this.selected.value = identity;
+      this.view.value = "chat";
+    });
+    if (identity !== undefined) this.#unread.delete(identity);
+  }
+
+  /** Sends a person's message. Throws, so that the composer can keep the text. */
+  async send(member_id: string, content: string, handling_mode: "queue" | "steer" = "queue"): Promise<void> {
+    // The key makes a repeated delivery of the same click harmless.
+    await this.call("mobkit/send_message", { member_id, content, handling_mode, origin: "console", idempotency_key: crypto.randomUUID() });
+  }
+
+  /** Ends the work that a person set off with this member, wherever in the mob it is, or else the member's own turn. */
+  async stopMember(identity: string): Promise<void> {
+    const chat = this.chats.get(identity);
+    const interactions = new Set(chat?.openInteractions);
+    if (chat?.run?.interactionId) interactions.add(chat.run.interactionId);
+    if (interactions.size === 0) {
+      await this.call("mobkit/force_cancel_member", { member_id: identity });
+      return;
+    }
+    for (const interaction_id of interactions) await this.call("mobkit/cancel_interaction", { interaction_id });
+  }
+
+  /** Any RPC method. */
+  async call<T = unknown>(method: string, params: unknown = {}): Promise<T> {
+    return rpc<T>(this.#client, method, params);
+  }
+
+  /** Any control of the worker. */
+  async control<T = unknown>(name: string, payload?: unknown): Promise<T> {
+    return (await this.#client.control(name, payload)) as T;
+  }
+
+  /** A structural command, and the listing after it. */
+  async change(method: string, params: unknown): Promise<void> {
+    await this.call(method, params);
+    await this.refresh();
+  }
+}
+
+interface EventsPage {
+  events: PersistedEvent[];
+  next_after_seq: number;
+  gaps?: Gap[];
+}
+
+function agentSource(client: RuntimeClient): FollowSource<PersistedEvent> {
+  return {
+    async page(after_seq, limit, signal) {
+      const page = await rpc<EventsPage>(client, "mobkit/query_events", { after_seq, limit }, signal);
+      return { items: page.events, gaps: page.gaps ?? [], next: page.next_after_seq };
+    },
+    streamUrl: (after) => `/mob/events?after_seq=${after}`,
+    parse: (data) => JSON.parse(data) as PersistedEvent,
+    cursorOf: (event) => event.seq,
+  };
+}
+
+function structuralSource(client: RuntimeClient): FollowSource<StructuralEvent> {
+  return {
+    async page(after_seq, limit, signal) {
+      const page = await rpc<{ events: StructuralEvent[]; next_after_seq: number; resume_after_seq?: number }>(
+        client,
+        "mobkit/mob_events/query",
+        { after_seq, limit },
+        signal,
+      );
+      return { items: page.events, gaps: [], next: page.resume_after_seq ?? page.next_after_seq };
+    },
+    streamUrl: (after) => `/mobkit/mob_events/stream?after_seq=${after}`,
+    parse: (data) => JSON.parse(data) as StructuralEvent,
+    cursorOf: (event) => event.cursor,
+  };
+}
+
+const collator = new Intl.Collator(undefined, { numeric: true });
+const compare = (a: string, b: string): number => collator.compare(a, b);
+const rank = (row: MemberRow, orchestrator: string | undefined): number => (orchestrator !== undefined && row.role === orchestrator ? 0 : 1);
+
+function previewOf(chat: ChatState): string {
+  for (let at = chat.items.length - 1; at >= 0 && at > chat.items.length - 12; at--) {
+    const item = chat.items[at];
+    if (!item) continue;
+    if (item.kind === "tool") return item.name === "send_message" ? `→ ${String((item.args as { to?: unknown }).to ?? "peer")}` : `${item.name}()`;
+    if (item.kind === "reasoning") return "thinking…";
+    if (item.kind === "notice" && item.tone === "info") continue;
+    return item.text.slice(0, 120).replace(/\s+/g, " ").trim();
+  }
+  return "";
+}

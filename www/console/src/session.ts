@@ -1,0 +1,112 @@
+// One page's life: reads the definition, starts the runtime in its worker, follows it; tells what went wrong if it does not start.
+
+import { batch, type Signal, signal } from "@preact/signals";
+import { App } from "./app.ts";
+import { ConsoleError, type RuntimeClient, toConsoleError } from "./client.ts";
+import type { ModelChoice, Settings } from "./settings.ts";
+
+/** What the worker's `start` control takes. */
+export interface StartRequest {
+  definitionToml: string;
+  storageName: string;
+  model: ModelRequest;
+  ifLocked: "follow";
+}
+
+/** A model as the worker makes it; a key travels to the worker's memory and is stored nowhere. */
+export type ModelRequest = { kind: "demo" } | { kind: "openai"; baseUrl: string; model?: string; apiKey?: string } | { kind: "none" };
+
+/** Where the start stands. */
+export type Boot = { phase: "starting" } | { phase: "ready" } | { phase: "failed"; error: ConsoleError };
+
+/** What the page gives to a session. */
+export interface SessionEnvironment {
+  storageName: string;
+  settings: Settings;
+  /** The definition that the page was served with. */
+  servedDefinition(): Promise<string>;
+}
+
+/** The page's one session. */
+export class Session {
+  readonly app: App;
+  readonly boot: Signal<Boot> = signal({ phase: "starting" });
+  /** The definition in force, once the start has read it. */
+  readonly definition = signal("");
+  /** What serves the models now; it differs from the remembered choice while a key is missing. */
+  readonly model: Signal<ModelRequest> = signal({ kind: "none" });
+
+  constructor(
+    readonly client: RuntimeClient,
+    readonly env: SessionEnvironment,
+  ) {
+    this.app = new App(client);
+    this.model.value = modelRequest(env.settings.model.value);
+  }
+
+  get settings(): Settings {
+    return this.env.settings;
+  }
+
+  /** Starts the runtime and begins to follow it. */
+  async start(): Promise<void> {
+    this.boot.value = { phase: "starting" };
+    try {
+      const definitionToml = this.settings.definition.value ?? (await this.env.servedDefinition());
+      this.definition.value = definitionToml;
+      const request: StartRequest = { definitionToml, storageName: this.env.storageName, model: this.model.value, ifLocked: "follow" };
+      await this.client.control("start", request);
+    } catch (error) {
+      this.boot.value = { phase: "failed", error: toConsoleError(error) };
+      return;
+    }
+    batch(() => {
+      this.boot.value = { phase: "ready" };
+      this.app.connect();
+    });
+  }
+
+  /** Starts anew with another definition over the same storage. */
+  async useDefinition(toml: string | undefined): Promise<void> {
+    this.settings.definition.value = toml;
+    this.settings.seenChanges.value = "";
+    await this.#restart("stop");
+  }
+
+  /** Deletes everything stored and starts anew. */
+  async erase(): Promise<void> {
+    await this.#restart("erase");
+  }
+
+  /** Ends the runtime in the given way and starts it. A runtime that does not run has nothing to end. */
+  async #restart(how: "stop" | "erase"): Promise<void> {
+    this.app.close();
+    try {
+      await this.client.control(how);
+    } catch (error) {
+      const failure = toConsoleError(error);
+      if (how === "erase" || failure.code !== "runtime_stopped") {
+        this.app.connect();
+        throw failure;
+      }
+    }
+    this.app.clear();
+    await this.start();
+  }
+
+  /** Gives the mob another model from now on, and remembers the choice without its key. */
+  async useModel(choice: ModelChoice, apiKey: string): Promise<void> {
+    const request = modelRequest(choice, apiKey);
+    await this.client.control("configure_model", request);
+    this.model.value = request;
+    this.settings.model.value = choice.kind === "openai" ? { ...choice, needsKey: apiKey !== "" } : choice;
+    await this.app.refresh();
+  }
+}
+
+/** A choice as a request. Without the key that it needs there is no model: work waits instead of failing. */
+export function modelRequest(choice: ModelChoice, apiKey = ""): ModelRequest {
+  if (choice.kind === "demo") return { kind: "demo" };
+  if (choice.needsKey && apiKey === "") return { kind: "none" };
+  return { kind: "openai", baseUrl: choice.baseUrl, ...(choice.model ? { model: choice.model } : {}), ...(apiKey ? { apiKey } : {}) };
+}

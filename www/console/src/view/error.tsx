@@ -1,0 +1,49 @@
+// How errors show: the sentence, what to do about it where that is known, and the code and data for who wants them.
+
+import { Fragment } from "preact";
+import type { ConsoleError } from "../client.ts";
+import { Icon, pretty } from "./common.tsx";
+
+/** What a person can do, by code. Only where the message alone would leave them helpless. */
+const ADVICE: Record<string, string> = {
+  not_leader: "This tab only reads. Take over to act from here.",
+  quota_exceeded: "The browser gives this page no more room. Export, then free some space or erase.",
+  blocked: "Another tab holds the storage open with an older version. Close it, then try again.",
+  version_change: "Another tab needs a newer version of the storage. Reload this page.",
+  unavailable: "The browser does not let this page store anything; private windows often do so.",
+  runtime_crash_loop: "The runtime failed again at once. Reload the page; export the storage if it goes on.",
+  stale_cursor: "The log is shorter than what this page had seen; it was read anew.",
+};
+
+/** The path in a definition or in parameters that an error names. */
+function pathOf(error: ConsoleError): string | undefined {
+  const path = (error.data as { path?: unknown } | null | undefined)?.path;
+  return typeof path === "string" && !error.message.includes(path) ? path : undefined;
+}
+
+export function ErrorText({ error, what }: { error: ConsoleError; what?: string }) {
+  const path = pathOf(error);
+  const advice = ADVICE[error.code];
+  const detail = error.data !== undefined && error.data !== null && !(typeof error.data === "object" && Object.keys(error.data).length === 0);
+  return (
+    <div class="error-text" role="alert">
+      <Icon name="warn" />
+      <div>
+        <p>
+          {what !== undefined && <strong>{what}: </strong>}
+          {path !== undefined && (
+            <Fragment>
+              <code>{path}</code>:{" "}
+            </Fragment>
+          )}
+          {error.message}
+        </p>
+        {advice !== undefined && <p class="quiet">{advice}</p>}
+        <details>
+          <summary>{error.code}</summary>
+          {detail && <pre tabIndex={0}>{pretty(error.data)}</pre>}
+        </details>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,91 @@
+// The roster: who is in the mob, in what state, with the last word of each.
+
+import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import type { App, MemberRow } from "../app.ts";
+import { Avatar, Icon, moveFocus, STATE_WORDS } from "./common.tsx";
+import { SpawnDialog } from "./member-actions.tsx";
+
+/** From this many members on there is a field to find one. */
+const SEARCH_FROM = 9;
+
+export function Sidebar({ app }: { app: App }) {
+  const list = useRef<HTMLDivElement>(null);
+  const spawning = useSignal(false);
+  const search = useSignal("");
+  const rows = app.rows.value;
+  const words = search.value.trim().toLowerCase();
+  const shown = words === "" ? rows : rows.filter((row) => `${row.identity} ${row.displayName} ${row.role} ${row.state}`.toLowerCase().includes(words));
+  const groups = new Map<string, MemberRow[]>();
+  for (const row of shown) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
+  const selected = app.selected.value;
+  const focusable = shown.some((row) => row.identity === selected) ? selected : shown[0]?.identity;
+  return (
+    <aside class="sidebar" data-testid="agent-sidebar" aria-label="Members">
+      <header class="panel-head">
+        <h2>Members</h2>
+        <span class="quiet">{rows.length}</span>
+        <span class="spacer" />
+        <button type="button" class="icon-button" aria-label="Add a member" title="Add a member" disabled={app.readOnly.value} onClick={() => (spawning.value = true)}>
+          <Icon name="plus" />
+        </button>
+      </header>
+      {rows.length >= SEARCH_FROM && (
+        <input class="search" type="search" aria-label="Find a member" placeholder="Find a member" value={search.value} onInput={(event) => (search.value = event.currentTarget.value)} />
+      )}
+      {rows.length === 0 ? (
+        <p class="empty">{app.caughtUp.value ? "Nobody is in this mob yet. Add the first member." : "Reading the roster…"}</p>
+      ) : (
+        <div class="member-list" data-testid="sidebar-list" role="listbox" aria-label="Members" ref={list} onKeyDown={(event) => moveFocus(event, list, "[role=option]")}>
+          {[...groups].map(([group, members]) => (
+            <div key={group} role="group" aria-label={group}>
+              {groups.size > 1 && groups.size < rows.length && (
+                <div class="group-name" aria-hidden="true">
+                  {group}
+                </div>
+              )}
+              {members.map((row) => (
+                <Row key={row.identity} row={row} selected={row.identity === selected} focusable={row.identity === focusable} onSelect={() => app.select(row.identity)} />
+              ))}
+            </div>
+          ))}
+          {shown.length === 0 && <p class="empty">No member matches.</p>}
+        </div>
+      )}
+      {spawning.value && <SpawnDialog app={app} onClose={() => (spawning.value = false)} />}
+    </aside>
+  );
+}
+
+function Row({ row, selected, focusable, onSelect }: { row: MemberRow; selected: boolean; focusable: boolean; onSelect: () => void }) {
+  return (
+    <div
+      class={`member${row.addressable ? "" : " dimmed"}`}
+      role="option"
+      aria-selected={selected}
+      tabIndex={focusable ? 0 : -1}
+      data-identity={row.identity}
+      data-state={row.state}
+      data-role={row.role}
+      onClick={onSelect}
+      onKeyDown={(event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        onSelect();
+      }}
+    >
+      <Avatar name={row.identity} role={row.role} state={row.state} />
+      <span class="member-text">
+        <span class="member-name">
+          <span class="name">{row.displayName}</span>
+          {row.role !== row.identity && <span class="role">{row.role}</span>}
+        </span>
+        <span class={`member-preview${row.state === "broken" ? " bad" : ""}`}>
+          <span class="visually-hidden">{STATE_WORDS[row.state] ?? row.state}. </span>
+          {row.state === "broken" ? (row.error ?? "broken") : row.state === "waiting_model" ? "waits for its model" : row.preview || (STATE_WORDS[row.state] ?? row.state)}
+        </span>
+      </span>
+      {row.unread && <span class="unread" aria-label="new" role="img" />}
+    </div>
+  );
+}

@@ -1,0 +1,130 @@
+// The fetch contract as the page sees it: shapes of the JSON that crosses, nothing else.
+// Fields keep the contract's own snake_case.
+
+/** What a member is doing. `state` says whether it belongs to the mob, `activity` what it is busy with. */
+export type Activity = "dormant" | "idle" | "running" | "waiting_model" | "broken";
+
+/** An entry of `mobkit/list_members`. */
+export interface MemberEntry {
+  agent_identity: string;
+  role: string;
+  state: string;
+  status?: string;
+  activity?: Activity;
+  model?: string;
+  runtime_mode?: string;
+  wired_to: string[];
+  labels?: Record<string, string>;
+  error?: string;
+  is_final?: boolean;
+}
+
+/** Tokens of one model call or of a whole run. */
+export interface Usage {
+  input_tokens: number;
+  output_tokens: number;
+  cache_creation_tokens?: number;
+  cache_read_tokens?: number;
+}
+
+/** A message's content: text, or a list of blocks of which the page shows the text ones. */
+export type ContentInput = string | ContentBlock[];
+export type ContentBlock = { type: "text"; text: string } | { type: string; [key: string]: unknown };
+
+/** An agent event as the log stores it; every `type` of the contract may come, and unknown ones too. */
+export interface AgentEventPayload {
+  type: string;
+  interaction_id?: string;
+  work_id?: string;
+  [key: string]: unknown;
+}
+
+/** An entry of the agent-event log (`mobkit/query_events`, `/mob/events`). */
+export interface PersistedEvent {
+  id: string;
+  seq: number;
+  timestamp_ms: number;
+  /** `identity:generation` of the member, null for events of modules. */
+  member_id: string | null;
+  event:
+    | { kind: "agent"; agent_id: string; event_type: string; payload?: AgentEventPayload }
+    | { kind: "module"; module: string; event_type: string; payload?: unknown };
+}
+
+/** A hole in a log that the log itself declares. */
+export interface Gap {
+  from: number;
+  to: number;
+  reason: string;
+}
+
+/** An entry of the structural ledger as projected (`mobkit/mob_events/query`, the SSE stream). */
+export interface StructuralEvent {
+  event_id: string;
+  cursor: number;
+  mob_id: string;
+  timestamp_ms: number;
+  kind: string;
+  run_id?: string;
+  step_id?: string;
+  agent_identity?: string;
+  mob_labels?: Record<string, string>;
+  run_labels?: Record<string, string>;
+  data: Record<string, unknown>;
+}
+
+/** `mobkit/status`. */
+export interface RuntimeStatus {
+  contract_version: string;
+  running: boolean;
+  mob_id: string;
+  mob_state: string;
+  role: "leader" | "follower";
+  latest_mob_cursor: number;
+  latest_event_cursor: number;
+  models: Record<string, ModelStatus>;
+  definition_changes: DefinitionChange[];
+}
+
+/** One model name of the definition and what serves it. */
+export interface ModelStatus {
+  provider: string;
+  is_demo: boolean;
+  availability: string;
+  reason?: string;
+}
+
+/** One thing that an edited definition changed over stored state. */
+export interface DefinitionChange {
+  /** For example `profiles.reviewer.model`. */
+  path: string;
+  kind: "added" | "removed" | "changed";
+  old?: unknown;
+  new?: unknown;
+}
+
+/** A profile that a person may spawn. */
+export interface ProfileEntry {
+  name: string;
+  model: string;
+  peer_description?: string;
+}
+
+/** Plain text of a content input; blocks that are not text are named in brackets. */
+export function contentText(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return content == null ? "" : JSON.stringify(content);
+  return content
+    .map((block: unknown) => {
+      if (typeof block === "string") return block;
+      const { type, text } = (block ?? {}) as { type?: unknown; text?: unknown };
+      return typeof text === "string" ? text : `[${typeof type === "string" ? type : "content"}]`;
+    })
+    .join("\n");
+}
+
+/** The identity in a runtime id: `lead:3` is generation 3 of `lead`. */
+export function identityOf(agentId: string): string {
+  const colon = agentId.lastIndexOf(":");
+  return colon > 0 && /^\d+$/.test(agentId.slice(colon + 1)) ? agentId.slice(0, colon) : agentId;
+}

@@ -1,0 +1,371 @@
+// A runtime that exists for tests only: it speaks the fetch contract over arrays and plays a scripted mob.
+// It is no model of the real runtime's durability; it lets the page be tested without wasm.
+
+import type { ClientReport, ClientState, RuntimeClient } from "../src/client.ts";
+import type { Activity, AgentEventPayload, Gap, MemberEntry, PersistedEvent, StructuralEvent } from "../src/wire.ts";
+
+interface FakeMember {
+  identity: string;
+  role: string;
+  generation: number;
+  activity: Activity;
+  wired: Set<string>;
+  labels: Record<string, string>;
+}
+
+type Listener = () => void;
+const encoder = new TextEncoder();
+
+/** Options of the scripted mob. */
+export interface FakeOptions {
+  /** Milliseconds between deltas; 0 runs as fast as microtasks go. */
+  pace?: number;
+  /** Ledger entries made up at the start, to fill the table. */
+  ledgerEntries?: number;
+  state?: ClientState;
+  definitionChanges?: unknown[];
+  /** Work waits for a model. */
+  waiting?: boolean;
+}
+
+export class FakeRuntime implements RuntimeClient {
+  state: ClientState;
+  readonly structural: StructuralEvent[] = [];
+  readonly events: PersistedEvent[] = [];
+  readonly gaps: Gap[] = [];
+  readonly members = new Map<string, FakeMember>();
+  readonly calls: { method: string; params: any }[] = [];
+  /** Set to make the next call of a method fail. */
+  readonly failNext = new Map<string, { code: number; message: string; data?: unknown }>();
+  /** Cuts every open stream when called. */
+  readonly #streams = new Set<() => void>();
+  readonly #stateListeners = new Set<(report: ClientReport) => void>();
+  readonly error = null;
+  readonly restarts = 0;
+  readonly #listeners = new Set<Listener>();
+  readonly #cancelled = new Set<string>();
+  model: { kind: string; baseUrl?: string; model?: string } = { kind: "demo" };
+  readonly #options: FakeOptions;
+  #clock = 1_763_900_000_000;
+
+  constructor(options: FakeOptions = {}) {
+    this.#options = options;
+    this.state = options.state ?? "leader";
+    this.ledger("mob_created", { definition: { id: "demo", orchestrator: { profile: "lead" } } });
+    this.spawn("lead", "lead");
+    this.spawn("researcher", "researcher");
+    this.spawn("critic", "critic");
+    this.wire("lead", "researcher");
+    this.wire("critic", "lead");
+    for (let n = 0; n < (options.ledgerEntries ?? 0); n++) {
+      this.ledger(n % 2 === 0 ? "members_unwired" : "members_wired", { a: "critic", b: "lead" });
+    }
+  }
+
+  // ---- making things happen ------------------------------------------------------------------------------------------
+
+  ledger(kind: string, data: Record<string, unknown>, agent_identity?: string): void {
+    const cursor = this.structural.length + 1;
+    this.structural.push({
+      event_id: `mob-evt-${cursor}`,
+      cursor,
+      mob_id: "demo",
+      timestamp_ms: (this.#clock += 7),
+      kind,
+      ...(agent_identity === undefined ? {} : { agent_identity }),
+      data: { type: kind, ...data },
+    });
+    this.#wake();
+  }
+
+  emit(identity: string, payload: AgentEventPayload): void {
+    const generation = this.members.get(identity)?.generation ?? 0;
+    const seq = (this.events.at(-1)?.seq ?? 0) + 1;
+    const agent_id = `${identity}:${generation}`;
+    this.events.push({
+      id: `evt-agent-${seq}`,
+      seq,
+      timestamp_ms: (this.#clock += 11),
+      member_id: agent_id,
+      event: { kind: "agent", agent_id, event_type: payload.type, payload },
+    });
+    this.#wake();
+  }
+
+  spawn(identity: string, role: string, labels: Record<string, string> = {}): void {
+    this.members.set(identity, { identity, role, generation: 0, activity: "idle", wired: new Set(), labels });
+    this.ledger("member_spawned", { agent_identity: identity, generation: 0, fence_token: this.members.size, role, runtime_mode: "turn_driven", labels }, identity);
+  }
+
+  wire(a: string, b: string): void {
+    this.members.get(a)?.wired.add(b);
+    this.members.get(b)?.wired.add(a);
+    this.ledger("members_wired", { a, b });
+  }
+
+  setState(state: ClientState): void {
+    this.state = state;
+    for (const listener of this.#stateListeners) listener({ state, error: null, restarts: 0 });
+  }
+
+  /** Ends every open stream, as a restart of the worker does. */
+  cutStreams(): void {
+    for (const cut of [...this.#streams]) cut();
+  }
+
+  #wake(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  async #pause(): Promise<void> {
+    const pace = this.#options.pace ?? 0;
+    if (pace > 0) await new Promise((resolve) => setTimeout(resolve, pace));
+    else await Promise.resolve();
+  }
+
+  async #say(identity: string, interaction_id: string, text: string): Promise<boolean> {
+    for (const word of text.split(/(?<= )/)) {
+      if (this.#cancelled.has(interaction_id)) return false;
+      this.emit(identity, { type: "text_delta", delta: word, interaction_id });
+      await this.#pause();
+    }
+    this.emit(identity, { type: "text_complete", content: text, interaction_id });
+    return true;
+  }
+
+  async #run(identity: string, prompt: string, from: string, interaction_id: string): Promise<void> {
+    const member = this.members.get(identity);
+    if (!member) return;
+    member.activity = "running";
+    this.emit(identity, { type: "run_started", session_id: "s", prompt, from, interaction_id });
+    this.emit(identity, { type: "turn_started", turn_number: 1 });
+    const usage = { input_tokens: 120 + prompt.length, output_tokens: 60 };
+    const stop = (): void => {
+      member.activity = "idle";
+      this.emit(identity, { type: "run_failed", session_id: "s", error_class: "cancelled", error: "cancelled", interaction_id });
+    };
+    if (from === "user" && member.wired.size > 0) {
+      this.emit(identity, { type: "reasoning_delta", delta: "The task has two halves; I split it.", interaction_id });
+      await this.#pause();
+      const peers = [...member.wired].sort();
+      if (!(await this.#say(identity, interaction_id, `I will ask **${peers.join("** and **")}**.`))) return stop();
+      for (const [index, peer] of peers.entries()) {
+        const id = `call-${this.events.length}-${index}`;
+        this.emit(identity, { type: "tool_call_requested", id, name: "send_message", args: { to: peer, content: `Part ${index + 1} of: ${prompt}` }, interaction_id });
+        this.emit(identity, { type: "tool_execution_started", id, name: "send_message", interaction_id });
+        this.emit(peer, { type: "peer_message", from: identity, content: `Part ${index + 1} of: ${prompt}`, interaction_id });
+        this.emit(identity, { type: "tool_execution_completed", id, name: "send_message", result: "delivered", content: [], is_error: false, duration_ms: 4, interaction_id });
+        this.emit(identity, { type: "tool_result_received", id, name: "send_message", content: [{ type: "text", text: "delivered" }], is_error: false, interaction_id });
+      }
+      this.emit(identity, { type: "turn_completed", stop_reason: "tool_use", usage });
+      for (const peer of peers) {
+        await this.#run(peer, `Part of: ${prompt}`, identity, interaction_id);
+        if (this.#cancelled.has(interaction_id)) return stop();
+      }
+      const answer = `Here is what we found about *${prompt}*:\n\n| who | finding |\n|---|---|\n${peers.map((peer) => `| ${peer} | done |`).join("\n")}\n\n1. The first half holds.\n2. The second half needs care.\n\n\`\`\`rust\nlet mob = Mob::new();\n\`\`\``;
+      if (!(await this.#say(identity, interaction_id, answer))) return stop();
+      member.activity = "idle";
+      this.emit(identity, { type: "turn_completed", stop_reason: "end_turn", usage });
+      this.emit(identity, { type: "run_completed", session_id: "s", result: answer, extraction_required: false, usage: { input_tokens: 400, output_tokens: 150 }, interaction_id });
+      this.emit(identity, { type: "interaction_complete", interaction_id, result: answer });
+      return;
+    }
+    const answer = `My part is done: ${prompt}`;
+    if (!(await this.#say(identity, interaction_id, answer))) return stop();
+    member.activity = "idle";
+    this.emit(identity, { type: "turn_completed", stop_reason: "end_turn", usage });
+    this.emit(identity, { type: "run_completed", session_id: "s", result: answer, extraction_required: false, usage, interaction_id });
+    if (from === "user") this.emit(identity, { type: "interaction_complete", interaction_id, result: answer });
+    else this.emit(from, { type: "peer_message", from: identity, content: answer, interaction_id });
+  }
+
+  // ---- the contract --------------------------------------------------------------------------------------------------
+
+  async fetch(input: string, init?: RequestInit): Promise<Response> {
+    const request = { url: input, signal: init?.signal ?? undefined, body: init?.body };
+    const url = new URL(request.url, "https://mob.local");
+    if (url.pathname === "/console/rpc") {
+      const call = JSON.parse(String(request.body)) as { id: number; method: string; params: any };
+      this.calls.push({ method: call.method, params: call.params });
+      const planned = this.failNext.get(call.method);
+      if (planned) this.failNext.delete(call.method);
+      const answer = planned ? { error: planned } : this.#rpc(call.method, call.params ?? {});
+      return Response.json({ jsonrpc: "2.0", id: call.id, ...answer });
+    }
+    if (url.pathname === "/mobkit/mob_events/stream") {
+      return this.#stream(Number(url.searchParams.get("after_seq")), this.structural, (event) => event.cursor, (event) => `id: mob-evt-${event.cursor}\nevent: ${event.kind}\ndata: ${JSON.stringify(event)}\n\n`, request.signal);
+    }
+    if (url.pathname === "/mob/events") {
+      return this.#stream(Number(url.searchParams.get("after_seq")), this.events, (event) => event.seq, (event) => `id: mob:${event.seq}\nevent: ${event.event.event_type}\ndata: ${JSON.stringify(event)}\n\n`, request.signal);
+    }
+    return new Response("not found", { status: 404 });
+  }
+
+  #stream<T>(after: number, source: T[], cursorOf: (item: T) => number, frame: (item: T) => string, signal: AbortSignal | undefined): Response {
+    const latest = source.length > 0 ? cursorOf(source[source.length - 1] as T) : 0;
+    if (after > latest) return Response.json({ error: "event_query_stale", after_cursor: after, latest_cursor: latest }, { status: 410 });
+    let cursor = after;
+    let listener: Listener = () => undefined;
+    let cut: Listener = () => undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        controller.enqueue(encoder.encode(": keep-alive\n\n"));
+        listener = () => {
+          let text = "";
+          for (let at = source.length - 1; at >= 0 && cursorOf(source[at] as T) > cursor; at--) text = frame(source[at] as T) + text;
+          if (text === "") return;
+          cursor = cursorOf(source[source.length - 1] as T);
+          controller.enqueue(encoder.encode(text));
+        };
+        cut = () => {
+          this.#listeners.delete(listener);
+          this.#streams.delete(cut);
+          controller.close();
+        };
+        this.#listeners.add(listener);
+        this.#streams.add(cut);
+        listener();
+        signal?.addEventListener("abort", () => {
+          this.#listeners.delete(listener);
+          this.#streams.delete(cut);
+          controller.error(signal.reason);
+        });
+      },
+      cancel: () => {
+        this.#listeners.delete(listener);
+        this.#streams.delete(cut);
+      },
+    });
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+  }
+
+  #entry(member: FakeMember): MemberEntry {
+    return {
+      agent_identity: member.identity,
+      role: member.role,
+      state: "active",
+      status: "active",
+      activity: this.#options.waiting && member.role === "lead" ? "waiting_model" : member.activity,
+      model: "demo",
+      runtime_mode: "turn_driven",
+      wired_to: [...member.wired].sort(),
+      labels: member.labels,
+    };
+  }
+
+  #rpc(method: string, params: any): { result: unknown } | { error: { code: number; message: string; data?: unknown } } {
+    const unknown = (id: string) => ({ error: { code: -32001, message: `mob member not found: ${id}`, data: { code: "unknown_member", identity: id } } });
+    const writes = /send_message|cancel|spawn|retire|respawn|wire|stop|resume/;
+    if (this.state === "follower" && writes.test(method)) return { error: { code: -32004, message: "another tab holds the mob", data: { code: "not_leader" } } };
+    const page = <T>(source: T[], cursorOf: (item: T) => number, keep: (item: T) => boolean = () => true) => {
+      const after = params.after_seq ?? 0;
+      const events = source.filter((item) => cursorOf(item) > after && keep(item)).slice(0, params.limit ?? 256);
+      const next = events.length > 0 ? cursorOf(events[events.length - 1] as T) : after;
+      return { result: { events, next_after_seq: next, resume_after_seq: next, gaps: [] } };
+    };
+    switch (method) {
+      case "mobkit/status":
+        return {
+          result: {
+            contract_version: "0.5.0",
+            running: true,
+            mob_id: "demo",
+            mob_state: "running",
+            role: this.state === "follower" ? "follower" : "leader",
+            latest_mob_cursor: this.structural.length,
+            latest_event_cursor: this.events.at(-1)?.seq ?? 0,
+            models: {
+              demo: this.#options.waiting
+                ? { provider: "openai", is_demo: false, availability: "waiting", reason: "the key is kept in memory only and must be given again" }
+                : { provider: this.model.kind === "demo" ? "demo" : "openai", is_demo: this.model.kind === "demo", availability: "ready" },
+            },
+            definition_changes: this.#options.definitionChanges ?? [],
+          },
+        };
+      case "mobkit/list_members":
+        return { result: { members: [...this.members.values()].map((member) => this.#entry(member)) } };
+      case "mobkit/profiles":
+        return { result: { profiles: ["lead", "researcher", "critic"].map((name) => ({ name, model: "demo", peer_description: `The ${name}` })) } };
+      case "mobkit/mob_events/query":
+        return page(this.structural, (event) => event.cursor);
+      case "mobkit/query_events":
+        return page(this.events, (event) => event.seq, (event) => !params.identity || event.member_id?.startsWith(`${params.identity}:`) === true);
+      case "mobkit/send_message": {
+        if (!this.members.has(params.member_id)) return unknown(params.member_id);
+        const interaction_id = `int-${this.calls.length}`;
+        this.emit(params.member_id, { type: "user_input", interaction_id, content: params.content, origin: "console", handling_mode: params.handling_mode ?? "queue" });
+        void this.#run(params.member_id, params.content, "user", interaction_id);
+        return { result: { accepted: true, member_id: params.member_id, session_id: "s", interaction_id } };
+      }
+      case "mobkit/cancel_interaction":
+        this.#cancelled.add(params.interaction_id);
+        return { result: { accepted: true } };
+      case "mobkit/spawn_member":
+        if (this.members.has(params.meerkat_id)) return { error: { code: -32602, message: `mob member already exists: ${params.meerkat_id}`, data: { code: "member_already_exists" } } };
+        this.spawn(params.meerkat_id, params.profile, params.labels);
+        return { result: { accepted: true, meerkat_id: params.meerkat_id } };
+      case "mobkit/retire_member":
+        if (!this.members.delete(params.member_id)) return unknown(params.member_id);
+        for (const member of this.members.values()) member.wired.delete(params.member_id);
+        this.ledger("member_retired", { agent_identity: params.member_id, generation: 0 }, params.member_id);
+        return { result: { accepted: true } };
+      case "mobkit/respawn_member": {
+        const member = this.members.get(params.member_id);
+        if (!member) return unknown(params.member_id);
+        member.generation += 1;
+        this.ledger("member_reset", { agent_identity: member.identity, previous_generation: member.generation - 1, new_generation: member.generation }, member.identity);
+        return { result: { accepted: true } };
+      }
+      case "mobkit/wire_members":
+        this.wire(params.a, params.b);
+        return { result: { accepted: true } };
+      case "mobkit/unwire_members":
+        this.members.get(params.a)?.wired.delete(params.b);
+        this.members.get(params.b)?.wired.delete(params.a);
+        this.ledger("members_unwired", { a: params.a, b: params.b });
+        return { result: { accepted: true } };
+      case "mobkit/force_cancel_member":
+      case "mobkit/stop":
+      case "mobkit/resume":
+        return { result: { accepted: true } };
+      default:
+        return { error: { code: -32601, message: `Method not found: ${method}` } };
+    }
+  }
+
+  async control(name: string, payload?: any): Promise<any> {
+    this.calls.push({ method: `control:${name}`, params: payload });
+    const planned = this.failNext.get(`control:${name}`);
+    if (planned) {
+      this.failNext.delete(`control:${name}`);
+      throw Object.assign(new Error(planned.message), { name: "MobkitError", ...planned });
+    }
+    switch (name) {
+      case "take_over":
+        this.setState("leader");
+        return undefined;
+      case "configure_model":
+        this.model = payload;
+        return undefined;
+      case "test_model":
+        if (payload.kind === "openai" && payload.apiKey === "wrong") return { ok: false, error: { code: "auth", message: "HTTP 401: invalid key" }, elapsed_ms: 20 };
+        return { ok: true, provider: payload.kind, text: "pong", elapsed_ms: 12 };
+      case "usage":
+        return { rows: 412, bytes: 183_204, origin_usage: 1_240_000, origin_quota: 60_000_000_000 };
+      case "export":
+        return new Response('{"key":"meta/schema"}\n').body;
+      default:
+        return undefined;
+    }
+  }
+
+  onState(callback: (report: ClientReport) => void): () => void {
+    this.#stateListeners.add(callback);
+    return () => this.#stateListeners.delete(callback);
+  }
+
+  close(): void {
+    this.setState("stopped");
+    this.cutStreams();
+  }
+}
