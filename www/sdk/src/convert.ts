@@ -5,26 +5,32 @@
 
 import type { EventsPage, LogItem } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
-import type { SpawnMemberSpec } from "./contract/member.js";
+import type { AgentErrorClass } from "./contract/agent-event.js";
 import type { CursorInput, Usage } from "./contract/common.js";
 import type { RuntimeStatus } from "./contract/report.js";
 
 /** A message was accepted and is durable. */
 export interface Accepted {
+  /** What to follow. */
   interactionId: string;
-  workId: string;
   identity: string;
   sessionId: string;
+  /** It had been accepted before, under the same idempotency key. */
+  repeated: boolean;
 }
 
 /** How an interaction ended. */
 export interface InteractionOutcome {
   interactionId: string;
   status: "completed" | "failed" | "cancelled";
-  /** The answer; empty unless `completed`. */
+  /** The last words of the member that was asked; empty when it said nothing. */
   result: string;
-  error?: string;
+  /** Why it failed or was cancelled. */
+  error: { class: AgentErrorClass; message: string } | null;
+  /** Tokens of all members that worked on it. */
   usage: Usage;
+  /** Turns of all members that worked on it. */
+  turns: number;
 }
 
 /** JSON text of arguments. */
@@ -38,18 +44,8 @@ export function cursorArg(cursor: CursorInput | undefined): string | undefined {
 }
 
 /** A query as JSON takes it. */
-export function queryArg<Query extends { after_seq?: CursorInput }>(query: Query): string {
-  return args({ ...query, after_seq: cursorArg(query.after_seq) });
-}
-
-/** A spec with the contract's names: `profile` and `meerkat_id` are other names of `role_name` and `identity`. */
-export function spawnArg(spec: SpawnMemberSpec): Record<string, unknown> {
-  const { profile, meerkat_id, ...rest } = spec as unknown as Record<string, unknown>;
-  return {
-    ...rest,
-    ...(profile === undefined ? {} : { role_name: profile }),
-    ...(meerkat_id === undefined ? {} : { identity: meerkat_id }),
-  };
+export function queryArg<Query extends { after_seq?: CursorInput }>(query: Query): unknown {
+  return { ...query, after_seq: cursorArg(query.after_seq) };
 }
 
 /** An entry or a gap of the event log. */
@@ -92,10 +88,9 @@ export function status(value: RuntimeStatus<number>): RuntimeStatus {
 }
 
 /** The receipt of a message. */
-export function accepted(value: { interaction_id: string; work_id: string; identity: string; session_id: string }): Accepted {
-  return {
-    interactionId: value.interaction_id, workId: value.work_id, identity: value.identity, sessionId: value.session_id,
-  };
+export function accepted(value: { interaction_id: string; identity: string; session_id: string; repeated: boolean }): Accepted {
+  const { interaction_id, identity, session_id, repeated } = value;
+  return { interactionId: interaction_id, identity, sessionId: session_id, repeated };
 }
 
 /** The end of an interaction. */

@@ -1,20 +1,19 @@
 // What the wasm package exports, as this package uses it. `src/web/bindings` is the other side of every line here.
 //
 // Values cross as JSON text: one string per call or batch is the cheapest crossing there is, and the wasm needs no second
-// serialiser. `convert.ts` makes the typed values of it.
+// serialiser. Functions and objects cross in a list beside the text, which names them by their place. `convert.ts` makes the
+// typed values of it.
 
 /** The generated glue of one instance. */
 export interface Glue {
   initSync(options: { module: WebAssembly.Module }): unknown;
   /** Installs the panic hook: `callback` is called once with the message, before the instance traps. */
   onPanic(callback: (message: string) => void): void;
-  /** Builds a runtime, restoring what its storage holds. */
-  buildRuntime(options: RawBuildOptions): Promise<RawRuntime>;
+  /** Builds a runtime, restoring what its storage holds. The options are the text of a `RawBuildOptions`. */
+  buildRuntime(options: string, objects: unknown[]): Promise<RawRuntime>;
   /** One short request to a model, outside of any mob. Answers JSON text `{provider, text}`. */
-  testModel(model: RawModel): Promise<string>;
+  testModel(model: string, objects: unknown[]): Promise<string>;
 }
-
-export type DefinitionFormat = "toml" | "json";
 
 /** A storage, by kind. */
 export type RawStorage = { kind: "memory" } | { kind: "indexedDb"; name: string };
@@ -23,49 +22,70 @@ export type RawStorage = { kind: "memory" } | { kind: "indexedDb"; name: string 
 export type RawModel =
   | {
       kind: "openai"; baseUrl: string; apiKey: string | undefined; model: string | undefined;
-      headers: Record<string, string> | undefined; fetch: typeof fetch | undefined;
+      headers: [string, string][]; fetch: typeof fetch | undefined;
     }
   | { kind: "demo"; pace: number | undefined }
-  | { kind: "js"; model: unknown };
+  | { kind: "js"; model: ObjectHandle };
 
-/** A tool: its definition and the function behind it. */
+/** An object that crosses as it is. Functions do so by themselves. */
+export class ObjectHandle {
+  readonly object: object;
+
+  constructor(object: object) {
+    this.object = object;
+  }
+}
+
+/** A tool: its definition and the function behind it. The function takes and gives text; it may throw. */
 export interface RawTool {
   name: string;
   description: string;
   inputSchema: unknown;
-  execute: (args: unknown, context: unknown) => unknown;
+  execute: (args: string, context: string, signal: AbortSignal | undefined) => Promise<string>;
 }
 
 /** What `buildRuntime` takes. */
 export interface RawBuildOptions {
   definition: string;
-  definitionFormat: DefinitionFormat;
+  definitionFormat: "toml" | "json";
   storage: RawStorage;
   models: { name: string; model: RawModel }[];
   /** For every model name of the definition that is not in `models`. */
   defaultModel: RawModel | undefined;
   tools: RawTool[];
-  toolGate: ((request: unknown) => unknown) | undefined;
-  onError: ((event: unknown) => void) | undefined;
-  postSpawnHook: ((identities: string[]) => unknown) | undefined;
+  /** Takes and gives JSON text; it may throw. */
+  toolGate: ((request: string) => Promise<string>) | undefined;
+  /** Takes JSON text; does not throw. */
+  onError: ((event: string) => void) | undefined;
+  /** Takes JSON text; does not throw. */
+  postSpawnHook: ((identities: string) => Promise<void>) | undefined;
   ifLocked: string;
 }
 
+/** Why a runtime cannot go on. */
+export type RawEnd =
+  /** Another context took the mob over. */
+  | "retired"
+  /** Another context deletes or upgrades the storage. */
+  | "version_change"
+  /** The storage ended unasked: what was under way is of unknown outcome. */
+  | "lost"
+  /** It was shut down. */
+  | "closed";
+
 /** One runtime. Calls take and give plain values; everything typed is in `runtime.ts`. */
 export interface RawRuntime {
-  readonly mobId: string;
   /** `leader` or `follower`. */
   readonly role: string;
   /** One method of the runtime by name; arguments and answer are JSON text. */
   call(method: string, args: string): Promise<string>;
   /** A reader that begins at the moment of the call. The arguments are JSON text. */
   open(kind: "events" | "interaction" | "mobEvents", args: string): RawReader;
-  /** Without a name: the default model. Returns the model names of the definition that it stands for now. */
-  setModel(name: string | undefined, model: RawModel | undefined): string[];
-  fetch(method: string, url: string, headers: [string, string][], body: Uint8Array | null): Promise<RawResponse>;
-  /** Resolves with the new role when this context gained or lost the mob, with undefined when the runtime ended. */
-  roleChanged(): Promise<string | undefined>;
-  free(): void;
+  /** Without a name: the default model. Returns the model names that it stands for now. */
+  setModel(name: string | undefined, model: string | undefined, objects: unknown[]): string[];
+  fetch(method: string, url: string, headers: [string, string][], body: Uint8Array | undefined): Promise<RawResponse>;
+  /** Resolves when the runtime cannot go on. */
+  ended(): Promise<RawEnd>;
 }
 
 /** A batch reader. */
@@ -79,11 +99,22 @@ export interface RawReader {
 export interface RawResponse {
   readonly status: number;
   readonly headers: [string, string][];
-  readonly body: Uint8Array | RawBody | undefined;
+  readonly body: Uint8Array | RawBody;
 }
 
 /** A body that is still being made. */
 export interface RawBody {
   next(): Promise<Uint8Array | undefined>;
   close(): void;
+}
+
+/** The JSON text of a value and the list of the functions and objects in it. */
+export function crossing(value: unknown): [text: string, objects: unknown[]] {
+  const objects: unknown[] = [];
+  const text = JSON.stringify(value, (_, part: unknown) => {
+    if (typeof part === "function") return objects.push(part) - 1;
+    if (part instanceof ObjectHandle) return objects.push(part.object) - 1;
+    return part;
+  });
+  return [text, objects];
 }

@@ -2,7 +2,7 @@
 
 import type { ContentInput, Json, Usage } from "./contract/common.js";
 import type { StopReason } from "./contract/agent-event.js";
-import type { RawModel } from "./glue.js";
+import { ObjectHandle, type RawModel } from "./glue.js";
 
 /** A server that speaks OpenAI-compatible chat completions. */
 export interface OpenAiCompatibleOptions {
@@ -65,7 +65,7 @@ const raws = new WeakMap<object, RawModel>();
 /** A model behind an OpenAI-compatible server. */
 export function openAiCompatible(options: OpenAiCompatibleOptions): Model {
   const { baseUrl, apiKey, model, headers, fetch } = options;
-  return branded({ kind: "openai", baseUrl, apiKey, model, headers, fetch });
+  return branded({ kind: "openai", baseUrl, apiKey, model, headers: Object.entries(headers ?? {}), fetch });
 }
 
 /** The embedded scripted model: no network. `pace` is the delay between pieces of text in milliseconds. */
@@ -75,12 +75,12 @@ export function demoModel(options: { pace?: number } = {}): Model {
 
 /** A model made of JavaScript. The builder takes the object itself as well. */
 export function jsModel(model: ModelObject): Model {
-  return branded({ kind: "js", model });
+  return branded({ kind: "js", model: new ObjectHandle(model) });
 }
 
 /** What crosses into the wasm. */
 export function rawModel(model: Model | ModelObject): RawModel {
-  return raws.get(model) ?? { kind: "js", model };
+  return raws.get(model) ?? { kind: "js", model: new ObjectHandle(model) };
 }
 
 function branded(raw: RawModel): Model {

@@ -5,12 +5,12 @@ import type { ContentInput, CursorInput, HandlingMode, Json } from "./contract/c
 import type { MobDefinition } from "./contract/definition.js";
 import type { EventQuery, EventsPage, LogItem } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
-import type { MobMemberListEntry, MobMemberSnapshot, SessionHistory, SpawnMemberSpec } from "./contract/member.js";
+import type { MobMemberListEntry, MobMemberSnapshot, SessionHistory, SpawnMemberSpec, SpawnReceipt } from "./contract/member.js";
 import type { ErrorEvent, RuntimeStatus, ShutdownReport } from "./contract/report.js";
 import type { IfLocked } from "./controls.js";
 import * as convert from "./convert.js";
 import type { Accepted, InteractionOutcome } from "./convert.js";
-import { MobkitError } from "./error.js";
+import { MobkitError, type ErrorData } from "./error.js";
 import type { RawBuildOptions, RawReader, RawResponse, RawRuntime } from "./glue.js";
 import { rawModel, type Model, type ModelObject } from "./models.js";
 import type { RuntimeState, StateReport } from "./protocol.js";
@@ -72,10 +72,13 @@ export interface EventStreamOptions {
 export interface BuildOptions {
   /**
    * What happens when another tab or worker holds the mob: `wait` until it is free, `follow` it read-only, `steal` it,
-   * or `fail` with `locked`. Default: `wait`.
+   * or `fail` with `mob_locked`. Default: `wait`.
    */
   ifLocked?: IfLocked;
 }
+
+/** The signal of a tool call where there is no `AbortController`. */
+const NEVER = new AbortController().signal;
 
 /** Collects what a runtime is made of. */
 export class UnifiedRuntimeBuilder {
@@ -109,31 +112,46 @@ export class UnifiedRuntimeBuilder {
     return this;
   }
 
-  /** A tool for every member. */
+  /** A tool for every member whose profile does not choose among them. */
   tool<Args>(tool: Tool<Args>): this {
     const { name, description, inputSchema } = tool;
     this.#options.tools.push({
       name, description, inputSchema,
-      execute: (args, context) => tool.execute(args as Args, context as ToolContext),
+      execute: async (args, context, signal) => {
+        const value = await tool.execute(JSON.parse(args) as Args, { ...JSON.parse(context) as Omit<ToolContext, "signal">, signal: signal ?? NEVER });
+        return typeof value === "string" ? value : JSON.stringify(value ?? null);
+      },
     });
     return this;
   }
 
   /** Asked before every tool call. What it throws denies the call. */
   toolGate(gate: (request: ToolRequest) => ToolDecision | Promise<ToolDecision>): this {
-    this.#options.toolGate = gate as (request: unknown) => unknown;
+    this.#options.toolGate = async (request) => JSON.stringify(await gate(JSON.parse(request) as ToolRequest));
     return this;
   }
 
   /** Told of everything that goes wrong in the background. */
   onError(hook: (event: ErrorEvent) => void): this {
-    this.#options.onError = hook as (event: unknown) => void;
+    this.#options.onError = (event) => {
+      try {
+        hook(JSON.parse(event) as ErrorEvent);
+      } catch (error) {
+        reportError(error);
+      }
+    };
     return this;
   }
 
-  /** Called after members were spawned, with their identities; `spawn` waits for it. */
+  /** Called after members were spawned, with their identities; `spawn` waits for it. What it throws is reported, not passed on. */
   postSpawnHook(hook: (identities: string[]) => void | Promise<void>): this {
-    this.#options.postSpawnHook = hook;
+    this.#options.postSpawnHook = async (identities) => {
+      try {
+        await hook(JSON.parse(identities) as string[]);
+      } catch (error) {
+        reportError(error);
+      }
+    };
     return this;
   }
 
@@ -210,13 +228,13 @@ export class UnifiedRuntime {
   }
 
   /** Adds a member. Durable when it resolves. */
-  async spawn(spec: SpawnMemberSpec): Promise<MobMemberListEntry> {
-    return await this.#call("spawn", { spec: convert.spawnArg(spec) });
+  spawn(spec: SpawnMemberSpec): Promise<SpawnReceipt> {
+    return this.#call("spawn", { spec });
   }
 
-  /** Adds members in one batch: those before the first that is refused. */
-  async spawnMany(specs: SpawnMemberSpec[]): Promise<MobMemberListEntry[]> {
-    return await this.#call("spawn_many", { specs: specs.map(convert.spawnArg) });
+  /** Adds members in one batch: those before the first that is refused, and why that one was. */
+  spawnMany(specs: SpawnMemberSpec[]): Promise<{ spawned: SpawnReceipt[]; refused: ErrorData | null }> {
+    return this.#call("spawn_many", { specs });
   }
 
   /** Takes a member off the roster. */
@@ -225,18 +243,18 @@ export class UnifiedRuntime {
   }
 
   /** Retires a member and spawns it anew with the next generation and the same wiring. */
-  async respawn(identity: string): Promise<void> {
-    await this.#call("respawn", { identity });
+  respawn(identity: string): Promise<SpawnReceipt> {
+    return this.#call("respawn", { identity });
   }
 
-  /** Lets two members reach each other. */
-  async wire(a: string, b: string): Promise<void> {
-    await this.#call("wire", { a, b });
+  /** Lets two members reach each other. Resolves with whether that changed anything, as all methods do that may change nothing. */
+  wire(a: string, b: string): Promise<boolean> {
+    return this.#call("wire", { a, b });
   }
 
   /** Undoes `wire`. */
-  async unwire(a: string, b: string): Promise<void> {
-    await this.#call("unwire", { a, b });
+  unwire(a: string, b: string): Promise<boolean> {
+    return this.#call("unwire", { a, b });
   }
 
   /** Sends a message to a member. When it resolves the message is accepted and durable. */
@@ -272,23 +290,33 @@ export class UnifiedRuntime {
   }
 
   /** Cancels an interaction: running turns end, waiting work is dropped. */
-  async cancel(interactionId: string): Promise<void> {
-    await this.#call("cancel", { interaction_id: interactionId });
+  cancel(interactionId: string): Promise<boolean> {
+    return this.#call("cancel", { interaction_id: interactionId });
   }
 
   /** Cancels the turn that a member is in. */
-  async cancelTurn(identity: string): Promise<void> {
-    await this.#call("cancel_turn", { identity });
+  cancelTurn(identity: string): Promise<boolean> {
+    return this.#call("cancel_turn", { identity });
+  }
+
+  /** Cancels every open interaction. Resolves with how many there were. */
+  cancelAll(): Promise<number> {
+    return this.#call("cancel_all");
   }
 
   /** Stops all work; what waits stays waiting, over a reload too. */
-  async stop(): Promise<void> {
-    await this.#call("stop");
+  stop(): Promise<boolean> {
+    return this.#call("stop");
   }
 
   /** Undoes `stop`. */
-  async resume(): Promise<void> {
-    await this.#call("resume");
+  resume(): Promise<boolean> {
+    return this.#call("resume");
+  }
+
+  /** The definition in force. */
+  definition(): Promise<MobDefinition> {
+    return this.#call("definition");
   }
 
   /** Agent and module events: live from now on, or after a cursor. */
@@ -305,12 +333,12 @@ export class UnifiedRuntime {
 
   /** A page of the structural ledger. */
   async queryMobEvents(query: EventQueryOptions | EventQuery = {}): Promise<MobEventsPage> {
-    return convert.mobEventsPage(await this.#callText("query_mob_events", convert.queryArg(snakeQuery(query))));
+    return convert.mobEventsPage(await this.#call("query_mob_events", { query: convert.queryArg(snakeQuery(query)) }));
   }
 
   /** A page of agent events. Without a cursor the newest `limit`, ascending. */
   async queryEvents(query: EventQueryOptions | EventQuery = {}): Promise<EventsPage> {
-    return convert.eventsPage(await this.#callText("query_events", convert.queryArg(snakeQuery(query))));
+    return convert.eventsPage(await this.#call("query_events", { query: convert.queryArg(snakeQuery(query)) }));
   }
 
   /** A window of a member's transcript, oldest first. */
@@ -335,7 +363,7 @@ export class UnifiedRuntime {
       : new Request(new URL(input, "https://mob.local"), init);
     const { signal } = request;
     signal.throwIfAborted();
-    const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
+    const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer());
     const { instance, raw } = await this.#supervisor.session();
     const answer = instance.run(() => raw.fetch(request.method, request.url, [...request.headers] as [string, string][], body));
     // A response that comes after the abort is closed unread.
@@ -362,12 +390,9 @@ export class UnifiedRuntime {
   }
 
   async #call<T>(method: string, args?: unknown): Promise<T> {
-    return await this.#callText(method, convert.args(args));
-  }
-
-  async #callText<T>(method: string, args: string): Promise<T> {
+    const text = convert.args(args);
     const { instance, raw } = await this.#supervisor.session();
-    return JSON.parse(await instance.run(() => raw.call(method, args))) as T;
+    return JSON.parse(await instance.run(() => raw.call(method, text))) as T;
   }
 
   #stream<Item, T>(kind: Parameters<RawRuntime["open"]>[0], args: unknown, from: (item: Item) => T, signal?: AbortSignal): EventStream<T> {
@@ -435,13 +460,16 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 function closeBody(response: RawResponse): void {
-  if (response.body && "close" in response.body) response.body.close();
+  if ("close" in response.body) response.body.close();
 }
 
 function toResponse(raw: RawResponse, run: <T>(call: () => Promise<T>) => Promise<Awaited<T>>, signal: AbortSignal): Response {
   const { status, headers, body } = raw;
   const init = { status, headers };
-  if (body === undefined || body instanceof Uint8Array) return new Response((body ?? null) as BodyInit | null, init);
+  if (body instanceof Uint8Array) {
+    // Some statuses allow no body, not even an empty one.
+    return new Response(body.byteLength === 0 ? null : body as Uint8Array<ArrayBuffer>, init);
+  }
   let onAbort = () => {};
   return new Response(new ReadableStream<Uint8Array>({
     start(controller) {

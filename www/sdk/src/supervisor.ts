@@ -1,7 +1,7 @@
 // Keeps one runtime alive: builds it in an instance of its own and builds it anew, once and visibly, when that one dies.
 
 import { crashedError, MobkitError, toErrorData } from "./error.js";
-import type { RawBuildOptions, RawModel, RawRuntime } from "./glue.js";
+import { crossing, type RawBuildOptions, type RawEnd, type RawModel, type RawRuntime } from "./glue.js";
 import { WasmInstance, type InstanceFactory } from "./instance.js";
 import type { RuntimeState, StateReport } from "./protocol.js";
 import { RestartPolicy } from "./restart-policy.js";
@@ -62,7 +62,8 @@ export class Supervisor {
   /** Replaces what a model name, or without a name the default, stands for: in this session and in those after a crash. */
   async setModel(name: string | undefined, model: RawModel | undefined): Promise<string[]> {
     const { instance, raw } = await this.#session;
-    const names = await instance.run(() => raw.setModel(name, model));
+    const [text, objects] = model ? crossing(model) : [undefined, []];
+    const names = await instance.run(() => raw.setModel(name, text, objects));
     if (name === undefined) {
       this.#build = { ...this.#build, defaultModel: model };
     } else {
@@ -81,7 +82,7 @@ export class Supervisor {
     const instance = new WasmInstance(this.#options.createInstance, this.#options.module);
     let raw: RawRuntime;
     try {
-      raw = await instance.run(() => instance.glue.buildRuntime(build));
+      raw = await instance.run(() => instance.glue.buildRuntime(...crossing(build)));
     } catch (error) {
       // Whatever the failed build left behind must not go on in the background.
       instance.kill(new MobkitError("runtime_stopped", "the runtime could not be built"));
@@ -95,21 +96,45 @@ export class Supervisor {
     this.current = session;
     instance.onCrash((error) => this.#crashed(session, error));
     this.#tell({ state: raw.role as RuntimeState, error: null });
-    void this.#watchRole(session);
+    void this.#watch(session);
     return session;
   }
 
-  async #watchRole({ instance, raw }: Session): Promise<void> {
+  /** Waits for an end that is no crash. */
+  async #watch(session: Session): Promise<void> {
+    const { instance, raw } = session;
+    let end: RawEnd;
     try {
-      for (;;) {
-        const role = await instance.run(() => raw.roleChanged());
-        if (role === undefined) return;
-        this.#tell({ state: role as RuntimeState });
-      }
+      end = await instance.run(() => raw.ended());
     } catch (error) {
       // The instance died or was ended: whoever did that says so.
-      if (!instance.error) throw error;
+      if (instance.error) return;
+      throw error;
     }
+    if (this.current !== session || end === "closed") return;
+    if (end === "lost") {
+      instance.kill(crashedError("the storage ended unasked: what was under way is of unknown outcome"));
+    } else if (end === "version_change") {
+      this.#end(new MobkitError("storage_version_change", "another tab deletes or upgrades the storage"), "stopped");
+    } else {
+      await this.#follow(session);
+    }
+  }
+
+  /** Another context took the mob over: what is open here ends, and this one goes on as its follower. */
+  async #follow(session: Session): Promise<void> {
+    const { instance, raw } = session;
+    this.current = undefined;
+    this.#tell({ state: "starting", error: null });
+    this.#session = (async () => {
+      try {
+        await instance.run(() => raw.call("shutdown", "{}"));
+      } finally {
+        instance.kill(new MobkitError("not_leader", "another tab took the mob over: this one follows it now"));
+      }
+      return await this.#open({ ...this.#build, ifLocked: "follow" });
+    })();
+    this.#session.catch((failure: unknown) => this.#end(failure, "stopped"));
   }
 
   #crashed(session: Session, error: MobkitError): void {

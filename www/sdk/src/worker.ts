@@ -3,6 +3,7 @@
 import { createInstance } from "./mobkit_web_glue.js";
 import type { ModelChoice, StartOptions } from "./controls.js";
 import { MobkitError, toErrorData } from "./error.js";
+import { crossing } from "./glue.js";
 import { WasmInstance } from "./instance.js";
 import { demoModel, openAiCompatible, rawModel, type Model } from "./models.js";
 import { PortServer } from "./port-server.js";
@@ -82,7 +83,7 @@ async function testModel(setup: ServeSetup, choice: ModelChoice): Promise<{ prov
   const module = await loadModule(setup.wasm === undefined ? {} : { wasm: setup.wasm });
   const instance = new WasmInstance(createInstance, module);
   try {
-    return JSON.parse(await instance.run(() => instance.glue.testModel(rawModel(model)))) as { provider: string; text: string };
+    return JSON.parse(await instance.run(() => instance.glue.testModel(...crossing(rawModel(model))))) as { provider: string; text: string };
   } finally {
     instance.kill(new MobkitError("runtime_stopped", "the test of the model is over"));
   }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isMobkitError } from "../src/error.js";
-import type { Glue, RawBuildOptions, RawReader, RawRuntime } from "../src/glue.js";
+import { crossing, ObjectHandle } from "../src/glue.js";
+import type { Glue, RawBuildOptions, RawEnd, RawReader, RawRuntime } from "../src/glue.js";
 import { WasmInstance, type InstanceFactory } from "../src/instance.js";
 import { EventStream } from "../src/stream.js";
 import { Supervisor } from "../src/supervisor.js";
@@ -20,7 +21,6 @@ const MODULE = new WebAssembly.Module(new Uint8Array([
 type Exports = Record<"call" | "trap" | "one", () => number | undefined>;
 
 class FakeRaw implements RawRuntime {
-  readonly mobId = "m";
   role = "leader";
   readonly world: FakeGlue;
   constructor(world: FakeGlue) { this.world = world; }
@@ -29,6 +29,7 @@ class FakeRaw implements RawRuntime {
       this.world.panic!("index out of bounds at x.rs:1");
       this.world.exports.trap();
     }
+    if (method === "shutdown") this.world.shutdowns += 1;
     if (method === "never") return await new Promise(() => {});
     if (method === "fail") throw Object.assign(new Error("no such member"), { name: "MobkitError", code: "member_not_found", data: null });
     return JSON.stringify(method);
@@ -41,15 +42,16 @@ class FakeRaw implements RawRuntime {
     };
   }
   setModel(): string[] { return ["a"]; }
+  ended(): Promise<RawEnd> { return new Promise((resolve) => { this.world.end = resolve; }); }
   fetch(): never { throw new Error("not used"); }
-  roleChanged(): Promise<undefined> { return new Promise(() => {}); }
-  free(): void {}
 }
 
 class FakeGlue implements Glue {
   exports!: Exports;
   panic: ((message: string) => void) | undefined;
   builds: RawBuildOptions[] = [];
+  end: (reason: RawEnd) => void = () => {};
+  shutdowns = 0;
   closed = 0;
   imported: () => void = () => {};
   fail: unknown;
@@ -60,10 +62,12 @@ class FakeGlue implements Glue {
     this.exports = new this.webAssembly.Instance(module, { m: { f: () => this.imported() } }).exports as unknown as Exports;
   }
   onPanic(callback: (message: string) => void): void { this.panic = callback; }
-  async buildRuntime(options: RawBuildOptions): Promise<RawRuntime> {
-    this.builds.push(options);
+  async buildRuntime(options: string): Promise<RawRuntime> {
+    this.builds.push(JSON.parse(options) as RawBuildOptions);
     if (this.fail) throw this.fail;
-    return new FakeRaw(this);
+    const raw = new FakeRaw(this);
+    if (this.builds[0]!.ifLocked === "follow") raw.role = "follower";
+    return raw;
   }
   async testModel(): Promise<string> { return "{}"; }
 }
@@ -78,9 +82,13 @@ function factory() {
   return { glues, create };
 }
 
+/** The options of a build as they cross: what is undefined is left out. */
+const CROSSED = {
+  definition: "", definitionFormat: "toml", storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], ifLocked: "wait",
+} as const;
+
 const BUILD: RawBuildOptions = {
-  definition: "", definitionFormat: "toml", storage: { kind: "indexedDb", name: "s" }, models: [], defaultModel: undefined,
-  tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined, ifLocked: "wait",
+  ...CROSSED, models: [], tools: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined,
 };
 
 async function supervised(build: Partial<RawBuildOptions> = {}) {
@@ -141,7 +149,7 @@ test("a crash rejects what is open, and the runtime is built anew with what it h
   assert.equal(supervisor.report.restarts, 1);
   assert.equal(glues.length, 2);
   assert.deepEqual(glues[1]!.builds, [{
-    ...BUILD, ifLocked: "steal", models: [{ name: "a", model: { kind: "demo", pace: 1 } }], defaultModel: { kind: "demo", pace: 2 },
+    ...CROSSED, ifLocked: "steal", models: [{ name: "a", model: { kind: "demo", pace: 1 } }], defaultModel: { kind: "demo", pace: 2 },
   }]);
 });
 
@@ -252,4 +260,45 @@ test("an aborted signal ends the iterator with its reason, before and while it w
   assert.equal(glues[0]!.closed, 1);
   const late = await opened(supervisor, abort.signal);
   await assert.rejects(late.next(), { name: "AbortError" });
+});
+
+test("a mob that another tab took over is followed, by an instance of its own", async () => {
+  const { supervisor, glues, states, call } = await supervised();
+  const stream = await opened(supervisor);
+  for (const value of [1, 2, 3]) assert.deepEqual(await stream.next(), { done: false, value });
+  const waiting = stream.next();
+  waiting.catch(() => {});
+  await settled();
+  glues[0]!.end("retired");
+  await assert.rejects(waiting, (error) => isMobkitError(error, "not_leader"));
+  assert.equal(await call("status"), '"status"');
+  assert.equal(glues[0]!.shutdowns, 1);
+  assert.equal(glues[1]!.builds[0]!.ifLocked, "follow");
+  assert.deepEqual(states, ["leader", "starting", "follower"]);
+  assert.equal(supervisor.report.restarts, 0);
+});
+
+test("a storage that another tab deletes is the end", async () => {
+  const { supervisor, glues, call } = await supervised();
+  glues[0]!.end("version_change");
+  await settled();
+  await assert.rejects(call("status"), (error) => isMobkitError(error, "storage_version_change"));
+  assert.equal(supervisor.report.state, "stopped");
+  assert.equal(glues.length, 1);
+});
+
+test("a storage that ended unasked is a crash", async () => {
+  const { glues, states, call } = await supervised();
+  glues[0]!.end("lost");
+  await settled();
+  assert.equal(await call("status"), '"status"');
+  assert.deepEqual(states, ["leader", "crashed", "leader"]);
+});
+
+test("functions and objects cross by their places", () => {
+  const call = () => 1;
+  const object = { stream: call };
+  const [text, objects] = crossing({ a: call, b: [{ kind: "js", model: new ObjectHandle(object) }], c: undefined, d: "x" });
+  assert.equal(text, '{"a":0,"b":[{"kind":"js","model":1}],"d":"x"}');
+  assert.deepEqual(objects, [call, object]);
 });

@@ -1,37 +1,67 @@
-// The definition of a mob as an object (MobKit contract, section 18.4). TOML text says the same with `[mob]` around `id`.
+// The definition of a mob as an object (MobKit contract, section 18.4). TOML text says the same, with `[mob]` around `id` and
+// `orchestrator`. A field that is not listed is an error that names its path.
 
-import type { Json } from "./common.js";
+import type { ContentInput, Json, Labels } from "./common.js";
 import type { RuntimeMode } from "./member.js";
 
 /** What the members of one role are. */
 export interface Profile {
   /** The name of a model given to the builder. */
   model: string;
+  /** The system prompt's first part. */
+  instructions?: string;
+  /** Names of the definition's skills; their texts follow the instructions. */
   skills?: string[];
-  tools?: {
-    builtins?: boolean; shell?: boolean; comms?: boolean; memory?: boolean; workgraph?: boolean; mob?: boolean;
-    schedule?: boolean; image_generation?: boolean; mcp?: string[]; rust_bundles?: string[];
-  };
+  /** The tools by name (all of the builder's, if left out); `comms: false` takes the member tools away. */
+  tools?: string[] | { comms?: boolean; names?: string[] };
   /** What peers are told about members of this role. */
   peer_description?: string;
   external_addressable?: boolean;
-  backend?: "session" | "external";
   runtime_mode?: RuntimeMode;
-  max_inline_peer_notifications?: number;
-  output_schema?: Json;
-  provider_params?: Json;
+  /** Passed to the model's server unchanged. */
+  provider_params?: { [name: string]: Json };
+  /** Tokens of one answer at most. */
+  max_output_tokens?: number;
+  /** Tokens of history that the model is shown at most; what is left out is a `history_truncated` event. */
+  history_tokens?: number;
 }
 
-/** A mob: its profiles and how they are wired. */
+/** Bounds; each has a default. */
+export interface Limits {
+  /** How often work may pass from member to member in one interaction. */
+  max_hops?: number;
+  max_turns_per_interaction?: number;
+  max_turns_per_run?: number;
+  max_tokens_per_interaction?: number;
+  tool_timeout_ms?: number;
+  /** How long a model may be silent. */
+  model_idle_timeout_ms?: number;
+}
+
+/** A member that a new mob begins with. */
+export interface InitialMember {
+  profile: string;
+  identity: string;
+  labels?: Labels;
+  initial_message?: ContentInput;
+}
+
+/** A mob: its profiles, how they are wired, and whom it begins with. */
 export interface MobDefinition {
   id: string;
-  orchestrator?: { profile: string };
+  orchestrator?: string | { profile: string };
   profiles: Record<string, Profile>;
   wiring?: { auto_wire_orchestrator?: boolean; role_wiring?: { a: string; b: string }[] };
-  skills?: Record<string, { source?: "inline"; content: string } | { source?: "path"; path: string }>;
-  backend?: { default: "session" | "external"; external?: { address_base: string } };
-  flows?: Record<string, Json>;
-  topology?: { mode: "advisory" | "strict"; rules: { from_role: string; to_role: string; allowed: boolean }[] };
-  limits?: Record<string, number>;
-  [field: string]: Json | undefined | object;
+  skills?: Record<string, string | { content: string }>;
+  limits?: Limits;
+  members?: InitialMember[];
+}
+
+/** One difference between the definition that was stored and the one that is in force now. */
+export interface DefinitionChange {
+  /** Such as `profiles.reviewer.model`; members go by their identity: `members.lead.profile`. */
+  path: string;
+  kind: "added" | "removed" | "changed";
+  old?: Json;
+  new?: Json;
 }

@@ -1,6 +1,6 @@
 // Members: what is asked for and what is shown (MobKit contract, section 18.3).
 
-import type { AgentIdentity, ContentInput, Json, Labels } from "./common.js";
+import type { AgentIdentity, ContentInput, Json, Labels, TimestampMs } from "./common.js";
 
 /** Whether a member acts on its own or only when its turn is driven. */
 export type RuntimeMode = "autonomous_host" | "turn_driven";
@@ -19,6 +19,17 @@ export type SpawnMemberSpec =
     system_prompt_override?: string;
     auto_wire_parent?: boolean;
   };
+
+/** A member that was spawned. */
+export interface SpawnReceipt {
+  identity: AgentIdentity;
+  /** Its incarnation. */
+  generation: number;
+  /** Acts for this incarnation show it. */
+  fence_token: number;
+  /** Its transcript. */
+  session_id: string;
+}
 
 /** What a member does at the moment. */
 export type MemberActivity = "dormant" | "idle" | "running" | "waiting_model" | "broken";
@@ -53,10 +64,11 @@ export interface MobMemberSnapshot {
 }
 
 /** A message of a member's transcript. */
-export type TranscriptMessage =
+export type TranscriptMessage = { number: number; timestamp_ms: TimestampMs; interaction_id: string } & (
   | { role: "user"; content: ContentInput; from?: string }
   | { role: "assistant"; text: string; reasoning?: string; tool_calls?: { id: string; name: string; args: Json }[] }
-  | { role: "tool"; call_id: string; name: string; content: string; is_error: boolean };
+  | { role: "tool"; call_id: string; name: string; content: string; is_error: boolean }
+);
 
 /** A window of a member's transcript. */
 export interface SessionHistory {

@@ -1,5 +1,7 @@
 // Reports and statuses (MobKit contract, sections 2.8 and 20.3).
 
+import type { DefinitionChange } from "./definition.js";
+
 /** Something went wrong in the background. */
 export type ErrorEvent =
   | { category: "spawn_failure"; member_id: string; profile: string; error: string }
@@ -34,5 +36,5 @@ export interface RuntimeStatus<Seq = bigint> {
   latest_mob_cursor: Seq;
   latest_event_cursor: Seq;
   models: Record<string, ModelStatus>;
-  definition_changes: string[];
+  definition_changes: DefinitionChange[];
 }
