@@ -1,5 +1,6 @@
 //! One member's mind: the models it thinks with.
 
+pub mod demo;
 pub mod http;
 pub mod model;
 pub mod openai;

@@ -39,9 +39,12 @@ pub struct ScriptedModel {
     script: Rc<Script>,
 }
 
+/// A script that is a function.
+type AnswerFn = Box<dyn Fn(&ModelRequest) -> Reply>;
+
 struct Script {
     replies: RefCell<VecDeque<Reply>>,
-    answer: Option<Box<dyn Fn(&ModelRequest) -> Reply>>,
+    answer: Option<AnswerFn>,
     requests: RefCell<Vec<ModelRequest>>,
     availability: RefCell<Availability>,
     running: Cell<usize>,
@@ -59,7 +62,7 @@ impl ScriptedModel {
         Self::build(host, Some(Box::new(answer)))
     }
 
-    fn build(host: Host, answer: Option<Box<dyn Fn(&ModelRequest) -> Reply>>) -> Self {
+    fn build(host: Host, answer: Option<AnswerFn>) -> Self {
         let script = Script {
             replies: RefCell::default(),
             answer,

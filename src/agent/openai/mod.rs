@@ -11,8 +11,6 @@ pub mod request;
 mod slots;
 
 #[cfg(test)]
-mod recorded_tests;
-#[cfg(test)]
 mod tests;
 
 pub use model::{OpenAiCompatible, OpenAiConfig};

@@ -3,9 +3,9 @@
 //! The files in `recorded/` begin with the status (and `cut` where the connection broke off), then header fields, an empty
 //! line and the body as it came. They were taken once, with pieces of seven characters.
 
-use super::decode::Decoder;
-use super::failure;
 use crate::agent::model::{AssembledTurn, ModelError, ModelRequest, TurnAssembler};
+use crate::agent::openai::decode::Decoder;
+use crate::agent::openai::failure;
 use crate::wire::{StopReason, Usage};
 
 struct Recorded {
@@ -48,7 +48,7 @@ fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<AssembledTur
 
 macro_rules! recorded {
     ($name:literal) => {
-        read(include_bytes!(concat!("recorded/", $name, ".http")))
+        read(include_bytes!(concat!("../recorded/", $name, ".http")))
     };
 }
 
