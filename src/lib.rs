@@ -1,6 +1,7 @@
 //! A durable mob of LLM agents in a browser tab or an edge worker.
 
 pub mod agent;
+pub mod log;
 pub mod mob;
 pub mod shim;
 #[cfg(any(not(target_arch = "wasm32"), test, feature = "testing"))]

@@ -1,0 +1,244 @@
+//! The rows of a log.
+//!
+//! A chunk row `{prefix}/c/{first}` is
+//! `{"first":1,"last":3,"at":ms,"before":[entries,bytes],"rows":[[1,entry],[3,entry]]}`. It covers
+//! every number from `first` to `last`; a number in between that has no row was never shown. A
+//! jump from one chunk's `last` to the next one's `first` is a gap.
+
+use std::rc::Rc;
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+
+use crate::storage::{Key, Row, StorageError, value};
+
+/// Numbers up to `reserved` may have been shown.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct BlockRow {
+    pub(super) reserved: u64,
+}
+
+/// Entries up to `through` were deleted by retention; they were so many, in so many bytes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct TrimRow {
+    pub(super) through: u64,
+    pub(super) totals: Totals,
+}
+
+/// So many entries in so many bytes of chunk rows, since the log began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Totals(pub(super) u64, pub(super) u64);
+
+/// A chunk without its entries.
+#[derive(Debug)]
+pub(super) struct ChunkHead {
+    pub(super) last: u64,
+    pub(super) at: u64,
+    pub(super) before: Totals,
+    own: Totals,
+}
+
+/// An entry too large for one value, by its number: its JSON, of so many bytes, lies in the rows
+/// `{prefix}/x/{number}/{part}`, each a format byte and a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Split(pub(super) u64, pub(super) u64);
+
+/// A chunk with its entries, those in rows of their own still missing.
+#[derive(Debug)]
+pub(super) struct Chunk<T> {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) rows: Vec<(u64, Rc<T>)>,
+    pub(super) split: Vec<Split>,
+    pub(super) totals_after: Totals,
+}
+
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "E: Deserialize<'de>"))]
+struct Stored<E> {
+    first: u64,
+    last: u64,
+    at: u64,
+    before: Totals,
+    #[serde(default)]
+    split: Vec<Split>,
+    rows: Vec<(u64, E)>,
+}
+
+impl ChunkHead {
+    /// Of a row, if there is one.
+    pub(super) fn of(row: Option<&Row>) -> Result<Option<ChunkHead>, StorageError> {
+        row.map(|(key, bytes)| ChunkHead::decode(key, bytes))
+            .transpose()
+    }
+
+    pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<ChunkHead, StorageError> {
+        let stored: Stored<IgnoredAny> = value::decode(key, bytes)?;
+        Ok(ChunkHead {
+            last: stored.last,
+            at: stored.at,
+            before: stored.before,
+            own: own_totals(&stored, bytes),
+        })
+    }
+
+    /// The totals with this chunk.
+    pub(super) fn totals_after(&self) -> Totals {
+        self.before.plus(self.own)
+    }
+}
+
+impl Totals {
+    pub(super) fn plus(self, other: Totals) -> Totals {
+        Totals(self.0 + other.0, self.1 + other.1)
+    }
+
+    pub(super) fn minus(self, other: Totals) -> Totals {
+        Totals(
+            self.0.saturating_sub(other.0),
+            self.1.saturating_sub(other.1),
+        )
+    }
+}
+
+fn own_totals<E>(stored: &Stored<E>, bytes: &[u8]) -> Totals {
+    let entries = stored.rows.len() + stored.split.len();
+    let split: u64 = stored.split.iter().map(|split| split.1).sum();
+    Totals(entries as u64, bytes.len() as u64 + split)
+}
+
+impl<T: DeserializeOwned> Chunk<T> {
+    pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<Chunk<T>, StorageError> {
+        let stored: Stored<SharedEntry<T>> = value::decode(key, bytes)?;
+        let totals_after = stored.before.plus(own_totals(&stored, bytes));
+        Ok(Chunk {
+            first: stored.first,
+            last: stored.last,
+            rows: stored
+                .rows
+                .into_iter()
+                .map(|(number, entry)| (number, entry.0))
+                .collect(),
+            split: stored.split,
+            totals_after,
+        })
+    }
+}
+
+/// Decodes straight into the shared form, so that an entry is moved once.
+struct SharedEntry<T>(Rc<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for SharedEntry<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(|entry| SharedEntry(Rc::new(entry)))
+    }
+}
+
+/// The most bytes of a chunk's value beside its entries.
+const HEAD_BYTES: usize = 200;
+/// The most bytes of one [`Split`] in a chunk's head, its comma included.
+const SPLIT_BYTES: usize = 44;
+/// The most bytes of an entry's row beside its JSON.
+pub(super) const ENTRY_BYTES: usize = 24;
+
+/// The value of a chunk row in the making.
+#[derive(Clone, Debug)]
+pub(super) struct ChunkWriter {
+    pub(super) first: u64,
+    pub(super) before: Totals,
+    pub(super) entries: u64,
+    rows: Vec<u8>,
+    split: Vec<Split>,
+}
+
+impl ChunkWriter {
+    pub(super) fn new(first: u64, before: Totals) -> ChunkWriter {
+        ChunkWriter {
+            first,
+            before,
+            entries: 0,
+            rows: Vec::new(),
+            split: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, number: u64, json: &[u8]) {
+        if !self.rows.is_empty() {
+            self.rows.push(b',');
+        }
+        self.rows.push(b'[');
+        self.rows.extend_from_slice(number.to_string().as_bytes());
+        self.rows.push(b',');
+        self.rows.extend_from_slice(json);
+        self.rows.push(b']');
+        self.entries += 1;
+    }
+
+    pub(super) fn push_split(&mut self, split: Split) {
+        self.split.push(split);
+        self.entries += 1;
+    }
+
+    /// How many bytes the value has so far, at most.
+    pub(super) fn len(&self) -> usize {
+        HEAD_BYTES + self.rows.len() + self.split.len() * SPLIT_BYTES
+    }
+
+    /// The totals with this chunk, if `value` is its row.
+    pub(super) fn totals_after(&self, value: &[u8]) -> Totals {
+        let split: u64 = self.split.iter().map(|split| split.1).sum();
+        self.before
+            .plus(Totals(self.entries, value.len() as u64 + split))
+    }
+
+    /// The value of the row, if the chunk ends here.
+    pub(super) fn value(&self, last: u64, at: u64) -> Vec<u8> {
+        let Totals(entries, bytes) = self.before;
+        let head = format!(
+            "{{\"first\":{},\"last\":{last},\"at\":{at},\"before\":[{entries},{bytes}],",
+            self.first
+        );
+        let mut value = Vec::with_capacity(self.rows.len() + head.len() + 64);
+        value.push(value::FORMAT_JSON);
+        value.extend_from_slice(head.as_bytes());
+        if !self.split.is_empty() {
+            value.extend_from_slice(b"\"split\":");
+            value.extend_from_slice(&value::encode(&self.split)[1..]);
+            value.push(b',');
+        }
+        value.extend_from_slice(b"\"rows\":[");
+        value.extend_from_slice(&self.rows);
+        value.extend_from_slice(b"]}");
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_comes_back() {
+        let key = Key::root().part("c").number(5);
+        let mut writer = ChunkWriter::new(5, Totals(4, 100));
+        writer.push(5, b"\"a\"");
+        writer.push(7, b"\"b\"");
+        writer.push_split(Split(8, 3));
+        let bytes = writer.value(8, 1000);
+        let chunk: Chunk<String> = Chunk::decode(&key, &bytes).unwrap();
+        assert_eq!((chunk.first, chunk.last), (5, 8));
+        assert_eq!(
+            chunk.rows,
+            [(5, Rc::new("a".to_owned())), (7, Rc::new("b".to_owned()))]
+        );
+        assert_eq!(chunk.split, [Split(8, 3)]);
+        assert_eq!(chunk.totals_after, Totals(7, 103 + bytes.len() as u64));
+        assert_eq!(chunk.totals_after, writer.totals_after(&bytes));
+        assert!(bytes.len() <= writer.len());
+        let head = ChunkHead::decode(&key, &bytes).unwrap();
+        assert_eq!(head.totals_after(), chunk.totals_after);
+        assert_eq!((head.last, head.at), (8, 1000));
+        let json: serde_json::Value = serde_json::from_slice(&bytes[1..]).unwrap();
+        assert_eq!(json["rows"][1], serde_json::json!([7, "b"]));
+    }
+}

@@ -1,0 +1,96 @@
+//! The flusher: stores what was appended when no other commit does.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Log, LogError};
+use crate::shim::{Host, JoinHandle};
+use crate::storage::{Durability, StorageError, SubmitError, Writer};
+
+/// The first pause after storage refused.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// The longest pause while storage refuses.
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
+
+impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+    /// Starts the task that commits appended entries: as soon as
+    /// [`flush_entries`](super::LogConfig::flush_entries) wait, [`flush_after`](super::LogConfig::flush_after)
+    /// after the first, at once if entries wait that nobody sees before; and that deletes what
+    /// retention no longer allows. While nothing waits it holds no timer.
+    ///
+    /// When storage refuses it tries again after growing pauses and tells `on_error` each time. It
+    /// ends with the writer, with [`Log::close`] or with the host's task group.
+    pub fn run_flusher(
+        &self,
+        host: &Host,
+        writer: &Writer,
+        on_error: impl Fn(StorageError) + 'static,
+    ) -> JoinHandle<()> {
+        let (log, writer, timers) = (self.clone(), writer.clone(), host.clone());
+        host.spawn(async move {
+            let mut pause = RETRY_FIRST;
+            while !log.inner.closed.get() && writer.ended().is_none() {
+                log.wait_for_work(&timers).await;
+                if log.inner.closed.get() {
+                    return;
+                }
+                match log.flush_and_trim(&writer).await {
+                    Ok(()) => pause = RETRY_FIRST,
+                    Err(SubmitError::Storage(error)) if !error.is_fatal() => {
+                        on_error(error);
+                        timers.sleep(pause).await;
+                        pause = (pause * 2).min(RETRY_LONGEST);
+                    }
+                    Err(SubmitError::Storage(error)) => return on_error(error),
+                    Err(SubmitError::BacklogFull) => timers.sleep(pause).await,
+                    // The writer has ended, and says why to whoever owns it.
+                    Err(
+                        SubmitError::Closed | SubmitError::NotLeader | SubmitError::Rejected(_),
+                    ) => return,
+                }
+            }
+        })
+    }
+
+    /// Resolves when it is time to flush.
+    async fn wait_for_work(&self, host: &Host) {
+        let inner = &self.inner;
+        let mut deadline = None;
+        loop {
+            let dirty = inner.dirty.notified();
+            let waiting = inner.state.borrow().waiting();
+            if inner.closed.get() || waiting >= inner.config.flush_entries || inner.is_urgent() {
+                return;
+            }
+            if waiting == 0 {
+                // Somebody else's commit took them along.
+                deadline = None;
+                dirty.await;
+                continue;
+            }
+            let after = inner.config.flush_after;
+            let deadline = *deadline.get_or_insert_with(|| host.instant() + after);
+            if let Either::Left(_) = select(host.sleep_until(deadline), dirty).await {
+                return;
+            }
+        }
+    }
+
+    async fn flush_and_trim(&self, writer: &Writer) -> Result<(), SubmitError<Infallible>> {
+        writer.flush(Durability::Relaxed).await?;
+        if !self.inner.over_budget() {
+            return Ok(());
+        }
+        match self.trim().await {
+            Ok(Some(_)) => writer.flush(Durability::Relaxed).await,
+            Ok(None) => Ok(()),
+            Err(LogError::Storage(error)) => Err(SubmitError::Storage(error)),
+            // Only readers with a cursor can be ahead.
+            Err(LogError::Stale { .. }) => Ok(()),
+        }
+    }
+}

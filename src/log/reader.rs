@@ -1,0 +1,146 @@
+//! Following a log.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use futures::future::{FutureExt, LocalBoxFuture, select};
+use futures::stream::{FusedStream, Stream, StreamExt};
+use serde::de::DeserializeOwned;
+
+use super::Inner;
+use super::item::{LogError, LogItem};
+use super::read::{Found, Place};
+use crate::wire::Cursor;
+
+/// The most items read ahead.
+const READ_AHEAD: usize = 4096;
+
+type Fetch<T> = LocalBoxFuture<'static, Result<Option<Found<T>>, LogError>>;
+
+/// Everything after a cursor, then what comes: a stream of items, each once and in order.
+///
+/// A reader keeps no place in the log: a slow one costs nothing and loses nothing, it reads on
+/// from storage. After an error it goes on where it was, if asked again. It ends with
+/// [`Log::close`](super::Log::close). Dropping it is all there is to stopping.
+#[must_use = "a reader does nothing unless it is read"]
+pub struct LogReader<T> {
+    log: Rc<Inner<T>>,
+    at: Place,
+    /// What is read and not handed out yet.
+    buffer: VecDeque<LogItem<T>>,
+    fetch: Option<Fetch<T>>,
+    ended: bool,
+}
+
+impl<T: DeserializeOwned + 'static> LogReader<T> {
+    pub(super) fn new(log: Rc<Inner<T>>, after: u64) -> LogReader<T> {
+        LogReader {
+            log,
+            at: Place::after(after),
+            buffer: VecDeque::new(),
+            fetch: None,
+            ended: false,
+        }
+    }
+
+    /// Up to where it has handed out.
+    pub fn cursor(&self) -> Cursor {
+        match self.buffer.front() {
+            Some(LogItem::Entry { cursor, .. }) => Cursor::new(cursor.get() - 1),
+            Some(LogItem::Gap { from, .. }) => Cursor::new(from.get() - 1),
+            None => Cursor::new(self.at.after),
+        }
+    }
+
+    /// The next items, at least one, at most `max`, waiting if there is none yet. Empty when the
+    /// log has ended. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`] if rows cannot be read.
+    pub async fn next_batch(&mut self, max: usize) -> Result<Vec<LogItem<T>>, LogError> {
+        let Some(first) = self.next().await else {
+            return Ok(Vec::new());
+        };
+        let mut items = vec![first?];
+        if self.buffer.is_empty()
+            && let Some(found) = self.log.read_memory(self.at.after, READ_AHEAD)
+        {
+            self.keep(found);
+        }
+        let more = self.buffer.len().min(max.saturating_sub(1));
+        items.extend(self.buffer.drain(..more));
+        Ok(items)
+    }
+
+    fn keep(&mut self, found: Found<T>) {
+        self.at = found.reached;
+        self.buffer.extend(found.items);
+    }
+}
+
+/// The next items, waiting for them; `None` when the log has ended.
+async fn fetch<T: DeserializeOwned>(
+    log: Rc<Inner<T>>,
+    at: Place,
+) -> Result<Option<Found<T>>, LogError> {
+    loop {
+        let grown = log.tail.grown();
+        let end = log.end.notified();
+        let found = log.read_some(at, READ_AHEAD).await?;
+        if found.reached.after > at.after {
+            return Ok(Some(found));
+        }
+        if log.closed.get() {
+            return Ok(None);
+        }
+        select(grown, end).await;
+    }
+}
+
+impl<T: DeserializeOwned + 'static> Stream for LogReader<T> {
+    type Item = Result<LogItem<T>, LogError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(item) = this.buffer.pop_front() {
+                return Poll::Ready(Some(Ok(item)));
+            }
+            if this.ended {
+                return Poll::Ready(None);
+            }
+            let fetch = this
+                .fetch
+                .get_or_insert_with(|| fetch(this.log.clone(), this.at).boxed_local());
+            let found = ready!(fetch.as_mut().poll(cx));
+            this.fetch = None;
+            match found {
+                Ok(Some(found)) => this.keep(found),
+                Ok(None) => this.ended = true,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FusedStream for LogReader<T> {
+    fn is_terminated(&self) -> bool {
+        self.ended && self.buffer.is_empty()
+    }
+}
+
+// No field is ever pinned in place.
+impl<T> Unpin for LogReader<T> {}
+
+impl<T> fmt::Debug for LogReader<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogReader")
+            .field("after", &self.at.after)
+            .field("buffered", &self.buffer.len())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
