@@ -3,7 +3,7 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { type ClientReport, ConsoleError, rpc, type RuntimeClient, toConsoleError } from "./client.ts";
 import { follow, type FollowSource } from "./follow.ts";
-import { type ChatState, emptyChat, foldChat, foldGap, shownState } from "./store/chat.ts";
+import { type ChatState, emptyChat, foldChat, foldGap, settle, shownState } from "./store/chat.ts";
 import { type FeedEntry, feedOfAgent, feedOfStructural, pushFeed } from "./store/feed.ts";
 import { edgesOf, emptyRoster, foldRoster, type RosterState } from "./store/roster.ts";
 import {
@@ -261,8 +261,12 @@ export class App {
       if (event.event.kind !== "agent") continue;
       const identity = identityOf(event.event.agent_id);
       foldChat(this.chat(identity), event);
-      if (!live) continue;
       const type = event.event.event_type;
+      if (type === "interaction_complete" || type === "interaction_failed") {
+        const interaction = event.event.payload?.interaction_id;
+        for (const chat of this.chats.values()) settle(chat, interaction);
+      }
+      if (!live) continue;
       if (type === "peer_message" && entry?.peer) this.#pulse(entry.peer, identity);
       if (type === "run_completed" || type === "run_failed" || type === "model_unavailable") {
         listing = true;

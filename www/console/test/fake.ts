@@ -36,7 +36,7 @@ export class FakeRuntime implements RuntimeClient {
   readonly members = new Map<string, FakeMember>();
   readonly calls: { method: string; params: any }[] = [];
   /** Set to make the next call of a method fail. */
-  readonly failNext = new Map<string, { code: number; message: string; data?: unknown }>();
+  readonly failNext = new Map<string, { code: number | string; message: string; data?: unknown }>();
   /** Cuts every open stream when called. */
   readonly #streams = new Set<() => void>();
   readonly #stateListeners = new Set<(report: ClientReport) => void>();
@@ -133,50 +133,74 @@ export class FakeRuntime implements RuntimeClient {
     return true;
   }
 
-  async #run(identity: string, prompt: string, from: string, interaction_id: string): Promise<void> {
+  #stopRun(identity: string, interaction_id: string): void {
+    const member = this.members.get(identity);
+    if (member) member.activity = "idle";
+    this.emit(identity, { type: "run_failed", session_id: "s", error_class: "cancelled", error: "cancelled", interaction_id });
+  }
+
+  #endRun(identity: string, interaction_id: string, result: string, prompt: string): void {
+    const member = this.members.get(identity);
+    if (member) member.activity = "idle";
+    const usage = { input_tokens: 120 + prompt.length, output_tokens: 60 };
+    this.emit(identity, { type: "turn_completed", stop_reason: "end_turn", usage, interaction_id });
+    this.emit(identity, { type: "run_completed", session_id: "s", result, extraction_required: false, usage, interaction_id });
+  }
+
+  #send(from: string, to: string, content: string, interaction_id: string): string {
+    const id = `call-${this.events.length}`;
+    const work_id = `work-${this.events.length}`;
+    const of = { interaction_id };
+    this.emit(from, { type: "tool_call_requested", id, name: "send_message", args: { to, content }, ...of });
+    this.emit(from, { type: "tool_execution_started", id, name: "send_message", ...of });
+    this.emit(to, { type: "peer_message", from, content, work_id, ...of });
+    this.emit(from, { type: "tool_execution_completed", id, name: "send_message", result: "delivered", content: [], is_error: false, duration_ms: 4, ...of });
+    this.emit(from, { type: "tool_result_received", id, name: "send_message", content: [{ type: "text", text: "delivered" }], is_error: false, ...of });
+    return work_id;
+  }
+
+  /** The whole job: the asked member splits it, its peers work one after the other, the last answer brings the summary. */
+  async #work(identity: string, prompt: string, interaction_id: string, work_id: string): Promise<void> {
     const member = this.members.get(identity);
     if (!member) return;
-    member.activity = "running";
-    this.emit(identity, { type: "run_started", session_id: "s", prompt, from, interaction_id });
-    this.emit(identity, { type: "turn_started", turn_number: 1 });
-    const usage = { input_tokens: 120 + prompt.length, output_tokens: 60 };
-    const stop = (): void => {
-      member.activity = "idle";
-      this.emit(identity, { type: "run_failed", session_id: "s", error_class: "cancelled", error: "cancelled", interaction_id });
+    const start = (who: string, text: string, from: string, work: string): void => {
+      const other = this.members.get(who);
+      if (other) other.activity = "running";
+      this.emit(who, { type: "run_started", session_id: "s", prompt: text, from, interaction_id, work_id: work });
+      this.emit(who, { type: "turn_started", turn_number: 1, interaction_id });
     };
-    if (from === "user" && member.wired.size > 0) {
-      this.emit(identity, { type: "reasoning_delta", delta: "The task has two halves; I split it.", interaction_id });
-      await this.#pause();
-      const peers = [...member.wired].sort();
-      if (!(await this.#say(identity, interaction_id, `I will ask **${peers.join("** and **")}**.`))) return stop();
-      for (const [index, peer] of peers.entries()) {
-        const id = `call-${this.events.length}-${index}`;
-        this.emit(identity, { type: "tool_call_requested", id, name: "send_message", args: { to: peer, content: `Part ${index + 1} of: ${prompt}` }, interaction_id });
-        this.emit(identity, { type: "tool_execution_started", id, name: "send_message", interaction_id });
-        this.emit(peer, { type: "peer_message", from: identity, content: `Part ${index + 1} of: ${prompt}`, interaction_id });
-        this.emit(identity, { type: "tool_execution_completed", id, name: "send_message", result: "delivered", content: [], is_error: false, duration_ms: 4, interaction_id });
-        this.emit(identity, { type: "tool_result_received", id, name: "send_message", content: [{ type: "text", text: "delivered" }], is_error: false, interaction_id });
-      }
-      this.emit(identity, { type: "turn_completed", stop_reason: "tool_use", usage });
-      for (const peer of peers) {
-        await this.#run(peer, `Part of: ${prompt}`, identity, interaction_id);
-        if (this.#cancelled.has(interaction_id)) return stop();
-      }
-      const answer = `Here is what we found about *${prompt}*:\n\n| who | finding |\n|---|---|\n${peers.map((peer) => `| ${peer} | done |`).join("\n")}\n\n1. The first half holds.\n2. The second half needs care.\n\n\`\`\`rust\nlet mob = Mob::new();\n\`\`\``;
-      if (!(await this.#say(identity, interaction_id, answer))) return stop();
-      member.activity = "idle";
-      this.emit(identity, { type: "turn_completed", stop_reason: "end_turn", usage });
-      this.emit(identity, { type: "run_completed", session_id: "s", result: answer, extraction_required: false, usage: { input_tokens: 400, output_tokens: 150 }, interaction_id });
-      this.emit(identity, { type: "interaction_complete", interaction_id, result: answer });
+    start(identity, prompt, "user", work_id);
+    const peers = [...member.wired].sort();
+    if (peers.length === 0) {
+      const alone = `My part is done: ${prompt}`;
+      if (!(await this.#say(identity, interaction_id, alone))) return this.#stopRun(identity, interaction_id);
+      this.#endRun(identity, interaction_id, alone, prompt);
+      this.emit(identity, { type: "interaction_complete", interaction_id, result: alone });
       return;
     }
-    const answer = `My part is done: ${prompt}`;
-    if (!(await this.#say(identity, interaction_id, answer))) return stop();
-    member.activity = "idle";
-    this.emit(identity, { type: "turn_completed", stop_reason: "end_turn", usage });
-    this.emit(identity, { type: "run_completed", session_id: "s", result: answer, extraction_required: false, usage, interaction_id });
-    if (from === "user") this.emit(identity, { type: "interaction_complete", interaction_id, result: answer });
-    else this.emit(from, { type: "peer_message", from: identity, content: answer, interaction_id });
+    this.emit(identity, { type: "reasoning_delta", delta: `The task has ${peers.length} parts; I split it.`, interaction_id });
+    await this.#pause();
+    const plan = `I will ask **${peers.join("** and **")}**.`;
+    if (!(await this.#say(identity, interaction_id, plan))) return this.#stopRun(identity, interaction_id);
+    const parts = peers.map((peer, index) => this.#send(identity, peer, `Part ${index + 1} of: ${prompt}`, interaction_id));
+    this.#endRun(identity, interaction_id, plan, prompt);
+    let answer = "";
+    for (const [index, peer] of peers.entries()) {
+      const part = `Part ${index + 1} of: ${prompt}`;
+      start(peer, part, identity, parts[index] ?? "");
+      const finding = `My part is done: ${part}`;
+      if (!(await this.#say(peer, interaction_id, finding))) return this.#stopRun(peer, interaction_id);
+      const reply = this.#send(peer, identity, finding, interaction_id);
+      this.#endRun(peer, interaction_id, finding, part);
+      start(identity, finding, peer, reply);
+      const last = index === peers.length - 1;
+      answer = last
+        ? `Here is what we found about *${prompt}*:\n\n| who | finding |\n|---|---|\n${peers.map((name) => `| ${name} | done |`).join("\n")}\n\n1. The first half holds.\n2. The second half needs care.\n\n\`\`\`rust\nlet mob = Mob::new();\n\`\`\``
+        : `${peer} has answered; I wait for ${peers[index + 1]}.`;
+      if (!(await this.#say(identity, interaction_id, answer))) return this.#stopRun(identity, interaction_id);
+      this.#endRun(identity, interaction_id, answer, finding);
+    }
+    this.emit(identity, { type: "interaction_complete", interaction_id, result: answer });
   }
 
   // ---- the contract --------------------------------------------------------------------------------------------------
@@ -189,7 +213,7 @@ export class FakeRuntime implements RuntimeClient {
       this.calls.push({ method: call.method, params: call.params });
       const planned = this.failNext.get(call.method);
       if (planned) this.failNext.delete(call.method);
-      const answer = planned ? { error: planned } : this.#rpc(call.method, call.params ?? {});
+      const answer = planned ? { error: { ...planned, code: Number(planned.code) } } : this.#rpc(call.method, call.params ?? {});
       return Response.json({ jsonrpc: "2.0", id: call.id, ...answer });
     }
     if (url.pathname === "/mobkit/mob_events/stream") {
@@ -293,12 +317,17 @@ export class FakeRuntime implements RuntimeClient {
       case "mobkit/send_message": {
         if (!this.members.has(params.member_id)) return unknown(params.member_id);
         const interaction_id = `int-${this.calls.length}`;
-        this.emit(params.member_id, { type: "user_input", interaction_id, content: params.content, origin: "console", handling_mode: params.handling_mode ?? "queue" });
-        void this.#run(params.member_id, params.content, "user", interaction_id);
+        this.emit(params.member_id, { type: "user_input", interaction_id, content: params.content, origin: "console", handling_mode: params.handling_mode ?? "queue", work_id: interaction_id });
+        void this.#work(params.member_id, params.content, interaction_id, interaction_id);
         return { result: { accepted: true, member_id: params.member_id, session_id: "s", interaction_id } };
       }
       case "mobkit/cancel_interaction":
         this.#cancelled.add(params.interaction_id);
+        for (const event of this.events) {
+          if (event.event.event_type !== "user_input" || event.event.kind !== "agent" || event.event.payload?.interaction_id !== params.interaction_id) continue;
+          this.emit((event.member_id ?? "").replace(/:\d+$/, ""), { type: "interaction_failed", interaction_id: params.interaction_id, error: "cancelled" });
+          break;
+        }
         return { result: { accepted: true } };
       case "mobkit/spawn_member":
         if (this.members.has(params.meerkat_id)) return { error: { code: -32602, message: `mob member already exists: ${params.meerkat_id}`, data: { code: "member_already_exists" } } };

@@ -1,7 +1,7 @@
 // The folds and the arithmetic, as tables of cases.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type ChatState, emptyChat, foldChat, foldGap, shownState, type ToolItem } from "../src/store/chat.ts";
+import { type ChatState, emptyChat, foldChat, foldGap, settle, shownState, type ToolItem } from "../src/store/chat.ts";
 import { FEED_CAPACITY, feedOfAgent, feedOfStructural, type FeedEntry, pushFeed } from "../src/store/feed.ts";
 import { layout } from "../src/store/layout.ts";
 import { describeStructural, edgesOf, emptyRoster, foldRoster } from "../src/store/roster.ts";
@@ -172,6 +172,31 @@ describe("chat", () => {
       { type: "run_started", prompt: "do this", from: "a" },
     );
     assert.deepEqual(shape(chat), ["peer You are new here", "assistant ok", "peer do this", "assistant done"]);
+  });
+  test("work items name their messages: equal texts are two messages, a repeated run is none", () => {
+    const chat = fold(
+      { type: "peer_message", from: "a", content: "go", work_id: "w1", interaction_id: "i" },
+      { type: "peer_message", from: "a", content: "go", work_id: "w2", interaction_id: "i" },
+      { type: "run_started", prompt: "go", from: "a", work_id: "w2", interaction_id: "i" },
+      { type: "run_failed", error_class: "terminal", terminal_cause_kind: "interrupted", error: "x" },
+      { type: "run_started", prompt: "go", from: "a", work_id: "w2", interaction_id: "i" },
+    );
+    assert.deepEqual(chat.items.map((item) => (item.kind === "peer" ? item.queued : item.kind)), [true, false, "notice"]);
+    settle(chat, "i");
+    assert.ok(chat.items.every((item) => item.kind !== "peer" || !item.queued));
+  });
+  test("a cancelled interaction says once that it was stopped; steering does not wait", () => {
+    const chat = fold(
+      { type: "user_input", interaction_id: "i", content: "x", work_id: "w" },
+      { type: "run_started", prompt: "x", from: "user", interaction_id: "i", work_id: "w" },
+      { type: "user_input", interaction_id: "j", content: "rather y", handling_mode: "steer", work_id: "v" },
+      { type: "interaction_failed", interaction_id: "i", error: "cancelled" },
+      { type: "run_failed", error_class: "cancelled", error: "cancelled", terminal_cause_kind: "interaction_ended", interaction_id: "i" },
+    );
+    assert.deepEqual(shape(chat), ["user x", "user rather y", "notice cancelled"]);
+    assert.ok(chat.items.every((item) => item.kind !== "user" || !item.queued));
+    assert.deepEqual([...chat.openInteractions], ["j"]);
+    assert.deepEqual(shape(fold({ type: "interaction_failed", interaction_id: "i", error: "cancelled" })), ["notice cancelled"]);
   });
   test("work that waits for a model says so once and is over with the next run", () => {
     const chat = fold({ type: "model_unavailable", model: "gpt", reason: "no key" }, { type: "model_unavailable", model: "gpt", reason: "no key" });

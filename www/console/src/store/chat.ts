@@ -15,6 +15,7 @@ export interface UserItem extends ItemBase {
   text: string;
   origin: string;
   interactionId: string | undefined;
+  workId: string | undefined;
   queued: boolean;
 }
 /** A peer's message, or the instruction a member was spawned with (`from` is undefined). */
@@ -22,6 +23,8 @@ export interface PeerItem extends ItemBase {
   kind: "peer";
   from: string | undefined;
   text: string;
+  interactionId: string | undefined;
+  workId: string | undefined;
   queued: boolean;
 }
 /** What the model said or thought. `open` while it still streams. */
@@ -123,11 +126,20 @@ function apply(chat: ChatState, type: string, p: AgentEventPayload, base: ItemBa
     case "user_input": {
       const interactionId = p.interaction_id;
       if (interactionId) chat.openInteractions.add(interactionId);
-      chat.items.push({ ...base, kind: "user", text: contentText(p["content"]), origin: str(p["origin"]) || "user", interactionId, queued: true });
+      chat.items.push({
+        ...base,
+        kind: "user",
+        text: contentText(p["content"]),
+        origin: str(p["origin"]) || "user",
+        interactionId,
+        workId: p.work_id,
+        // What steers a running turn joins it at once and gets no run of its own.
+        queued: p["handling_mode"] !== "steer" || chat.run === undefined,
+      });
       return true;
     }
     case "peer_message":
-      chat.items.push({ ...base, kind: "peer", from: str(p["from"]) || undefined, text: contentText(p["content"]), queued: true });
+      chat.items.push({ ...base, kind: "peer", from: str(p["from"]) || undefined, text: contentText(p["content"]), interactionId: p.interaction_id, workId: p.work_id, queued: true });
       return true;
     case "run_started":
       return runStarted(chat, p, base);
@@ -197,16 +209,15 @@ function apply(chat: ChatState, type: string, p: AgentEventPayload, base: ItemBa
     case "run_failed":
       return runFailed(chat, p, base);
     case "interaction_complete":
-      if (p.interaction_id) chat.openInteractions.delete(p.interaction_id);
+      settle(chat, p.interaction_id);
       return true;
     case "interaction_failed": {
-      if (p.interaction_id) chat.openInteractions.delete(p.interaction_id);
-      for (const item of chat.items) if (item.kind === "user" && item.interactionId === p.interaction_id) item.queued = false;
+      settle(chat, p.interaction_id);
+      // The failure of the run that is being ended with it follows and says the same.
+      if (chat.run && chat.run.interactionId === p.interaction_id) return true;
       const text = str(p["error"]) || str(p["reason"]) || "The interaction failed.";
-      // The run's own failure says the same already.
-      const last = chat.items.at(-1);
-      if (last?.kind === "notice" && last.text === text) return true;
-      return notice(chat, base, "error", "interaction_failed", text);
+      if (sayingLast(chat, text)) return true;
+      return text === "cancelled" ? notice(chat, base, "info", "cancelled", "Stopped.") : notice(chat, base, "error", "interaction_failed", text);
     }
     case "retrying":
       dropPartial(chat);
@@ -254,19 +265,38 @@ function runStarted(chat: ChatState, p: AgentEventPayload, base: ItemBase): bool
   chat.waitingFor = undefined;
   chat.turnUsage = { input: 0, output: 0 };
   chat.lastError = undefined;
-  if (from === "user") {
-    const asked = chat.items.find((item) => item.kind === "user" && item.interactionId !== undefined && item.interactionId === p.interaction_id);
-    if (asked?.kind === "user") asked.queued = false;
-    else chat.items.push({ ...base, kind: "user", text: prompt, origin: "user", interactionId: p.interaction_id, queued: false });
-  } else if (prompt !== "") {
-    let heard: PeerItem | undefined;
-    for (const item of chat.items) if (item.kind === "peer" && item.queued && item.from === from && prompt.includes(item.text)) heard = item;
-    // A run may take several waiting messages of a peer at once: then its prompt holds them all.
-    for (const item of chat.items) if (item.kind === "peer" && item.from === from && item.queued && prompt.includes(item.text)) item.queued = false;
-    const repeated = chat.items.some((item) => item.kind === "peer" && item.from === from && item.text === prompt);
-    if (!heard && !repeated) chat.items.push({ ...base, kind: "peer", from, text: prompt, queued: false });
-  }
+  const taken = chat.items.find((item) => isMessage(item) && isOf(item, p, from, prompt));
+  if (taken && isMessage(taken)) taken.queued = false;
+  else if (from === "user") chat.items.push({ ...base, kind: "user", text: prompt, origin: "user", interactionId: p.interaction_id, workId: p.work_id, queued: false });
+  else if (prompt !== "") chat.items.push({ ...base, kind: "peer", from, text: prompt, interactionId: p.interaction_id, workId: p.work_id, queued: false });
   return true;
+}
+
+const isMessage = (item: ChatItem): item is UserItem | PeerItem => item.kind === "user" || item.kind === "peer";
+
+/** Whether a run works on this message: by its work item, or by interaction and text where the log does not name one. */
+function isOf(item: UserItem | PeerItem, p: AgentEventPayload, from: string | undefined, prompt: string): boolean {
+  if (item.workId !== undefined && p.work_id !== undefined) return item.workId === p.work_id;
+  if (item.kind === "user") return from === "user" && item.interactionId !== undefined && item.interactionId === p.interaction_id;
+  return item.from === from && item.text === prompt;
+}
+
+/** An interaction has ended: nothing of it waits any more. Its last event is told at the asked member, its messages lie at others too. */
+export function settle(chat: ChatState, interactionId: string | undefined): boolean {
+  if (interactionId === undefined) return false;
+  let changed = chat.openInteractions.delete(interactionId);
+  for (const item of chat.items) {
+    if (isMessage(item) && item.queued && item.interactionId === interactionId) {
+      item.queued = false;
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+function sayingLast(chat: ChatState, text: string): boolean {
+  const last = chat.items.at(-1);
+  return last?.kind === "notice" && last.text === text;
 }
 
 function runCompleted(chat: ChatState, p: AgentEventPayload, base: ItemBase): boolean {
@@ -297,12 +327,13 @@ function runFailed(chat: ChatState, p: AgentEventPayload, base: ItemBase): boole
   if (errorClass === "cancelled" || cause === "cancelled") return notice(chat, base, "info", "cancelled", "Stopped.");
   const error = str(p["error"]) || "The run failed.";
   chat.lastError = error;
-  return notice(chat, base, "error", errorClass || "run_failed", error);
+  return sayingLast(chat, error) || notice(chat, base, "error", errorClass || "run_failed", error);
 }
 
 function countRun(chat: ChatState, usage: Partial<Usage> | undefined): void {
-  const input = usage?.input_tokens || chat.turnUsage.input;
-  const output = usage?.output_tokens || chat.turnUsage.output;
+  // A run's own total may count its last turn only.
+  const input = Math.max(usage?.input_tokens ?? 0, chat.turnUsage.input);
+  const output = Math.max(usage?.output_tokens ?? 0, chat.turnUsage.output);
   chat.tokens.input += input;
   chat.tokens.output += output;
   chat.tokens.runs += 1;

@@ -161,7 +161,8 @@ const Item = memo(
     switch (item.kind) {
       case "user":
         return (
-          <article class="bubble from-user" data-kind="user" aria-label="You">
+          <article class="bubble from-user" data-kind="user" aria-label={item.origin === "spawn" ? "First message" : "You"}>
+            {item.origin === "spawn" && <header>First message</header>}
             <div class="body plain-text">{item.text}</div>
             <footer>
               {item.queued && <span class="queued">waits for its turn · </span>}

@@ -1,7 +1,7 @@
 // Small pieces that every panel uses: avatars, states, icons, numbers, dialogs, menus.
 
 import type { ComponentChildren, RefObject } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 /** One of twelve colours for a name, always the same; the colours are classes, for the policy forbids inline style. */
 export function hueOf(name: string): string {
@@ -118,7 +118,7 @@ export function Time({ at, exact = false }: { at: number; exact?: boolean }) {
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = ref.current;
     const before = document.activeElement;
     dialog?.showModal();
@@ -169,7 +169,8 @@ export function Menu({ label, items, disabled }: { label: string; items: MenuIte
     setOpen(false);
     if (focus) button.current?.focus();
   };
-  useEffect(() => {
+  // Before the next key press can come: it is meant for the menu.
+  useLayoutEffect(() => {
     if (!open) return undefined;
     root.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
     const outside = (event: PointerEvent): void => {

@@ -8,6 +8,7 @@ import { atEnd, scrollTo, windowOf } from "../store/virtual.ts";
 import type { StructuralEvent } from "../wire.ts";
 import { count, Icon, pretty, Time } from "./common.tsx";
 
+/** Height of a row and of the header, which stays in sight and covers the first row's place. The style sheet has the same number. */
 const ROW = 28;
 
 export function Ledger({ app }: { app: App }) {
@@ -43,7 +44,7 @@ export function Ledger({ app }: { app: App }) {
     const element = scroller.current;
     if (!element) return undefined;
     const observer = new ResizeObserver(() => {
-      height.value = element.clientHeight;
+      height.value = element.clientHeight - ROW;
     });
     observer.observe(element);
     return () => observer.disconnect();
@@ -57,13 +58,14 @@ export function Ledger({ app }: { app: App }) {
     const element = scroller.current;
     if (!element) return;
     top.value = element.scrollTop;
-    stick.current = atEnd(total, ROW, element.scrollTop, element.clientHeight);
+    // The height before this picture: an entry that opens below makes the table smaller, which is no scrolling away.
+    stick.current = atEnd(total, ROW, element.scrollTop, height.value);
   };
   const go = (index: number): void => {
     const element = scroller.current;
     if (!element || total === 0) return;
     active.value = Math.max(0, Math.min(total - 1, index));
-    element.scrollTop = scrollTo(active.value, ROW, element.scrollTop, element.clientHeight);
+    element.scrollTop = scrollTo(active.value, ROW, element.scrollTop, element.clientHeight - ROW);
     if (open.value !== undefined) open.value = rows[active.value]?.cursor;
   };
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -101,49 +103,62 @@ export function Ledger({ app }: { app: App }) {
         </select>
         <input class="search" type="search" aria-label="Search the ledger" placeholder="Search" value={search.value} onInput={(event) => (search.value = event.currentTarget.value)} />
       </header>
-      <div class="ledger-grid" data-testid="ledger-table" data-row-count={total} role="grid" aria-label="Structural ledger" aria-rowcount={total + 1} aria-colcount={4} tabIndex={0} aria-activedescendant={current >= view.first && current < view.last ? `ledger-${rows[current]?.cursor}` : undefined} onKeyDown={onKeyDown}>
-        <div class="ledger-row ledger-header" role="row" aria-rowindex={1}>
-          <span role="columnheader">#</span>
-          <span role="columnheader">Time</span>
-          <span role="columnheader">Kind</span>
-          <span role="columnheader">What</span>
-        </div>
-        <div class="ledger-scroll" role="presentation" ref={scroller} onScroll={onScroll} tabIndex={-1}>
-          <div class="ledger-space" role="rowgroup" style={{ height: `${view.total}px` }}>
-            {rows.slice(view.first, view.last).map((event, offset) => {
-              const index = view.first + offset;
-              return (
-                <div
-                  key={event.cursor}
-                  id={`ledger-${event.cursor}`}
-                  class={`ledger-row${index === current ? " current" : ""}${index % 2 === 1 ? " odd" : ""}`}
-                  role="row"
-                  aria-rowindex={index + 2}
-                  aria-selected={index === current}
-                  data-cursor={event.cursor}
-                  data-kind={event.kind}
-                  style={{ transform: `translateY(${index * ROW}px)` }}
-                  onClick={() => {
-                    active.value = index;
-                    open.value = open.value === event.cursor ? undefined : event.cursor;
-                  }}
-                >
-                  <span role="gridcell" class="num">
-                    {event.cursor}
-                  </span>
-                  <span role="gridcell">
-                    <Time at={event.timestamp_ms} exact />
-                  </span>
-                  <span role="gridcell">
-                    <span class={`kind kind-${event.kind.split("_")[0]}`}>{event.kind}</span>
-                  </span>
-                  <span role="gridcell" class="what">
-                    {describeStructural(event)}
-                  </span>
-                </div>
-              );
-            })}
+      <div
+        class="ledger-grid"
+        data-testid="ledger-table"
+        data-row-count={total}
+        role="grid"
+        aria-label="Structural ledger"
+        aria-rowcount={total + 1}
+        aria-colcount={4}
+        tabIndex={0}
+        aria-activedescendant={current >= view.first && current < view.last ? `ledger-${rows[current]?.cursor}` : undefined}
+        ref={scroller}
+        onScroll={onScroll}
+        onKeyDown={onKeyDown}
+      >
+        <div class="ledger-header" role="rowgroup">
+          <div class="ledger-row" role="row" aria-rowindex={1}>
+            <span role="columnheader">#</span>
+            <span role="columnheader">Time</span>
+            <span role="columnheader">Kind</span>
+            <span role="columnheader">What</span>
           </div>
+        </div>
+        <div class="ledger-space" role="rowgroup" style={{ height: `${view.total}px` }}>
+          {rows.slice(view.first, view.last).map((event, offset) => {
+            const index = view.first + offset;
+            return (
+              <div
+                key={event.cursor}
+                id={`ledger-${event.cursor}`}
+                class={`ledger-row${index === current ? " current" : ""}`}
+                role="row"
+                aria-rowindex={index + 2}
+                aria-selected={index === current}
+                data-cursor={event.cursor}
+                data-kind={event.kind}
+                style={{ transform: `translateY(${index * ROW}px)` }}
+                onClick={() => {
+                  active.value = index;
+                  open.value = open.value === event.cursor ? undefined : event.cursor;
+                }}
+              >
+                <span role="gridcell" class="num">
+                  {event.cursor}
+                </span>
+                <span role="gridcell">
+                  <Time at={event.timestamp_ms} exact />
+                </span>
+                <span role="gridcell" class="kind">
+                  {event.kind}
+                </span>
+                <span role="gridcell" class="what">
+                  {describeStructural(event)}
+                </span>
+              </div>
+            );
+          })}
         </div>
       </div>
       {total === 0 && <p class="empty">{app.ledger.length === 0 ? "The ledger is empty." : "No entry matches."}</p>}

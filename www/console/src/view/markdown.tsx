@@ -12,7 +12,7 @@ const marked = new Marked({
   breaks: true,
   async: false,
   renderer: {
-    html: ({ text }) => escape(text),
+    html: (token) => (token.type === "html" && (token as { block?: boolean }).block ? `<p>${escape(token.text.trim())}</p>` : escape(token.text)),
     // An image would tell its server that (and when) it was read, and may carry words out in its address.
     image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
   },

@@ -55,6 +55,27 @@ export function Topology({ app }: { app: App }) {
           const place = places.value.get(row.identity);
           return place && <Node key={row.identity} row={row} place={place} radius={radius} selected={row.identity === selected} focusable={row.identity === focusable} onSelect={() => app.select(row.identity)} />;
         })}
+        <g class="names" aria-hidden="true">
+          {rows.map((row) => {
+            const place = places.value.get(row.identity);
+            if (!place) return null;
+            const chosen = row.identity === selected;
+            return (
+              <g key={row.identity}>
+                {radius > 10 && (
+                  <text class="letters" x={x(place)} y={y(place)} dy="0.35em">
+                    {initials(row.identity)}
+                  </text>
+                )}
+                {(radius > 10 || chosen) && (
+                  <text class={`label${chosen ? " selected" : ""}`} x={x(place)} y={y(place) + radius + 13}>
+                    {row.displayName.length > 16 ? `${row.displayName.slice(0, 15)}…` : row.displayName}
+                  </text>
+                )}
+              </g>
+            );
+          })}
+        </g>
       </svg>
       {rows.length > 1 && edges.length === 0 && <p class="empty">No wires: nobody can reach anybody.</p>}
     </section>
@@ -67,7 +88,8 @@ function Node({ row, place, radius, selected, focusable, onSelect }: { row: Memb
     <g
       class={`node state-${row.state}${selected ? " selected" : ""}`}
       role="button"
-      tabIndex={focusable ? 0 : -1}
+      // SVG knows the attribute in lower case only.
+      tabindex={focusable ? 0 : -1}
       aria-label={words}
       aria-pressed={selected}
       data-node={row.identity}
@@ -81,16 +103,6 @@ function Node({ row, place, radius, selected, focusable, onSelect }: { row: Memb
       <title>{words}</title>
       <circle class="halo" cx={x(place)} cy={y(place)} r={radius + 4} />
       <circle class={`disc ${hueOf(row.role || row.identity)}`} cx={x(place)} cy={y(place)} r={radius} />
-      {radius > 10 && (
-        <text class="letters" x={x(place)} y={y(place)} dy="0.35em">
-          {initials(row.identity)}
-        </text>
-      )}
-      {(radius > 10 || selected) && (
-        <text class="label" x={x(place)} y={y(place) + radius + 13}>
-          {row.displayName.length > 16 ? `${row.displayName.slice(0, 15)}…` : row.displayName}
-        </text>
-      )}
     </g>
   );
 }

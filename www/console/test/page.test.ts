@@ -1,0 +1,356 @@
+// The page in Chromium over the fake runtime, under the real policy: what a person does, by mouse and by keyboard.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { after, before, describe, test } from "node:test";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { buildFixture, launch, serve, type Site, watch } from "./harness.ts";
+
+let site: Site;
+let browser: Browser;
+let axe: string;
+
+before(async () => {
+  site = await serve(await buildFixture());
+  browser = await launch();
+  axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+});
+after(async () => {
+  await browser.close();
+  await site.close();
+});
+
+const id = (name: string): string => `[data-testid="${name}"]`;
+
+/** Opens the page, does something, and demands that nothing was logged as an error. */
+async function open(query: string, act: (page: Page) => Promise<void>, options: BrowserContextOptions = {}): Promise<void> {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 860 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  const errors = watch(page);
+  try {
+    await page.goto(site.url + query);
+    await page.locator('[data-identity="lead"]').first().waitFor({ state: "attached" });
+    await act(page);
+    assert.deepEqual(errors, []);
+  } finally {
+    await context.close();
+  }
+}
+
+async function ask(page: Page, text: string): Promise<void> {
+  await page.locator(`${id("chat-form")} textarea`).fill(text);
+  await page.keyboard.press("Enter");
+}
+const answered = (page: Page): Promise<unknown> => page.waitForFunction(() => (window as any).session.app.chat("lead").items.some((item: any) => item.kind === "assistant" && item.text.startsWith("Here is") && !item.open));
+const tab = (page: Page, name: string): Promise<void> => page.locator(id(`tab-${name}`)).click();
+const calls = (page: Page, method: string): Promise<any[]> => page.evaluate((name) => (window as any).fake.calls.filter((call: any) => call.method === name).map((call: any) => call.params), method);
+
+describe("talking", () => {
+  test("a message sets off visible work and ends in an answer", () =>
+    open("?pace=3", async (page) => {
+      await ask(page, "Plan a trip");
+      await page.locator('[data-identity="lead"][data-state="running"]').first().waitFor();
+      await page.locator(id("chat-stop")).waitFor();
+      await answered(page);
+      const chat = page.locator(id("chat-events"));
+      assert.equal(await chat.locator('[data-kind="user"]').count(), 1);
+      assert.equal(await chat.locator('[data-kind="tool"][data-status="done"]').count(), 2);
+      await chat.locator("table").waitFor();
+      await chat.locator('[data-kind="tool"] summary').first().click();
+      await chat.getByText("delivered").first().waitFor();
+      assert.match((await page.locator(id("chat-tokens")).textContent()) ?? "", /\d+.*180/);
+      assert.match((await page.locator(id("activity-feed")).textContent()) ?? "", /lead.*finished/);
+      assert.equal(await page.locator(id("topology-node-count")).textContent(), "3");
+      await page.locator('[data-identity="critic"][data-state="idle"]').click();
+      await page.locator(`${id("chat-events")} [data-kind="peer"]`).first().waitFor();
+    }));
+
+  test("Shift+Enter breaks the line, and Stop ends the work", () =>
+    open("?pace=40", async (page) => {
+      const field = page.locator(`${id("chat-form")} textarea`);
+      await field.fill("one");
+      await page.keyboard.press("Shift+Enter");
+      await page.keyboard.type("two");
+      assert.equal(await field.inputValue(), "one\ntwo");
+      await page.keyboard.press("Enter");
+      await page.locator(id("chat-stop")).click();
+      await page.locator('[data-code="cancelled"]').waitFor();
+      await page.locator('[data-identity="lead"][data-state="idle"]').first().waitFor();
+    }));
+
+  test("a failed send keeps the text and says why", () =>
+    open("", async (page) => {
+      await page.evaluate(() => (window as any).fake.failNext.set("mobkit/send_message", { code: -32000, message: "the storage is full", data: { code: "quota_exceeded" } }));
+      await ask(page, "keep me");
+      await page.locator(`${id("chat-form")} [role="alert"]`).getByText("the storage is full").waitFor();
+      assert.equal(await page.locator(`${id("chat-form")} textarea`).inputValue(), "keep me");
+    }));
+
+  test("what a model says can neither run, load, cover nor style anything", () =>
+    open("?hostile", async (page) => {
+      const chat = page.locator(id("chat-events"));
+      await chat.getByRole("link", { name: "fine" }).waitFor();
+      assert.equal(await page.evaluate(() => (window as any).pwned), undefined);
+      assert.equal(await chat.locator("img, script, style, iframe, [style], [onerror]").count(), 0);
+      const links = await chat.locator("a").evaluateAll((all) => all.map((link) => [link.textContent, link.getAttribute("href"), link.getAttribute("rel")]));
+      assert.deepEqual(links, [
+        ["leak", "https://evil.example/?q=secret", "noopener noreferrer nofollow"],
+        ["click", null, null],
+        ["fine", "https://example.org/", "noopener noreferrer nofollow"],
+      ]);
+    }));
+});
+
+describe("the mob", () => {
+  test("add, wire, unwire, respawn, retire", () =>
+    open("", async (page) => {
+      await page.getByRole("button", { name: "Add a member" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByLabel("Profile").selectOption("critic");
+      assert.equal(await dialog.getByLabel("Name").inputValue(), "critic-2");
+      await dialog.getByLabel("Name").fill("critic");
+      await dialog.getByRole("button", { name: "Add" }).click();
+      await dialog.getByRole("alert").getByText("already exists").waitFor();
+      await dialog.getByLabel("Name").fill("rev-2");
+      await dialog.getByRole("checkbox", { name: "lead" }).check();
+      await dialog.getByRole("button", { name: "Add" }).click();
+      await page.locator(`${id("sidebar-list")} [data-identity="rev-2"]`).waitFor();
+      await page.waitForFunction(() => document.querySelector('[data-testid="topology-edge-count"]')?.textContent === "3");
+      assert.equal(await page.locator(id("topology-node-count")).textContent(), "4");
+
+      await page.getByRole("button", { name: "Actions for rev-2" }).click();
+      await page.getByRole("menuitem", { name: "Wiring…" }).click();
+      await page.getByRole("switch", { name: "Wire with lead" }).click();
+      await page.waitForFunction(() => document.querySelector('[data-testid="topology-edge-count"]')?.textContent === "2");
+      await page.keyboard.press("Escape");
+
+      await page.getByRole("button", { name: "Actions for rev-2" }).click();
+      await page.getByRole("menuitem", { name: "Respawn…" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Respawn" }).click();
+      await page.getByText("· generation 1").waitFor();
+
+      await page.getByRole("button", { name: "Actions for rev-2" }).click();
+      await page.getByRole("menuitem", { name: "Retire…" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Retire" }).click();
+      await page.locator(`${id("sidebar-list")} [data-identity="rev-2"]`).waitFor({ state: "detached" });
+    }));
+
+  test("a failing command is shown and can be dismissed", () =>
+    open("", async (page) => {
+      await page.evaluate(() => (window as any).fake.failNext.set("mobkit/respawn_member", { code: -32000, message: "storage error: blocked", data: { code: "blocked", path: "x" } }));
+      await page.getByRole("button", { name: "Actions for lead" }).click();
+      await page.getByRole("menuitem", { name: "Respawn…" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Respawn" }).click();
+      await page.locator(id("problems")).getByText("storage error: blocked").waitFor();
+      await page.locator(id("problems")).getByRole("button", { name: "Dismiss" }).click();
+      assert.equal(await page.locator(`${id("problems")} .problem`).count(), 0);
+    }));
+
+  test("what an edited definition changed is shown until it is read", () =>
+    open("?changes", async (page) => {
+      await page.locator(id("definition-banner")).getByText("profiles.critic.model").waitFor();
+      await page.getByRole("button", { name: "Understood" }).click();
+      await page.locator(id("definition-banner")).waitFor({ state: "detached" });
+      await tab(page, "definition");
+      await page.locator(id("definition-changes")).getByText("profiles.scribe").waitFor();
+    }));
+});
+
+describe("a second tab", () => {
+  test("only reads, and takes over", () =>
+    open("?state=follower", async (page) => {
+      await page.locator(id("follower-banner")).waitFor();
+      assert.equal(await page.locator(`${id("chat-form")} textarea`).isDisabled(), true);
+      assert.equal(await page.getByRole("button", { name: "Add a member" }).isDisabled(), true);
+      await page.locator(id("take-over")).click();
+      await page.locator(id("follower-banner")).waitFor({ state: "detached" });
+      assert.equal(await page.locator(`${id("chat-form")} textarea`).isDisabled(), false);
+    }));
+});
+
+describe("the ledger", () => {
+  test("10 000 rows: few elements, quick keys, search, an entry opened", () =>
+    open("?ledger=10000", async (page) => {
+      await tab(page, "ledger");
+      const table = page.locator(id("ledger-table"));
+      await page.waitForFunction(() => document.querySelector('[data-testid="ledger-table"]')?.getAttribute("data-row-count") === "10006");
+      await table.locator('[data-cursor="10006"]').waitFor();
+      assert.ok((await table.locator('[role="row"]').count()) < 60);
+      await table.focus();
+      await page.keyboard.press("Home");
+      await table.locator('[data-cursor="1"][aria-selected="true"]').waitFor();
+      const spent = await page.evaluate(async () => {
+        const scroller = document.querySelector<HTMLElement>('[data-testid="ledger-table"]')!;
+        const start = performance.now();
+        for (let step = 0; step < 60; step++) {
+          scroller.scrollTop = (scroller.scrollHeight * step) / 60;
+          await new Promise(requestAnimationFrame);
+        }
+        return performance.now() - start;
+      });
+      assert.ok(spent < 6000, `60 pictures took ${spent} ms`);
+      await page.keyboard.press("End");
+      await page.keyboard.press("Enter");
+      await page.getByRole("complementary", { name: "Entry 10006" }).waitFor();
+      // A new entry comes while the end is in sight: it is in sight too.
+      await page.evaluate(() => (window as any).fake.ledger("members_unwired", { a: "critic", b: "lead" }));
+      await table.locator('[data-cursor="10007"]').waitFor();
+      await page.getByLabel("Search the ledger").fill("researcher joined");
+      await page.waitForFunction(() => document.querySelector('[data-testid="ledger-table"]')?.getAttribute("data-row-count") === "1");
+    }));
+});
+
+describe("storage", () => {
+  test("usage, export, and erasing with the name typed", () =>
+    open("", async (page) => {
+      await tab(page, "storage");
+      await page.waitForFunction(() => document.querySelector('[data-testid="storage-bytes"]')?.textContent === "183 kB");
+      const download = page.waitForEvent("download");
+      await page.locator(id("storage-export")).click();
+      assert.match((await download).suggestedFilename(), /^fixture-.*\.jsonl$/);
+      await page.locator(id("storage-erase")).click();
+      const erase = page.getByRole("dialog").getByRole("button", { name: "Erase", exact: true });
+      assert.equal(await erase.isDisabled(), true);
+      await page.locator(id("erase-confirm")).fill("fixture");
+      await erase.click();
+      await page.waitForFunction(() => (window as any).fake.calls.filter((call: any) => call.method === "control:start").length === 2);
+    }));
+});
+
+describe("the model", () => {
+  test("tested, used, remembered without its key, asked for again", () =>
+    open("", async (page) => {
+      await page.locator(id("model-chip")).getByText("Demo model").waitFor();
+      await tab(page, "model");
+      await page.getByRole("radio", { name: /OpenAI/ }).check();
+      await page.locator('[name="base-url"]').fill("http://localhost:11434/v1");
+      await page.locator('[name="model"]').fill("qwen3:8b");
+      await page.locator('[name="api-key"]').fill("wrong");
+      await page.locator(id("model-test")).click();
+      await page.getByText("invalid key").waitFor();
+      await page.locator('[name="api-key"]').fill("secret-key");
+      await page.locator(id("model-test")).click();
+      await page.locator(id("model-test-ok")).waitFor();
+      await page.locator(id("model-use")).click();
+      await page.locator(id("model-in-use")).waitFor();
+      assert.deepEqual(await calls(page, "control:configure_model"), [{ kind: "openai", baseUrl: "http://localhost:11434/v1", model: "qwen3:8b", apiKey: "secret-key" }]);
+      const stored = await page.evaluate(() => JSON.stringify({ ...localStorage }));
+      assert.ok(stored.includes("qwen3:8b") && !stored.includes("secret-key"), stored);
+      await page.reload();
+      await page.locator(id("waiting-banner")).waitFor();
+      assert.deepEqual((await calls(page, "control:start"))[0].model, { kind: "none" });
+      await page.getByRole("button", { name: "Give the key" }).click();
+      await page.locator('[name="api-key"]').fill("secret-key");
+      await page.locator(id("model-use")).click();
+      await page.locator(id("waiting-banner")).waitFor({ state: "detached" });
+    }));
+});
+
+describe("a start that fails", () => {
+  test("names the path, and a mended definition starts", () =>
+    open("", async (page) => {
+      await page.evaluate(() => {
+        localStorage.setItem("mobkit-console/fixture/definition", JSON.stringify("[mob]\nidd = 1"));
+        sessionStorage.setItem("fail-start", JSON.stringify({ code: "definition_invalid", message: "unknown field `idd`", data: { path: "mob.idd" } }));
+      });
+      await page.reload();
+      const failed = page.locator(id("start-failed"));
+      await failed.getByText("mob.idd").first().waitFor();
+      await failed.getByText("unknown field").waitFor();
+      await failed.getByLabel("Definition in TOML").fill('[mob]\nid = "demo"');
+      await page.getByRole("button", { name: "Start with this definition" }).click();
+      await page.locator(`${id("sidebar-list")} [data-identity="lead"]`).waitFor();
+    }));
+});
+
+describe("keyboard", () => {
+  test("roster, tabs, wiring, menu and dialog by keys alone", () =>
+    open("", async (page) => {
+      await page.locator(`${id("sidebar-list")} [data-identity="lead"]`).focus();
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("Enter");
+      await page.locator('[data-testid="chat-inspector"][data-identity="critic"]').waitFor();
+      await page.locator(id("tab-chat")).focus();
+      await page.keyboard.press("ArrowRight");
+      await page.locator(id("ledger-table")).waitFor();
+      await page.keyboard.press("End");
+      await page.locator(id("model-settings")).waitFor();
+      await page.locator('[data-node="critic"]').focus();
+      await page.keyboard.press("Home");
+      await page.keyboard.press("Enter");
+      await page.locator('[data-testid="chat-inspector"][data-identity="lead"]').waitFor();
+      await page.getByRole("button", { name: "Actions for lead" }).focus();
+      await page.keyboard.press("Enter");
+      await page.keyboard.press("ArrowUp");
+      await page.keyboard.press("Enter");
+      await page.getByRole("dialog", { name: "Retire lead?" }).waitFor();
+      await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+      assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("aria-label")), "Actions for lead");
+    }));
+
+  test("the theme toggle goes round and is remembered", () =>
+    open("", async (page) => {
+      const toggle = page.locator(id("theme-toggle"));
+      await toggle.click();
+      assert.equal(await page.locator("html").getAttribute("data-theme"), "dark");
+      await page.reload();
+      await page.locator('html[data-theme="dark"]').waitFor();
+      await toggle.click();
+      await page.locator('html[data-theme="light"]').waitFor();
+      await toggle.click();
+      await page.locator("html:not([data-theme])").waitFor();
+    }));
+});
+
+describe("accessibility", () => {
+  const scenes: [string, string, (page: Page) => Promise<void>][] = [
+    ["chat", "?pace=1&members=10", async (page) => { await ask(page, "Hello"); await answered(page); }],
+    ["ledger", "?ledger=300", async (page) => { await tab(page, "ledger"); await page.locator('[data-cursor="306"]').click(); }],
+    ["definition", "?changes", async (page) => tab(page, "definition")],
+    ["storage", "?state=follower", async (page) => { await tab(page, "storage"); await page.getByText("183 kB").waitFor(); }],
+    ["model", "?waiting", async (page) => { await tab(page, "model"); await page.getByRole("radio", { name: /OpenAI/ }).check(); }],
+    ["dialog", "", async (page) => page.getByRole("button", { name: "Add a member" }).click()],
+    ["problem", "", async (page) => page.evaluate(() => (window as any).session.app.report("Doing it", new Error("it broke")))],
+  ];
+  for (const colorScheme of ["light", "dark"] as const) {
+    for (const [name, query, act] of scenes) {
+      test(`axe finds nothing serious: ${name}, ${colorScheme}`, () =>
+        open(
+          query,
+          async (page) => {
+            await act(page);
+            // Through the debugger: the page's policy forbids strange scripts.
+            await page.evaluate(axe);
+            const found = await page.evaluate(async () => {
+              const result = await (window as any).axe.run(document, { resultTypes: ["violations"] });
+              return result.violations.filter((violation: any) => violation.impact === "serious" || violation.impact === "critical").map((violation: any) => `${violation.id}: ${violation.nodes.map((node: any) => `${node.html.slice(0, 160)} ${node.any?.[0]?.message ?? ""}`).join(" | ")}`);
+            });
+            assert.deepEqual(found, []);
+          },
+          { colorScheme, reducedMotion: "reduce" },
+        ));
+    }
+  }
+  test("on a narrow screen everything is reached by tabs and nothing overflows", () =>
+    open(
+      "?pace=1",
+      async (page) => {
+        await ask(page, "Hello");
+        await answered(page);
+        for (const name of ["members", "chat", "activity", "ledger", "definition", "storage", "model"]) {
+          await tab(page, name);
+          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+          assert.equal(overflow, 0, name);
+          const wide = await page.evaluate(() => [...document.querySelectorAll<HTMLElement>(".tab-panel > *, .sidebar, .rail > *")].filter((element) => element.offsetParent !== null && element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.className));
+          assert.deepEqual(wide, [], name);
+        }
+        await tab(page, "members");
+        await page.locator(id("sidebar-list")).waitFor();
+        await page.locator(`${id("sidebar-list")} [data-identity="critic"]`).click();
+        await page.locator('[data-testid="chat-inspector"][data-identity="critic"]').waitFor();
+      },
+      { viewport: { width: 390, height: 780 } },
+    ));
+});
