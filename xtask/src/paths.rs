@@ -1,6 +1,7 @@
 //! Where things are: the workspace, cargo's target directory, the web packages, the tools this project installs.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -72,7 +73,12 @@ pub fn tool_root(name: &str, version: &str) -> PathBuf {
 
 /// The first executable called `name` on `PATH`.
 pub fn which(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
+    which_in(&env::var_os("PATH")?, name)
+}
+
+/// The first executable called `name` in the directories of a `PATH`.
+pub fn which_in(path: &OsStr, name: &str) -> Option<PathBuf> {
+    env::split_paths(path)
         .map(|dir| dir.join(name))
         .find(|path| is_executable(path))
 }

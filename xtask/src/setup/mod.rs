@@ -14,7 +14,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::paths::Paths;
+use crate::paths::{self, Paths};
 use apt::Apt;
 pub use wasm::WasmToolchain;
 
@@ -86,6 +86,11 @@ impl Tools {
         Ok(command)
     }
 
+    /// Where the tool called `name` is.
+    pub fn which(&self, name: &str) -> Option<PathBuf> {
+        paths::which_in(&self.path().ok()?, name)
+    }
+
     fn path(&self) -> Result<OsString> {
         let inherited = env::var_os("PATH").unwrap_or_default();
         env::join_paths(
@@ -100,7 +105,9 @@ impl Tools {
 
 /// Brings the machine to where `needs` are met and says what was done.
 pub fn run(paths: &Paths, needs: &[Need]) -> Result<Tools> {
-    println!("setup");
+    if !needs.is_empty() {
+        println!("setup");
+    }
     let mut apt = Apt::default();
     let mut tools = Tools::default();
     for need in needs {

@@ -34,6 +34,21 @@ pub fn count(output: &str) -> Counts {
         .fold(Counts::default(), Add::add)
 }
 
+/// What is wrong with a suite as a whole, beside the tests that failed.
+pub fn fault(output: &str, success: bool, counts: Counts) -> Option<&'static str> {
+    if output.contains("browser tests so skipping") {
+        // The runner leaves such a file out and calls it a success.
+        return Some("a test file lacks `wasm_bindgen_test_configure!(run_in_browser)`");
+    }
+    if !success && counts.failed == 0 {
+        return Some("ended unsuccessfully without a failed test: see its output");
+    }
+    if counts.passed + counts.failed == 0 {
+        return Some("ran no test");
+    }
+    None
+}
+
 fn line_counts(line: &str) -> Counts {
     let line = line.trim();
     if let Some(result) = line.strip_prefix("test result: ") {
@@ -152,6 +167,33 @@ mod tests {
                 "{output}"
             );
         }
+    }
+
+    #[test]
+    fn a_suite_that_did_not_test_what_it_should_is_at_fault() {
+        let counts = |passed, failed| Counts {
+            passed,
+            failed,
+            skipped: 0,
+        };
+        assert_eq!(fault("", true, counts(3, 0)), None);
+        assert_eq!(
+            fault("", false, counts(3, 1)),
+            None,
+            "the failed test is counted already"
+        );
+        assert_eq!(fault("", true, counts(0, 0)), Some("ran no test"));
+        assert!(
+            fault("error: could not compile", false, counts(3, 0))
+                .unwrap()
+                .contains("unsuccessfully")
+        );
+        let skipped = "we're only running\n    browser tests so skipping. If you'd like";
+        assert!(
+            fault(skipped, true, counts(3, 0))
+                .unwrap()
+                .contains("run_in_browser")
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::paths::Paths;
-use crate::{lint, process};
+use crate::{lint, process, setup};
 use count::Counts;
 use suites::{SUITES, Suite};
 
@@ -83,7 +83,8 @@ fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
 }
 
 fn run_suite(paths: &Paths, suite: &Suite) -> Result<(Counts, Option<String>)> {
-    let mut command = (suite.command)(paths)?;
+    let tools = setup::run(paths, suite.needs)?;
+    let mut command = (suite.command)(paths, &tools)?;
     let finished = process::stream(&mut command, suite.limit)?;
     let counts = count::count(&finished.output);
     let fault = if finished.timed_out {
@@ -91,12 +92,8 @@ fn run_suite(paths: &Paths, suite: &Suite) -> Result<(Counts, Option<String>)> {
             "stopped after its limit of {} minutes",
             suite.limit.as_secs() / 60
         ))
-    } else if !finished.success && counts.failed == 0 {
-        Some("ended unsuccessfully without a failed test: see its output".into())
-    } else if counts.passed + counts.failed == 0 {
-        Some("ran no test".into())
     } else {
-        None
+        count::fault(&finished.output, finished.success, counts).map(str::to_owned)
     };
     Ok((counts, fault))
 }
