@@ -6,7 +6,9 @@ mod package;
 mod size;
 mod wasm;
 
-use anyhow::Result;
+use std::fs;
+
+use anyhow::{Context, Result};
 
 use crate::npm;
 use crate::paths::Paths;
@@ -22,6 +24,11 @@ pub fn release(paths: &Paths) -> Result<()> {
     let tools = setup::run(paths, NEEDS)?;
     println!("build");
     let row = matrix::row(paths, "release")?;
+    // What an earlier state of the sources left behind must not be published.
+    let dist = paths.www().join("sdk/dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist).context("cannot empty www/sdk/dist")?;
+    }
     let artefact = wasm::build(paths, &tools, &row)?;
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
     let package = package::assemble(paths)?;
@@ -30,9 +37,10 @@ pub fn release(paths: &Paths) -> Result<()> {
         Size::of_file("module", &artefact.module)?,
         Size::of_file("glue", &artefact.glue)?,
     ];
-    let scripts = package::files_below(&paths.www().join("sdk/dist"), ".js")?;
+    let scripts = package::files_below(&dist, ".js")?;
     let scripts = scripts
         .iter()
+        .filter(|path| **path != artefact.glue)
         .map(|path| Size::of_file("", path))
         .collect::<Result<Vec<_>>>()?;
     sizes.push(Size {

@@ -2,28 +2,34 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::paths::Paths;
+use crate::process;
 
-/// What a `package.json` has for work on the package and not for its use.
-const DEVELOPMENT_FIELDS: &[&str] = &["private", "scripts", "devDependencies", "workspaces"];
+/// Copies a `package.json` without what is for work on the package and not for its use. It runs in Node, because the order of the
+/// conditions in `exports` has a meaning and must be kept.
+const PUBLISHED: &str = "const { readFileSync, writeFileSync } = require('fs');\
+                         const manifest = JSON.parse(readFileSync(process.argv[1], 'utf8'));\
+                         for (const field of ['private', 'scripts', 'devDependencies']) delete manifest[field];\
+                         writeFileSync(process.argv[2], JSON.stringify(manifest, null, 2) + '\\n');";
 
 /// Copies from the built `www/sdk` what its `package.json` lists, with licences and README.
 pub fn assemble(paths: &Paths) -> Result<PathBuf> {
     let source = paths.www().join("sdk");
     let output = paths.root.join("target/npm");
-    let text = fs::read_to_string(source.join("package.json"))
-        .context("cannot read www/sdk/package.json")?;
-    let manifest =
-        published(serde_json::from_str(&text).context("www/sdk/package.json is not JSON")?)?;
-
     if output.exists() {
         fs::remove_dir_all(&output).context("cannot empty target/npm")?;
     }
     fs::create_dir_all(&output)?;
+    publish_manifest(&source.join("package.json"), &output.join("package.json"))?;
+    let text = fs::read_to_string(output.join("package.json"))
+        .context("cannot read the package's package.json")?;
+    let manifest: Value =
+        serde_json::from_str(&text).context("www/sdk/package.json is not JSON")?;
     for listed in manifest["files"]
         .as_array()
         .into_iter()
@@ -43,10 +49,6 @@ pub fn assemble(paths: &Paths) -> Result<PathBuf> {
         readme.context("there is no README.md")?,
         output.join("README.md"),
     )?;
-    fs::write(
-        output.join("package.json"),
-        serde_json::to_string_pretty(&manifest)? + "\n",
-    )?;
 
     let absent: Vec<String> = entry_points(&manifest)
         .into_iter()
@@ -61,15 +63,11 @@ pub fn assemble(paths: &Paths) -> Result<PathBuf> {
     Ok(output)
 }
 
-/// The manifest without what only its developers need.
-fn published(mut manifest: Value) -> Result<Value> {
-    let fields = manifest
-        .as_object_mut()
-        .context("www/sdk/package.json is not an object")?;
-    for field in DEVELOPMENT_FIELDS {
-        fields.remove(*field);
-    }
-    Ok(manifest)
+fn publish_manifest(from: &Path, to: &Path) -> Result<()> {
+    let mut node = Command::new("node");
+    node.args(["-e", PUBLISHED]).args([from, to]);
+    process::capture(&mut node).with_context(|| format!("Node cannot read {}", from.display()))?;
+    Ok(())
 }
 
 /// Every file that `exports`, `main`, `module` and `types` point to.
@@ -132,13 +130,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_manifest_has_no_development_fields() {
-        let manifest = json!({ "name": "a", "scripts": { "build": "tsc" }, "devDependencies": {}, "private": true, "files": ["dist"] });
-        assert_eq!(
-            published(manifest).unwrap(),
-            json!({ "name": "a", "files": ["dist"] })
-        );
-        assert!(published(json!([])).is_err());
+    fn the_published_manifest_keeps_its_order_and_loses_development_fields() {
+        let dir = std::env::temp_dir().join(format!("mobkit-package-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let (from, to) = (dir.join("from.json"), dir.join("to.json"));
+        let manifest = r#"{"private":true,"exports":{"types":"a","default":"b"},"scripts":{},"devDependencies":{},"a":1}"#;
+        fs::write(&from, manifest).unwrap();
+        publish_manifest(&from, &to).unwrap();
+        let written = fs::read_to_string(&to)
+            .unwrap()
+            .split_whitespace()
+            .collect::<String>();
+        assert_eq!(written, r#"{"exports":{"types":"a","default":"b"},"a":1}"#);
+        fs::write(&from, "{").unwrap();
+        assert!(publish_manifest(&from, &to).is_err());
+        fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
