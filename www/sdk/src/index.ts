@@ -14,7 +14,7 @@ export {
   type BuildOptions, type EventQueryOptions, type EventStreamOptions, type SendOptions,
   type Tool, type ToolContext, type ToolDecision, type ToolRequest,
 } from "./runtime.js";
-export { deleteStorage, exportStorage } from "./stored.js";
+export { deleteStorage, exportStorage, storageSize, type StorageSize } from "./stored.js";
 export { indexedDb, memory, type Storage } from "./storage.js";
 export type { EventStream } from "./stream.js";
 export { init, type InitOptions, type WasmSource } from "./wasm.js";

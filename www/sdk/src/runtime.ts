@@ -214,7 +214,7 @@ export class UnifiedRuntime {
 
   /** The runtime at a glance. */
   async status(): Promise<RuntimeStatus> {
-    return convert.status(await this.#call("status"));
+    return convert.status(await this.#rpc("mobkit/status"));
   }
 
   /** The roster. */
@@ -377,11 +377,6 @@ export class UnifiedRuntime {
     await this.#call("flush");
   }
 
-  /** Rows and bytes in storage. */
-  storageUsage(): Promise<{ rows: number; bytes: number }> {
-    return this.#call("storage_usage");
-  }
-
   /** Ends the runtime in good order: turns are interrupted, everything is written, the lease is released. */
   async shutdown(): Promise<ShutdownReport> {
     const report = await this.#call<ShutdownReport>("shutdown");
@@ -393,6 +388,17 @@ export class UnifiedRuntime {
     const text = convert.args(args);
     const { instance, raw } = await this.#supervisor.session();
     return JSON.parse(await instance.run(() => raw.call(method, text))) as T;
+  }
+
+  async #rpc<T>(method: string, params: unknown = {}): Promise<T> {
+    const response = await this.fetch("/console/rpc", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+    });
+    const { result, error } = await response.json() as RpcAnswer<T>;
+    if (error) throw new MobkitError(error.data?.code ?? "error", error.message, error.data?.data ?? null);
+    return result as T;
   }
 
   #stream<Item, T>(kind: Parameters<RawRuntime["open"]>[0], args: unknown, from: (item: Item) => T, signal?: AbortSignal): EventStream<T> {
@@ -416,6 +422,11 @@ if (Symbol.asyncDispose) {
   UnifiedRuntime.prototype[Symbol.asyncDispose] = async function (this: UnifiedRuntime) {
     if (this.state !== "stopped" && this.state !== "crashed") await this.shutdown();
   };
+}
+
+interface RpcAnswer<T> {
+  result?: T;
+  error?: { code: number; message: string; data?: { code?: string; data?: Json } };
 }
 
 /** A query with the names of this package; `EventQuery` itself is taken as well. */

@@ -1,7 +1,7 @@
 // What is stored, without a runtime: the rows of a storage as JSON lines, and their deletion.
 
 import type { Json } from "./contract/common.js";
-import { MobkitError } from "./error.js";
+import { isMobkitError, MobkitError } from "./error.js";
 
 /** The databases of this package are named so, followed by the name given to `indexedDb`. */
 const DATABASE_PREFIX = "mobkit-web/";
@@ -29,6 +29,40 @@ export function exportStorage(name: string): ReadableStream<Uint8Array> {
       await reader?.cancel(reason);
     },
   }, { highWaterMark: 0 });
+}
+
+/** How much a storage holds. */
+export interface StorageSize {
+  rows: number;
+  /** Of keys and values; what the browser needs to keep them comes on top. */
+  bytes: number;
+}
+
+/**
+ * Counts the rows of an IndexedDB storage and their bytes; none if there is no such storage. It reads page by page and never
+ * holds up a writer for longer, so rows that are written meanwhile may count or not.
+ */
+export async function storageSize(name: string): Promise<StorageSize> {
+  const size = { rows: 0, bytes: 0 };
+  let database: IDBDatabase;
+  try {
+    database = await open(name);
+  } catch (error) {
+    if (isMobkitError(error, "storage_not_found")) return size;
+    throw error;
+  }
+  try {
+    let range: IDBKeyRange | null = null;
+    for (;;) {
+      const [keys, values] = await page(database.transaction(ROWS, "readonly").objectStore(ROWS), range);
+      if (keys.length === 0) return size;
+      size.rows += keys.length;
+      keys.forEach((key, i) => { size.bytes += String(key).length + (values[i] as Uint8Array).byteLength; });
+      range = IDBKeyRange.lowerBound(keys.at(-1) as IDBValidKey, true);
+    }
+  } finally {
+    database.close();
+  }
 }
 
 /**
@@ -60,8 +94,8 @@ async function snapshot(name: string): Promise<Blob> {
     const parts: Blob[] = [];
     let range: IDBKeyRange | null = null;
     for (;;) {
-      // Both requests in one turn and the next page in their callback keep the transaction, and so the moment, the same.
-      const [keys, values] = await Promise.all([done(rows.getAllKeys(range, PAGE)), done(rows.getAll(range, PAGE))]);
+      // The next page is asked for in the callback of the last one: that keeps the transaction, and so the moment, the same.
+      const [keys, values] = await page(rows, range);
       if (keys.length === 0) return new Blob(parts, { type: "application/x-ndjson" });
       parts.push(new Blob(keys.map((key, i) => `${JSON.stringify(row(String(key), values[i] as Uint8Array))}\n`)));
       range = IDBKeyRange.lowerBound(keys.at(-1) as IDBValidKey, true);
@@ -69,6 +103,11 @@ async function snapshot(name: string): Promise<Blob> {
   } finally {
     database.close();
   }
+}
+
+/** The next rows of a range: both requests in one turn, so of one moment. */
+function page(rows: IDBObjectStore, range: IDBKeyRange | null): Promise<[keys: IDBValidKey[], values: unknown[]]> {
+  return Promise.all([done(rows.getAllKeys(range, PAGE)), done(rows.getAll(range, PAGE))]);
 }
 
 /** A value is a byte with its format's version and JSON text. */

@@ -4,6 +4,7 @@ import type { ControlName, Controls, ModelChoice, ModelTest, StartOptions, Stora
 import { MobkitError, toErrorData } from "./error.js";
 import type { PortHandler } from "./port-server.js";
 import type { StateReport } from "./protocol.js";
+import type { StorageSize } from "./stored.js";
 
 /** The part of a runtime that a worker needs. */
 export interface HostedRuntime {
@@ -12,7 +13,6 @@ export interface HostedRuntime {
   fetch(request: Request): Promise<Response>;
   setModel(choice: ModelChoice): Promise<string[]>;
   flush(): Promise<void>;
-  storageUsage(): Promise<{ rows: number; bytes: number }>;
   shutdown(): Promise<unknown>;
 }
 
@@ -22,6 +22,7 @@ export interface HostEnvironment {
   testModel(choice: ModelChoice): Promise<{ provider: string; text: string }>;
   deleteStorage(name: string): Promise<void>;
   exportStorage(name: string): ReadableStream<Uint8Array>;
+  storageSize(name: string): Promise<StorageSize>;
   estimate(): Promise<{ usage?: number; quota?: number }>;
   now(): number;
 }
@@ -108,8 +109,9 @@ export class WorkerHost implements PortHandler {
       }
     },
     usage: async (): Promise<StorageUsage> => {
+      const { storageName } = this.#started();
       const [own, { usage, quota }] = await Promise.all([
-        this.#present().then((runtime) => runtime.storageUsage()),
+        storageName === null ? { rows: 0, bytes: 0 } : this.#environment.storageSize(storageName),
         this.#environment.estimate(),
       ]);
       return { ...own, origin_usage: usage ?? null, origin_quota: quota ?? null };

@@ -10,7 +10,7 @@ import { PortServer } from "./port-server.js";
 import type { ConnectMessage, Port, StateReport } from "./protocol.js";
 import { UnifiedRuntime, type UnifiedRuntimeBuilder } from "./runtime.js";
 import { indexedDb, memory } from "./storage.js";
-import { deleteStorage, exportStorage } from "./stored.js";
+import { deleteStorage, exportStorage, storageSize } from "./stored.js";
 import { init, loadModule, type WasmSource } from "./wasm.js";
 import { WorkerHost, type HostedRuntime } from "./worker-host.js";
 
@@ -41,6 +41,7 @@ export function serveRuntime(scope: WorkerScope, setup: ServeSetup = {}): void {
     testModel: async (choice) => await testModel(setup, choice),
     deleteStorage,
     exportStorage,
+    storageSize,
     estimate: async () => await globalThis.navigator?.storage?.estimate() ?? {},
     now: () => performance.now(),
   });
@@ -71,7 +72,6 @@ async function build(setup: ServeSetup, start: StartOptions): Promise<HostedRunt
     fetch: (request) => runtime.fetch(request),
     setModel: (choice) => runtime.setDefaultModel(chosenModel(choice)),
     flush: () => runtime.flush(),
-    storageUsage: () => runtime.storageUsage(),
     shutdown: () => runtime.shutdown(),
   };
 }

@@ -40,10 +40,6 @@ class FakeRuntime implements HostedRuntime {
     this.log.push(`${this.name} flush`);
   }
 
-  async storageUsage(): Promise<{ rows: number; bytes: number }> {
-    return { rows: 2, bytes: 3 };
-  }
-
   async shutdown(): Promise<void> {
     this.log.push(`${this.name} shutdown`);
     this.become({ state: "stopped" });
@@ -69,6 +65,7 @@ function hosted(overrides: Partial<HostEnvironment> = {}) {
     },
     deleteStorage: async (name) => { log.push(`delete ${name}`); },
     exportStorage: (name) => new Blob([`rows of ${name}`]).stream(),
+    storageSize: async () => ({ rows: 2, bytes: 3 }),
     estimate: async () => ({ usage: 10, quota: 20 }),
     now: () => 0,
     ...overrides,
