@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod log;
 pub mod mob;
+pub mod runtime;
 pub mod shim;
 #[cfg(any(not(target_arch = "wasm32"), test, feature = "testing"))]
 pub mod sim;

@@ -1,3 +1,30 @@
-//! The mob: its definition, and what follows from it.
+//! The mob: definition, roster, wiring, ledger, mailboxes, and the members at work.
+//!
+//! Every change is a command on [`core::Core`]: it validates against the staged rows, adds rows and ledger entries to one
+//! batch, and is answered when that is durable. [`MobHandle`] is the way in.
 
+mod core;
 pub mod definition;
+mod dispatch;
+mod error;
+mod handle;
+mod member_run;
+mod member_tools;
+mod open;
+mod prompt;
+mod roster;
+mod rows;
+mod trouble;
+mod work;
+
+pub use error::MobError;
+pub(crate) use error::WRITER_BACKLOG;
+pub use handle::{
+    Accepted, HistoryMessage, InteractionOutcome, MobHandle, SendRequest, SpawnManyReport,
+    SpawnReceipt,
+};
+pub use rows::{InteractionError, InteractionStatus, MobStatus};
+pub use work::MAILBOX_LIMIT;
+
+pub(crate) use self::core::{Core, Kit, LedgerEntry};
+pub(crate) use open::{Installed, MobOptions, open};

@@ -14,17 +14,21 @@ mod memory;
 pub mod migrations;
 mod port;
 mod range;
+mod table;
 pub mod value;
 mod writer;
 
 pub use batch::{Batch, BatchMark, Check, Write};
 pub use error::{DomError, StorageError};
 pub use key::{Key, MAX_KEY_BYTES};
-pub use lease::{AcquireMode, Lease, LeaseError, LeaseGuard, Signal, take_token};
+pub use lease::{
+    AcquireMode, Lease, LeaseError, LeaseGuard, Signal, take_token, token_key, token_value,
+};
 pub use local::{LocalLease, LocalSignal};
 pub use memory::MemoryStorage;
 pub use port::{ClosedReason, Durability, Row, Storage, StorageLimits, StorageUsage, scan_all};
 pub use range::{Direction, KeyRange};
+pub use table::{Record, Table};
 pub use writer::{
     Participant, Staged, SubmitError, Writer, WriterClosed, WriterConfig, WriterStats,
 };

@@ -1,0 +1,588 @@
+//! One run: a member works on what it was told until it has nothing more to call.
+//!
+//! ```text
+//! steered messages ─► window of the transcript ─► model (tried again on failure) ─┬─ no calls ─► the run is complete
+//!        ▲                                                                        └─ calls ─► stored ─► gate ─► tools, all at once
+//!        └──────────────────────────────── each result stored with its effect ◄──────────────────────────────────────────┘
+//! ```
+//!
+//! The run owns no state that matters: the transcript is behind [`RunPort`], so dropping the future at any point is a
+//! cancellation and restarting it from the transcript is a recovery.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use serde_json::Value;
+
+use crate::agent::history;
+use crate::agent::model::{
+    AssembledTurn, ChatMessage, LanguageModel, MalformedCall, ModelDelta, ModelError, ModelRequest,
+    RetryPolicy, ToolCall, TurnAssembler,
+};
+use crate::agent::tool::{
+    Effect, ToolContext, ToolDecision, ToolGate, ToolOutput, ToolRequest, ToolSet,
+};
+use crate::shim::Host;
+use crate::wire::{
+    AgentErrorClass, AgentEvent, AgentIdentity, InteractionId, StopReason, ToolCallId, Usage,
+};
+
+/// What limits one run. A limit that is reached ends the run with a typed failure, never silently.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunBounds {
+    /// Model calls in one run.
+    pub max_turns: u32,
+    /// Tokens of history that the model is shown; `None` for all of it.
+    pub history_tokens: Option<u64>,
+    /// How long a tool may take, without the time that its gate takes.
+    pub tool_timeout: Duration,
+    /// How long a model may be silent.
+    pub model_idle_timeout: Duration,
+    /// How failed model calls are tried again.
+    pub retry: RetryPolicy,
+}
+
+impl Default for RunBounds {
+    fn default() -> Self {
+        Self {
+            max_turns: 32,
+            history_tokens: None,
+            tool_timeout: Duration::from_secs(60),
+            model_idle_timeout: Duration::from_secs(120),
+            retry: RetryPolicy::default(),
+        }
+    }
+}
+
+/// Why a run must not go on: its member was retired or its turn was closed by somebody else, or storage failed.
+///
+/// Whoever stopped it has written down why; the run just ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunStopped;
+
+/// What a step adds to the transcript, and the events that tell of it.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Messages, in order.
+    pub messages: Vec<ChatMessage>,
+    /// Events, in order; shown when the step is durable.
+    pub events: Vec<AgentEvent>,
+}
+
+/// One durable step of a run: all of it or nothing.
+pub struct Step {
+    /// What else becomes durable with it.
+    pub effect: Option<Effect>,
+    /// Makes the messages and events, given how the effect fared. May be called twice.
+    pub write: Box<dyn FnMut(Result<(), String>) -> Written>,
+    /// Tokens that the step cost.
+    pub usage: Usage,
+}
+
+/// What a run needs from the house above it.
+pub trait RunPort {
+    /// Shows an event now; it becomes durable with the next step, or soon.
+    fn emit(&self, event: AgentEvent);
+    /// The transcript as it is durable.
+    fn transcript(&self) -> Vec<ChatMessage>;
+    /// Asked before each model call: the budget of the interaction, as a failure when it is used up.
+    fn admit(&self) -> Result<(), RunFailure>;
+    /// Makes one step durable.
+    fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), RunStopped>>;
+    /// Takes the messages that steer the running work into the transcript.
+    fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), RunStopped>>;
+    /// The system prompt, made anew for each call: wiring changes while a run goes on.
+    fn system_prompt(&self) -> String;
+}
+
+/// What is fixed for the length of one run.
+pub struct RunSpec {
+    /// Clock, timers and randomness.
+    pub host: Host,
+    /// The member.
+    pub identity: AgentIdentity,
+    /// On whose behalf.
+    pub interaction_id: InteractionId,
+    /// Names the calls of providers that give none an id; no other run of the transcript has the same.
+    pub run_key: String,
+    /// The model's name, as the profile has it.
+    pub model_name: String,
+    /// The model.
+    pub model: Rc<dyn LanguageModel>,
+    /// Most tokens of one answer.
+    pub max_output_tokens: Option<u32>,
+    /// Opaque parameters for the provider.
+    pub params: Value,
+    /// The member's tools.
+    pub tools: ToolSet,
+    /// Who approves calls.
+    pub gate: Option<Rc<dyn ToolGate>>,
+    /// Limits.
+    pub bounds: RunBounds,
+}
+
+/// How a run failed, as `run_failed` tells it (MobKit contract, section 19).
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunFailure {
+    /// The class.
+    pub class: AgentErrorClass,
+    /// The text for people.
+    pub error: String,
+    /// A finer, stable name of the cause.
+    pub cause_kind: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum RunEnd {
+    /// The model had nothing more to call.
+    Completed {
+        /// Its last message, not yet stored: storing it is one step with closing the turn.
+        message: ChatMessage,
+        /// The text of it.
+        result: String,
+        /// Tokens of the last call.
+        usage: Usage,
+        /// Events that belong in front of `run_completed`.
+        events: Vec<AgentEvent>,
+    },
+    /// It failed.
+    Failed(RunFailure),
+    /// Somebody else ended it.
+    Stopped,
+}
+
+/// Runs until the model has nothing more to call, a limit is reached or it fails.
+pub async fn run(port: Rc<dyn RunPort>, spec: RunSpec) -> RunEnd {
+    match drive(&port, &spec).await {
+        Ok(end) => end,
+        Err(Interrupt::Stopped) => RunEnd::Stopped,
+        Err(Interrupt::Failed(failure)) => RunEnd::Failed(failure),
+    }
+}
+
+enum Interrupt {
+    Stopped,
+    Failed(RunFailure),
+}
+
+impl From<RunStopped> for Interrupt {
+    fn from(_: RunStopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<RunFailure> for Interrupt {
+    fn from(failure: RunFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interrupt> {
+    let mut omitted_before = 0;
+    for turn_number in 1..=spec.bounds.max_turns {
+        port.take_steered().await?;
+        port.admit()?;
+        let request = request(port.as_ref(), spec, &mut omitted_before);
+        port.emit(AgentEvent::TurnStarted { turn_number });
+        let turn = ask(port.as_ref(), spec, request, turn_number).await?;
+        let mut events = closing_events(&turn);
+        let usage = turn.usage.unwrap_or_default();
+        if turn.stop == StopReason::ContentFilter {
+            events.drain(..).for_each(|event| port.emit(event));
+            return Err(RunFailure {
+                class: AgentErrorClass::ContentFiltered,
+                error: "the model's provider withheld the answer".into(),
+                cause_kind: Some("content_filter".into()),
+            }
+            .into());
+        }
+        let message = turn.to_message();
+        if turn.tool_calls.is_empty() {
+            return Ok(RunEnd::Completed {
+                message,
+                result: turn.text,
+                usage,
+                events,
+            });
+        }
+        let write = move |_| Written {
+            messages: vec![message.clone()],
+            events: events.clone(),
+        };
+        port.step(Step {
+            effect: None,
+            write: Box::new(write),
+            usage,
+        })
+        .await?;
+        call_tools(port, spec, turn.tool_calls).await?;
+    }
+    Err(RunFailure {
+        class: AgentErrorClass::MaxTurns,
+        error: format!(
+            "the run made {} model calls without coming to an end",
+            spec.bounds.max_turns
+        ),
+        cause_kind: Some("max_turns".into()),
+    }
+    .into())
+}
+
+fn request(port: &dyn RunPort, spec: &RunSpec, omitted_before: &mut usize) -> ModelRequest {
+    let all = in_call_order(port.transcript());
+    let system = port.system_prompt();
+    let budget = spec
+        .bounds
+        .history_tokens
+        .map(|budget| budget.saturating_sub(system.len() as u64 / 4));
+    let window = history::window(all.iter(), budget);
+    if window.first > *omitted_before {
+        *omitted_before = window.first;
+        port.emit(AgentEvent::HistoryTruncated {
+            omitted_messages: window.first as u64,
+            kept_messages: (all.len() - window.first) as u64,
+            estimated_tokens: window.estimated_tokens,
+        });
+    }
+    ModelRequest {
+        model: spec.model_name.clone(),
+        system,
+        messages: all.into_iter().skip(window.first).collect(),
+        tools: spec.tools.definitions(),
+        max_output_tokens: spec.max_output_tokens,
+        params: spec.params.clone(),
+    }
+}
+
+/// Results are stored as they come in; a model is shown them in the order of its calls.
+pub(crate) fn in_call_order(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
+    let mut ordered: Vec<ChatMessage> = Vec::with_capacity(messages.len());
+    let mut calls: Vec<String> = Vec::new();
+    let mut results_from = 0;
+    for message in messages {
+        match &message {
+            ChatMessage::Assistant { tool_calls, .. } => {
+                calls = tool_calls.iter().map(|call| call.id.clone()).collect();
+                ordered.push(message);
+                results_from = ordered.len();
+            }
+            ChatMessage::Tool { call_id, .. } => {
+                let rank = |id: &str| {
+                    calls
+                        .iter()
+                        .position(|call| call == id)
+                        .unwrap_or(usize::MAX)
+                };
+                let mine = rank(call_id);
+                let later = ordered[results_from..]
+                    .iter()
+                    .position(|other| match other {
+                        ChatMessage::Tool { call_id, .. } => rank(call_id) > mine,
+                        _ => true,
+                    });
+                let at = later.map_or(ordered.len(), |offset| results_from + offset);
+                ordered.insert(at, message);
+            }
+            ChatMessage::User { .. } => ordered.push(message),
+        }
+    }
+    ordered
+}
+
+/// One answer of the model, tried again as the policy says.
+async fn ask(
+    port: &dyn RunPort,
+    spec: &RunSpec,
+    request: ModelRequest,
+    turn_number: u32,
+) -> Result<AssembledTurn, Interrupt> {
+    let mut attempt = 1;
+    loop {
+        let error = match stream_once(port, spec, &request, turn_number).await {
+            Ok(turn) => return Ok(turn),
+            Err(Attempt { error, shown }) => {
+                if shown {
+                    port.emit(AgentEvent::StreamTruncated {
+                        reason: error.to_string(),
+                    });
+                }
+                error
+            }
+        };
+        let Some(delay) = spec
+            .bounds
+            .retry
+            .delay_after(attempt, &error, spec.host.random_u64())
+        else {
+            return Err(RunFailure {
+                class: error.class(),
+                error: error.to_string(),
+                cause_kind: Some(error.code().to_owned()),
+            }
+            .into());
+        };
+        attempt += 1;
+        port.emit(AgentEvent::Retrying {
+            attempt,
+            max_attempts: spec.bounds.retry.max_attempts,
+            error: error.to_string(),
+            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            retry: None,
+        });
+        spec.host.sleep(delay).await;
+        // Waiting may have let the interaction run out of its budget, or somebody take the model away.
+        port.admit()?;
+    }
+}
+
+struct Attempt {
+    error: ModelError,
+    /// Whether readers have seen a part of the answer.
+    shown: bool,
+}
+
+async fn stream_once(
+    port: &dyn RunPort,
+    spec: &RunSpec,
+    request: &ModelRequest,
+    turn_number: u32,
+) -> Result<AssembledTurn, Attempt> {
+    let mut assembler = TurnAssembler::new(request, format!("{}-{turn_number}", spec.run_key));
+    let mut stream = spec.model.stream(request.clone());
+    let mut shown = false;
+    loop {
+        let delta = match spec
+            .host
+            .timeout(spec.bounds.model_idle_timeout, stream.next())
+            .await
+        {
+            Ok(Some(Ok(delta))) => delta,
+            Ok(Some(Err(error))) => return Err(Attempt { error, shown }),
+            Ok(None) => break,
+            Err(_) => {
+                let message = format!(
+                    "nothing came for {} s",
+                    spec.bounds.model_idle_timeout.as_secs()
+                );
+                return Err(Attempt {
+                    error: ModelError::Truncated { message },
+                    shown,
+                });
+            }
+        };
+        match &delta {
+            ModelDelta::Text(piece) if !piece.is_empty() => {
+                shown = true;
+                port.emit(AgentEvent::TextDelta {
+                    delta: piece.clone(),
+                });
+            }
+            ModelDelta::Reasoning(piece) if !piece.is_empty() => {
+                shown = true;
+                port.emit(AgentEvent::ReasoningDelta {
+                    delta: piece.clone(),
+                });
+            }
+            _ => {}
+        }
+        assembler.push(delta);
+    }
+    assembler.finish().map_err(|error| Attempt { error, shown })
+}
+
+/// What closes one answer: the whole texts, the calls, and why it stopped.
+fn closing_events(turn: &AssembledTurn) -> Vec<AgentEvent> {
+    let mut events = Vec::new();
+    if !turn.reasoning.is_empty() {
+        events.push(AgentEvent::ReasoningComplete {
+            content: turn.reasoning.clone(),
+        });
+    }
+    if !turn.text.is_empty() {
+        events.push(AgentEvent::TextComplete {
+            content: turn.text.clone(),
+        });
+    }
+    for call in &turn.tool_calls {
+        let call = call
+            .clone()
+            .unwrap_or_else(|malformed| malformed.to_tool_call());
+        events.push(AgentEvent::ToolCallRequested {
+            id: call.id.as_str().into(),
+            name: call.name,
+            args: call.args,
+        });
+    }
+    events.push(AgentEvent::TurnCompleted {
+        stop_reason: turn.stop,
+        usage: turn.usage.unwrap_or_default(),
+    });
+    events
+}
+
+/// Runs all calls of one answer at once; each result is stored when it is there.
+async fn call_tools(
+    port: &Rc<dyn RunPort>,
+    spec: &RunSpec,
+    calls: Vec<Result<ToolCall, MalformedCall>>,
+) -> Result<(), RunStopped> {
+    let mut running: FuturesUnordered<_> = calls
+        .into_iter()
+        .map(|call| call_tool(port, spec, call))
+        .collect();
+    while let Some(done) = running.next().await {
+        done?;
+    }
+    Ok(())
+}
+
+struct CallOutcome {
+    output: ToolOutput,
+    is_error: bool,
+}
+
+impl CallOutcome {
+    fn failed(text: impl Into<String>) -> Self {
+        Self {
+            output: ToolOutput::text(text),
+            is_error: true,
+        }
+    }
+}
+
+async fn call_tool(
+    port: &Rc<dyn RunPort>,
+    spec: &RunSpec,
+    call: Result<ToolCall, MalformedCall>,
+) -> Result<(), RunStopped> {
+    let (id, name, outcome, duration_ms) = match call {
+        Err(malformed) => {
+            let text = format!(
+                "{}; arguments as received: {}",
+                malformed.reason, malformed.args
+            );
+            (malformed.id, malformed.name, CallOutcome::failed(text), 0)
+        }
+        Ok(call) => {
+            let started = spec.host.instant();
+            let (id, name) = (call.id.clone(), call.name.clone());
+            let outcome = perform(port, spec, call).await;
+            let duration = spec.host.instant().duration_since(started);
+            (
+                id,
+                name,
+                outcome,
+                u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            )
+        }
+    };
+    let CallOutcome { output, is_error } = outcome;
+    let write = move |effect: Result<(), String>| {
+        let (content, is_error) = match effect {
+            Ok(()) => (output.content.clone(), is_error),
+            Err(reason) => (reason, true),
+        };
+        tool_result(&id, &name, content, is_error, duration_ms)
+    };
+    port.step(Step {
+        effect: output.effect,
+        write: Box::new(write),
+        usage: Usage::default(),
+    })
+    .await
+}
+
+/// A tool's result as transcript and events have it.
+pub(crate) fn tool_result(
+    id: &str,
+    name: &str,
+    content: String,
+    is_error: bool,
+    duration_ms: u64,
+) -> Written {
+    let message = ChatMessage::Tool {
+        call_id: id.to_owned(),
+        name: name.to_owned(),
+        content: content.clone(),
+        is_error,
+    };
+    let completed = AgentEvent::ToolExecutionCompleted {
+        id: id.into(),
+        name: name.to_owned(),
+        result: content.clone(),
+        content: Vec::new(),
+        is_error,
+        duration_ms,
+    };
+    let received = AgentEvent::ToolResultReceived {
+        id: id.into(),
+        name: name.to_owned(),
+        content: vec![crate::wire::ContentBlock::Text { text: content }],
+        is_error,
+    };
+    Written {
+        messages: vec![message],
+        events: vec![completed, received],
+    }
+}
+
+async fn perform(port: &Rc<dyn RunPort>, spec: &RunSpec, call: ToolCall) -> CallOutcome {
+    let Some(tool) = spec.tools.get(&call.name) else {
+        let known: Vec<_> = spec
+            .tools
+            .definitions()
+            .into_iter()
+            .map(|tool| tool.name)
+            .collect();
+        return CallOutcome::failed(format!(
+            "there is no tool `{}`; there are: {}",
+            call.name,
+            known.join(", ")
+        ));
+    };
+    let context = ToolContext {
+        identity: spec.identity.clone(),
+        interaction_id: spec.interaction_id.clone(),
+        call_id: ToolCallId::from(call.id.as_str()),
+    };
+    if let Some(gate) = &spec.gate {
+        let request = ToolRequest {
+            context: context.clone(),
+            call: call.clone(),
+        };
+        if let ToolDecision::Deny { reason } = gate.decide(request).await {
+            return CallOutcome::failed(format!("the call was denied: {reason}"));
+        }
+    }
+    port.emit(AgentEvent::ToolExecutionStarted {
+        id: call.id.as_str().into(),
+        name: call.name.clone(),
+    });
+    let timeout = spec.bounds.tool_timeout;
+    match spec
+        .host
+        .timeout(timeout, tool.call(call.args, context))
+        .await
+    {
+        Ok(Ok(output)) => CallOutcome {
+            output,
+            is_error: false,
+        },
+        Ok(Err(error)) => CallOutcome::failed(error.message),
+        Err(_) => {
+            let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            port.emit(AgentEvent::ToolExecutionTimedOut {
+                id: call.id.as_str().into(),
+                name: call.name,
+                timeout_ms,
+            });
+            CallOutcome::failed(format!(
+                "the tool did not answer within {} s",
+                timeout.as_secs()
+            ))
+        }
+    }
+}

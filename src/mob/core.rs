@@ -1,0 +1,340 @@
+//! The mob's state and the one way to change it.
+//!
+//! A command is a function that validates against the staged rows and adds rows, ledger entries and events to a batch; the
+//! writer runs it, commits, and settles the rows. Nothing here awaits anything but the writer, so a command sees one
+//! consistent state and needs no lock.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::model::{LanguageModel, RetryPolicy};
+use crate::agent::tool::{ToolGate, ToolSet};
+use crate::agent::transcript::TranscriptEntry;
+use crate::log::Log;
+use crate::mob::definition::{MobDefinition, Profile};
+use crate::mob::dispatch::Runners;
+use crate::mob::error::MobError;
+use crate::mob::rows::{
+    Edge, Interaction, Member, MobRow, MobStatus, OpenTurn, TranscriptRow, WorkItem,
+};
+use crate::mob::trouble::Trouble;
+use crate::shim::{Host, Notify};
+use crate::storage::{Batch, Durability, Key, Participant, Staged, Storage, Table, Writer};
+use crate::wire::{
+    AgentEvent, AgentEventRecord, AgentIdentity, Cursor, FenceToken, Generation, InteractionId,
+    MobEventKind, MobId, SessionId, TimestampMs, WorkId,
+};
+
+/// One entry of the structural ledger as it is stored; its cursor is its number in the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LedgerEntry {
+    pub timestamp_ms: TimestampMs,
+    pub kind: MobEventKind,
+}
+
+/// What a mob works with that is not state: models, tools, limits.
+pub(crate) struct Kit {
+    pub models: RefCell<BTreeMap<String, Rc<dyn LanguageModel>>>,
+    pub tools: ToolSet,
+    pub gate: Option<Rc<dyn ToolGate>>,
+    pub retry: RetryPolicy,
+}
+
+/// A mob that is open.
+pub(crate) struct Core {
+    pub host: Host,
+    pub storage: Rc<dyn Storage>,
+    /// Absent in a runtime that only follows.
+    pub writer: Option<Writer>,
+    pub mob_id: MobId,
+    pub kit: Kit,
+    pub state: Table<MobRow>,
+    pub members: Table<Member>,
+    pub edges: Table<Edge>,
+    pub mailbox: Table<WorkItem>,
+    pub turns: Table<OpenTurn>,
+    pub interactions: Table<Interaction>,
+    pub transcripts: Table<TranscriptRow>,
+    /// Sessions whose transcript is in memory.
+    pub loaded: RefCell<BTreeSet<SessionId>>,
+    pub ledger: Log<LedgerEntry>,
+    pub events: Log<AgentEventRecord>,
+    pub runners: Runners,
+    /// Told after every commit that changed a row.
+    pub changed: Notify,
+    /// No run starts any more.
+    pub closing: Cell<bool>,
+    pub trouble: Trouble,
+}
+
+impl Core {
+    /// The time for rows and events.
+    pub fn now(&self) -> TimestampMs {
+        TimestampMs::from(self.host.now_ms())
+    }
+
+    /// Runs one command through the writer; answers when it is durable.
+    pub async fn execute<T: 'static>(
+        self: &Rc<Self>,
+        durability: Durability,
+        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
+    ) -> Result<T, MobError> {
+        let writer = self.writer.as_ref().ok_or(MobError::NotLeader)?;
+        let core = self.clone();
+        let submitted = writer.submit(durability, move |batch: &mut Batch| {
+            stage(&core, batch).map(Staged::answer)
+        });
+        Ok(submitted.await?)
+    }
+
+    /// The definition in force.
+    pub fn definition(&self) -> Rc<MobRow> {
+        self.state
+            .get(&())
+            .expect("the mob's row is written before the mob is open")
+    }
+
+    /// The mob's row as the running commit would leave it.
+    pub fn staged_state(&self) -> Rc<MobRow> {
+        self.state
+            .staged(&())
+            .expect("the mob's row is written before the mob is open")
+    }
+
+    /// Whether members work.
+    pub fn status(&self) -> MobStatus {
+        self.definition().status
+    }
+
+    /// The profile of a member in the definition in force.
+    pub fn profile<'a>(
+        &self,
+        definition: &'a MobDefinition,
+        member: &Member,
+    ) -> Option<&'a Profile> {
+        definition.profiles.get(&member.spec.role_name)
+    }
+
+    /// The staged member, or that there is none.
+    pub fn staged_member(&self, identity: &AgentIdentity) -> Result<Rc<Member>, MobError> {
+        self.members
+            .staged(identity)
+            .ok_or_else(|| MobError::MemberNotFound(identity.clone()))
+    }
+
+    /// The committed member, or that there is none.
+    pub fn member(&self, identity: &AgentIdentity) -> Result<Rc<Member>, MobError> {
+        self.members
+            .get(identity)
+            .ok_or_else(|| MobError::MemberNotFound(identity.clone()))
+    }
+
+    /// The members that `identity` may talk to.
+    pub fn peers(&self, identity: &AgentIdentity) -> Vec<AgentIdentity> {
+        self.edges
+            .all()
+            .iter()
+            .filter_map(|edge| edge.peer(identity))
+            .cloned()
+            .collect()
+    }
+
+    /// The staged edges with `identity` at one end.
+    pub fn staged_edges(&self, identity: &AgentIdentity) -> Vec<Rc<Edge>> {
+        self.edges
+            .staged_range(..)
+            .into_iter()
+            .filter(|edge| edge.peer(identity).is_some())
+            .collect()
+    }
+
+    /// Adds entries to the ledger.
+    pub fn tell(&self, batch: &mut Batch, kinds: Vec<MobEventKind>) {
+        let timestamp_ms = self.now();
+        let entries = kinds
+            .into_iter()
+            .map(|kind| LedgerEntry { timestamp_ms, kind })
+            .collect();
+        self.ledger.stage(batch, entries);
+    }
+
+    /// An event of `member`, attributed.
+    pub fn record(
+        &self,
+        member: &Member,
+        interaction_id: Option<&InteractionId>,
+        work_id: Option<&WorkId>,
+        event: AgentEvent,
+    ) -> AgentEventRecord {
+        AgentEventRecord {
+            identity: member.identity().clone(),
+            generation: member.generation,
+            fence_token: member.fence_token,
+            role: member.spec.role_name.clone(),
+            timestamp_ms: self.now(),
+            interaction_id: interaction_id.cloned(),
+            work_id: work_id.cloned(),
+            event,
+        }
+    }
+
+    /// Adds events of one member's work that are shown when the batch is durable.
+    pub fn announce(
+        &self,
+        batch: &mut Batch,
+        member: &Member,
+        item: &WorkItem,
+        events: Vec<AgentEvent>,
+    ) -> Range<Cursor> {
+        let interaction = Some(&item.cause.interaction_id);
+        let records = events
+            .into_iter()
+            .map(|event| self.record(member, interaction, Some(&item.work_id), event))
+            .collect();
+        self.events.stage(batch, records)
+    }
+
+    /// Adds a message to a transcript that is loaded.
+    pub fn write_transcript(
+        &self,
+        batch: &mut Batch,
+        session_id: &SessionId,
+        entry: TranscriptEntry,
+    ) {
+        let range = (session_id.clone(), 0)..=(session_id.clone(), u64::MAX);
+        let number = self
+            .transcripts
+            .last_staged_key(range)
+            .map_or(1, |(_, last)| last + 1);
+        self.transcripts.put(
+            batch,
+            TranscriptRow {
+                session_id: session_id.clone(),
+                number,
+                entry,
+            },
+        );
+    }
+
+    /// The transcript of a session that is loaded.
+    pub fn transcript(&self, session_id: &SessionId) -> Vec<Rc<TranscriptRow>> {
+        self.transcripts
+            .range((session_id.clone(), 0)..=(session_id.clone(), u64::MAX))
+    }
+
+    /// Brings a session's transcript into memory.
+    pub async fn load_transcript(&self, session_id: &SessionId) -> Result<(), MobError> {
+        if self.loaded.borrow().contains(session_id) {
+            return Ok(());
+        }
+        let prefix = self.transcripts.prefix().part(session_id.as_str());
+        self.transcripts
+            .load_part(self.storage.as_ref(), &prefix)
+            .await?;
+        self.loaded.borrow_mut().insert(session_id.clone());
+        Ok(())
+    }
+
+    /// Checks that whoever acts for a member acts for its incarnation in force.
+    pub fn check_fence(
+        &self,
+        identity: &AgentIdentity,
+        token: FenceToken,
+    ) -> Result<Rc<Member>, MobError> {
+        let member = self.staged_member(identity)?;
+        if member.fence_token != token {
+            return Err(MobError::StaleFenceToken {
+                identity: identity.clone(),
+                expected: member.fence_token,
+                actual: token,
+            });
+        }
+        Ok(member)
+    }
+
+    /// Takes the next fence tokens, `count` of them; answers the first.
+    pub fn take_fences(&self, batch: &mut Batch, count: u64) -> u64 {
+        let row = self.staged_state();
+        let first = row.next_fence;
+        self.state.put(
+            batch,
+            MobRow {
+                next_fence: first + count,
+                ..row.as_ref().clone()
+            },
+        );
+        first
+    }
+
+    /// Where the tables of a mob are.
+    pub fn prefix(mob_id: &MobId) -> Key {
+        Key::root().part("mob").part(mob_id.as_str())
+    }
+}
+
+impl Participant for Core {
+    fn stage(&self, _batch: &mut Batch) {}
+
+    fn settle(&self, committed: bool) {
+        let state = self.state.settle(committed);
+        let members = self.members.settle(committed);
+        let edges = self.edges.settle(committed);
+        let mailbox = self.mailbox.settle(committed);
+        let turns = self.turns.settle(committed);
+        let interactions = self.interactions.settle(committed);
+        let transcripts = self.transcripts.settle(committed);
+        if !committed {
+            return;
+        }
+        let mut touched: BTreeSet<AgentIdentity> = members.into_iter().chain(turns).collect();
+        touched.extend(mailbox.into_iter().map(|(identity, _)| identity));
+        if !state.is_empty() {
+            touched.extend(
+                self.members
+                    .all()
+                    .iter()
+                    .map(|member| member.identity().clone()),
+            );
+        }
+        let quiet = touched.is_empty()
+            && edges.is_empty()
+            && interactions.is_empty()
+            && transcripts.is_empty();
+        for identity in touched {
+            self.runners.touch(self, &identity);
+        }
+        if !quiet {
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+/// The ids that a command needs, made before it: a command may run twice and must name the same things both times.
+pub(crate) struct Ids {
+    host: Host,
+}
+
+impl Ids {
+    pub fn new(host: &Host) -> Self {
+        Self { host: host.clone() }
+    }
+
+    pub fn session(&self) -> SessionId {
+        SessionId::from(self.host.uuid_v7().as_str())
+    }
+
+    pub fn work(&self) -> WorkId {
+        WorkId::from(self.host.uuid_v7().as_str())
+    }
+
+    pub fn interaction(&self) -> InteractionId {
+        InteractionId::from(self.host.uuid_v7().as_str())
+    }
+}
+
+/// The first generation of a member.
+pub(crate) const FIRST_GENERATION: Generation = Generation::new(0);

@@ -1,0 +1,418 @@
+//! Who works: one pump per member that has something to do, and none for a member that has not.
+//!
+//! A pump takes an item, runs it to its end, and looks again; when nothing is left it ends. A run is ended from outside
+//! through the rows alone: after each commit the running work is held against the open turn, and a run whose turn is gone
+//! is dropped. Cancelling, retiring, respawning and stopping are therefore one mechanism.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use futures::future::{AbortHandle, Abortable};
+use serde_json::Value;
+
+use crate::agent::model::{Availability, LanguageModel};
+use crate::agent::run::{self, RunBounds, RunEnd, RunSpec};
+use crate::agent::tool::ToolSet;
+use crate::mob::core::Core;
+use crate::mob::definition::Profile;
+use crate::mob::error::MobError;
+use crate::mob::member_run::MemberRun;
+use crate::mob::member_tools::{PeersTool, SendMessageTool};
+use crate::mob::rows::{Member, MobStatus, OpenTurn};
+use crate::mob::work::{Ending, Taken, same_run};
+use crate::shim::Notify;
+use crate::storage::Durability;
+use crate::wire::{AgentEvent, AgentIdentity, MemberActivity};
+
+/// The pumps of a mob.
+#[derive(Default)]
+pub(crate) struct Runners {
+    /// Set once the mob is open; before that nothing runs.
+    core: RefCell<Weak<Core>>,
+    active: RefCell<BTreeMap<AgentIdentity, Rc<Runner>>>,
+    /// Members whose transcript was in memory at least once since the mob was opened.
+    awake: RefCell<std::collections::BTreeSet<AgentIdentity>>,
+}
+
+#[derive(Default)]
+struct Runner {
+    /// Something about the member changed since the pump looked last.
+    kicked: Cell<bool>,
+    wake: Notify,
+    running: RefCell<Option<(Rc<OpenTurn>, AbortHandle)>>,
+    /// Why the member's work waits for its model.
+    waiting: RefCell<Option<String>>,
+}
+
+/// Whether a member could start work now.
+enum Readiness {
+    Ready {
+        name: String,
+        model: Rc<dyn LanguageModel>,
+    },
+    Waiting {
+        model: String,
+        reason: String,
+    },
+    Broken(String),
+}
+
+impl Runners {
+    /// Lets members work, beginning with those that have something to do.
+    pub fn start(&self, core: &Rc<Core>) {
+        *self.core.borrow_mut() = Rc::downgrade(core);
+        for member in core.members.all() {
+            self.touch(core, member.identity());
+        }
+    }
+
+    /// Holds what a member does against its rows, after they changed.
+    pub fn touch(&self, core: &Core, identity: &AgentIdentity) {
+        let Some(strong) = self.core.borrow().upgrade() else {
+            return;
+        };
+        let runner = self.active.borrow().get(identity).cloned();
+        if let Some(runner) = runner {
+            let abort = runner.running.borrow().as_ref().and_then(|(turn, abort)| {
+                let stands = core
+                    .turns
+                    .get(identity)
+                    .is_some_and(|open| same_run(&open, turn));
+                (!stands || core.status() != MobStatus::Running).then(|| abort.clone())
+            });
+            if let Some(abort) = abort {
+                abort.abort();
+            }
+            runner.kicked.set(true);
+            runner.wake.notify_waiters();
+        } else if core.has_work(identity) {
+            let runner = Rc::new(Runner::default());
+            self.active
+                .borrow_mut()
+                .insert(identity.clone(), runner.clone());
+            let identity = identity.clone();
+            core.host.spawn(pump(strong, identity, runner));
+        }
+    }
+
+    /// Looks again at all members: a model came, or went.
+    pub fn touch_all(&self, core: &Core) {
+        for member in core.members.all() {
+            self.touch(core, member.identity());
+        }
+    }
+
+    /// Ends every run where it stands; the open turns stay for the next start.
+    pub fn abort_all(&self) {
+        for runner in self.active.borrow().values() {
+            if let Some((_, abort)) = runner.running.borrow().as_ref() {
+                abort.abort();
+            }
+            runner.kicked.set(true);
+            runner.wake.notify_waiters();
+        }
+    }
+
+    fn set_waiting(&self, runner: &Runner, reason: Option<String>) {
+        *runner.waiting.borrow_mut() = reason;
+    }
+}
+
+impl Core {
+    fn has_work(&self, identity: &AgentIdentity) -> bool {
+        if self.closing.get()
+            || self.status() != MobStatus::Running
+            || self.members.get(identity).is_none()
+        {
+            return false;
+        }
+        let waits = (identity.clone(), 0)..=(identity.clone(), u64::MAX);
+        self.turns.get(identity).is_some() || !self.mailbox.range(waits).is_empty()
+    }
+
+    /// What a member is doing, and what is wrong with it.
+    pub fn activity(&self, member: &Member) -> (MemberActivity, Option<String>) {
+        let identity = member.identity();
+        let readiness = self.readiness(member);
+        if let Readiness::Broken(reason) = readiness {
+            return (MemberActivity::Broken, Some(reason));
+        }
+        let runner = self.runners.active.borrow().get(identity).cloned();
+        if let Some(runner) = runner {
+            if let Some(reason) = runner.waiting.borrow().clone() {
+                return (MemberActivity::WaitingModel, Some(reason));
+            }
+            return (MemberActivity::Running, None);
+        }
+        if self.turns.get(identity).is_some() && self.writer.is_none() {
+            return (MemberActivity::Running, None);
+        }
+        let awake = self.runners.awake.borrow().contains(identity);
+        (
+            if awake {
+                MemberActivity::Idle
+            } else {
+                MemberActivity::Dormant
+            },
+            None,
+        )
+    }
+
+    /// The name of the model that a member works with.
+    pub fn model_name(&self, member: &Member) -> String {
+        let state = self.definition();
+        let profile = self.profile(&state.definition, member);
+        let own = member.spec.model_override.clone();
+        own.or_else(|| profile.map(|profile| profile.model.clone()))
+            .unwrap_or_default()
+    }
+
+    fn readiness(&self, member: &Member) -> Readiness {
+        let state = self.definition();
+        let Some(profile) = self.profile(&state.definition, member) else {
+            return Readiness::Broken(format!(
+                "the definition has no profile `{}` any more",
+                member.spec.role_name
+            ));
+        };
+        let named = profile.tools.names.iter().flatten();
+        if let Some(missing) = named
+            .clone()
+            .find(|name| self.kit.tools.get(name).is_none())
+        {
+            return Readiness::Broken(format!(
+                "its profile names the tool `{missing}`, which the host does not give"
+            ));
+        }
+        let name = self.model_name(member);
+        let model = self.kit.models.borrow().get(&name).cloned();
+        let Some(model) = model else {
+            let reason = format!("there is no model `{name}`");
+            return Readiness::Waiting {
+                model: name,
+                reason,
+            };
+        };
+        match model.availability() {
+            Availability::Ready => Readiness::Ready { name, model },
+            Availability::Waiting { reason } => Readiness::Waiting {
+                model: name,
+                reason,
+            },
+        }
+    }
+}
+
+/// The first pause after storage refused a step; it doubles up to 32 times this.
+const STORAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Works until a member has nothing more to do.
+async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
+    let mut failures = 0u32;
+    loop {
+        runner.kicked.set(false);
+        let wake = runner.wake.notified();
+        match next(&core, &identity, &runner).await {
+            Ok(Some((turn, spec))) => work(&core, &runner, turn, spec).await,
+            Ok(None) if runner.waiting.borrow().is_some() => wake.await,
+            Ok(None) if runner.kicked.get() => {}
+            Ok(None) => break,
+            Err(MobError::Storage(error)) => {
+                core.trouble
+                    .report(&identity, format!("its work waits for storage: {error}"));
+                // Sooner if something changes, for then storage works again.
+                let pause = STORAGE_PAUSE.saturating_mul(1 << failures.min(5));
+                failures += 1;
+                futures::future::select(wake, core.host.sleep(pause)).await;
+                continue;
+            }
+            // The writer has ended: whoever owns the runtime sees that too.
+            Err(_) => break,
+        }
+        failures = 0;
+    }
+    core.runners.active.borrow_mut().remove(&identity);
+    // `changed` readers show activity.
+    core.changed.notify_waiters();
+}
+
+/// The next turn to run, with all that it needs.
+async fn next(
+    core: &Rc<Core>,
+    identity: &AgentIdentity,
+    runner: &Runner,
+) -> Result<Option<(Rc<OpenTurn>, RunSpec)>, MobError> {
+    loop {
+        if !core.has_work(identity) {
+            core.runners.set_waiting(runner, None);
+            return Ok(None);
+        }
+        let member = core.member(identity)?;
+        let (name, model) = match core.readiness(&member) {
+            Readiness::Ready { name, model } => (name, model),
+            Readiness::Broken(_) => return Ok(None),
+            Readiness::Waiting { model, reason } => {
+                wait_for_model(core, &member, runner, model, reason);
+                return Ok(None);
+            }
+        };
+        if runner.waiting.borrow().is_some() {
+            core.runners.set_waiting(runner, None);
+            core.changed.notify_waiters();
+        }
+        core.load_transcript(&member.session_id).await?;
+        core.runners.awake.borrow_mut().insert(identity.clone());
+        let interrupted = core.turns.get(identity).is_some();
+        let (whose, fence) = (identity.clone(), member.fence_token);
+        let taken = core
+            .execute(Durability::Relaxed, move |core, batch| {
+                if interrupted {
+                    core.stage_resume(batch, &whose, fence)
+                } else {
+                    core.stage_take(batch, &whose, fence)
+                }
+            })
+            .await;
+        match taken {
+            Ok(Taken::Turn(turn)) => {
+                let spec = run_spec(core, &member, &turn, name, model);
+                return Ok(Some((turn, spec)));
+            }
+            Ok(Taken::Again) | Err(MobError::StaleFenceToken { .. }) => {}
+            Ok(Taken::Nothing) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn wait_for_model(core: &Core, member: &Member, runner: &Runner, model: String, reason: String) {
+    let told = runner.waiting.borrow().as_ref() == Some(&reason);
+    if told {
+        return;
+    }
+    core.runners.set_waiting(runner, Some(reason.clone()));
+    let waiting = core
+        .mailbox
+        .range((member.identity().clone(), 0)..=(member.identity().clone(), u64::MAX));
+    let open = core
+        .turns
+        .get(member.identity())
+        .map(|turn| turn.item.clone());
+    let item = open.or_else(|| waiting.first().map(|item| item.as_ref().clone()));
+    let interaction = item.as_ref().map(|item| &item.cause.interaction_id);
+    let work = item.as_ref().map(|item| &item.work_id);
+    core.events.append(core.record(
+        member,
+        interaction,
+        work,
+        AgentEvent::ModelUnavailable { model, reason },
+    ));
+    core.changed.notify_waiters();
+}
+
+fn run_spec(
+    core: &Rc<Core>,
+    member: &Member,
+    turn: &OpenTurn,
+    name: String,
+    model: Rc<dyn LanguageModel>,
+) -> RunSpec {
+    let state = core.definition();
+    let profile = core.profile(&state.definition, member);
+    let mut tools = ToolSet::new();
+    if profile.is_none_or(|profile| profile.tools.comms) {
+        tools.insert(Rc::new(PeersTool::new(core, member)));
+        tools.insert(Rc::new(SendMessageTool::new(core, member, turn)));
+    }
+    if let Some(profile) = profile {
+        for tool in core
+            .kit
+            .tools
+            .iter()
+            .filter(|tool| profile.tools.includes(&tool.definition().name))
+        {
+            tools.insert(tool.clone());
+        }
+    }
+    let limits = &state.definition.limits;
+    let own = profile.and_then(|profile| profile.history_tokens);
+    let window = model
+        .info()
+        .context_tokens
+        .map(|tokens| u64::from(tokens) * 3 / 4);
+    let bounds = RunBounds {
+        max_turns: limits.max_turns_per_run(),
+        history_tokens: own.or(window),
+        tool_timeout: Duration::from_millis(limits.tool_timeout_ms()),
+        model_idle_timeout: Duration::from_millis(limits.model_idle_timeout_ms()),
+        retry: core.kit.retry.clone(),
+    };
+    RunSpec {
+        host: core.host.clone(),
+        identity: member.identity().clone(),
+        interaction_id: turn.item.cause.interaction_id.clone(),
+        run_key: format!("{}-{}", turn.item.work_id, turn.item.attempt),
+        model_name: name,
+        model,
+        max_output_tokens: profile.and_then(|profile| profile.max_output_tokens),
+        params: profile.map(provider_params).unwrap_or_default(),
+        tools,
+        gate: core.kit.gate.clone(),
+        bounds,
+    }
+}
+
+/// A profile's opaque parameters: null when there are none.
+fn provider_params(profile: &Profile) -> Value {
+    if profile.provider_params.is_empty() {
+        return Value::Null;
+    }
+    Value::Object(profile.provider_params.clone().into_iter().collect())
+}
+
+/// Runs one turn and closes it.
+async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpec) {
+    let (abort, registration) = AbortHandle::new_pair();
+    *runner.running.borrow_mut() = Some((turn.clone(), abort));
+    // The rows may have changed between the commit and here.
+    core.runners.touch(core, &turn.identity);
+    let port = MemberRun::new(core, &turn);
+    let ended = Abortable::new(run::run(port.clone(), spec), registration).await;
+    port.flush();
+    runner.running.borrow_mut().take();
+    let ending = match ended {
+        Err(_) | Ok(RunEnd::Stopped) => return,
+        Ok(RunEnd::Completed {
+            message,
+            result,
+            usage,
+            events,
+        }) => Ending::Completed {
+            message,
+            result,
+            usage,
+            events,
+        },
+        Ok(RunEnd::Failed(failure)) => Ending::Failed {
+            class: failure.class,
+            error: failure.error,
+            cause_kind: failure.cause_kind,
+        },
+    };
+    let closed = turn.clone();
+    let stored = core
+        .execute(Durability::Strict, move |core, batch| {
+            core.stage_end_of_run(batch, &closed, ending.clone())
+        })
+        .await;
+    match stored {
+        Ok(None) => {}
+        Ok(Some(failed)) => core.trouble.report(
+            &turn.identity,
+            format!("agent run failed (event_id: evt-agent-{failed})"),
+        ),
+        Err(error) => port.report_lost_step(&error),
+    }
+}

@@ -1,0 +1,567 @@
+//! [`MobHandle`]: what can be asked of a mob (MobKit contract, section 18.6).
+
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
+
+use crate::agent::model::{ChatMessage, LanguageModel};
+use crate::mob::core::{Core, Ids};
+use crate::mob::definition::MobDefinition;
+use crate::mob::error::MobError;
+use crate::mob::roster::SpawnOrder;
+use crate::mob::rows::{Interaction, InteractionError, InteractionStatus, Member, MobStatus};
+use crate::mob::work::Admission;
+use crate::storage::Durability;
+use crate::wire::{
+    AgentIdentity, ContentInput, FenceToken, Generation, HandlingMode, InteractionId,
+    MemberActivity, MemberState, MemberStatus, MobId, MobMemberListEntry, MobMemberSnapshot,
+    SessionId, SpawnMemberSpec, TimestampMs, Usage,
+};
+
+/// A person's message to a member.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// What is said.
+    pub content: ContentInput,
+    /// Whether it waits its turn or steers what the member is doing.
+    pub mode: HandlingMode,
+    /// Who sends it, e.g. `console`; free text that events repeat.
+    pub origin: String,
+    /// A repeated send with the same key, origin, member and content is accepted once.
+    pub idempotency_key: Option<String>,
+}
+
+impl SendRequest {
+    /// A message that waits its turn.
+    pub fn new(content: impl Into<ContentInput>) -> Self {
+        Self {
+            content: content.into(),
+            mode: HandlingMode::Queue,
+            origin: "host".into(),
+            idempotency_key: None,
+        }
+    }
+}
+
+/// A message that was accepted: it is durable, and work on it is sure to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// What to follow.
+    pub interaction_id: InteractionId,
+    /// The member that was asked.
+    pub identity: AgentIdentity,
+    /// Its session.
+    pub session_id: SessionId,
+    /// It had been accepted before, under the same idempotency key.
+    pub repeated: bool,
+}
+
+/// How an interaction stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InteractionOutcome {
+    /// Which.
+    pub interaction_id: InteractionId,
+    /// Open, completed, failed or cancelled.
+    pub status: InteractionStatus,
+    /// The asked member's last words; empty when it said nothing.
+    pub result: String,
+    /// Why it failed or was cancelled.
+    pub error: Option<InteractionError>,
+    /// Tokens of all members that worked on it.
+    pub usage: Usage,
+    /// Runs of all members that worked on it.
+    pub turns: u32,
+}
+
+impl From<&Interaction> for InteractionOutcome {
+    fn from(row: &Interaction) -> Self {
+        Self {
+            interaction_id: row.interaction_id.clone(),
+            status: row.status,
+            result: row.result.clone().unwrap_or_default(),
+            error: row.error.clone(),
+            usage: row.usage,
+            turns: row.turns,
+        }
+    }
+}
+
+/// One member that was spawned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpawnReceipt {
+    /// Its name.
+    pub identity: AgentIdentity,
+    /// Its incarnation.
+    pub generation: Generation,
+    /// The token that acts for this incarnation must show.
+    pub fence_token: FenceToken,
+    /// Its transcript.
+    pub session_id: SessionId,
+}
+
+impl From<&Member> for SpawnReceipt {
+    fn from(member: &Member) -> Self {
+        Self {
+            identity: member.identity().clone(),
+            generation: member.generation,
+            fence_token: member.fence_token,
+            session_id: member.session_id.clone(),
+        }
+    }
+}
+
+/// How far `spawn_many` came.
+#[derive(Clone, Debug)]
+pub struct SpawnManyReport {
+    /// The valid prefix, spawned as one batch.
+    pub spawned: Vec<SpawnReceipt>,
+    /// Why the spec after them was refused; none when all were spawned.
+    pub refused: Option<MobError>,
+}
+
+/// One message of a transcript.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryMessage {
+    /// Its place, from 1.
+    pub number: u64,
+    /// When it was written.
+    pub timestamp_ms: TimestampMs,
+    /// The interaction in which it was written.
+    pub interaction_id: InteractionId,
+    /// What was said.
+    pub message: ChatMessage,
+}
+
+/// A mob that is open. Clones are the same mob.
+#[derive(Clone)]
+pub struct MobHandle {
+    core: Rc<Core>,
+}
+
+impl MobHandle {
+    pub(crate) fn new(core: Rc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// The mob's name.
+    pub fn mob_id(&self) -> &MobId {
+        &self.core.mob_id
+    }
+
+    /// Whether members work.
+    pub fn status(&self) -> MobStatus {
+        self.core.status()
+    }
+
+    /// The definition in force.
+    pub fn definition(&self) -> MobDefinition {
+        self.core.definition().definition.clone()
+    }
+
+    /// Spawns a member; durable when answered.
+    ///
+    /// # Errors
+    /// [`MobError::ProfileNotFound`], [`MobError::MemberAlreadyExists`], [`MobError::InvalidInput`], or storage's.
+    pub async fn spawn_spec(&self, spec: SpawnMemberSpec) -> Result<SpawnReceipt, MobError> {
+        let report = self.spawn_many(vec![spec]).await?;
+        match (report.spawned.into_iter().next(), report.refused) {
+            (Some(receipt), _) => Ok(receipt),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(MobError::invalid("specs", "there is none")),
+        }
+    }
+
+    /// Spawns members; the valid prefix is one batch, and the first invalid one is named.
+    ///
+    /// # Errors
+    /// The first spec's when not even that one is valid, or storage's.
+    pub async fn spawn_many(
+        &self,
+        specs: Vec<SpawnMemberSpec>,
+    ) -> Result<SpawnManyReport, MobError> {
+        let ids = Ids::new(&self.core.host);
+        let orders: Vec<SpawnOrder> = specs
+            .into_iter()
+            .map(|spec| SpawnOrder {
+                spec,
+                session_id: ids.session(),
+                interaction_id: ids.interaction(),
+                work_id: ids.work(),
+            })
+            .collect();
+        let answer = self
+            .core
+            .execute(Durability::Strict, move |core, batch| {
+                core.stage_spawn(batch, &orders)
+            })
+            .await?;
+        Ok(SpawnManyReport {
+            spawned: answer
+                .spawned
+                .iter()
+                .map(|member| SpawnReceipt::from(member.as_ref()))
+                .collect(),
+            refused: answer.refused,
+        })
+    }
+
+    /// Takes a member off the roster; what it was working on fails.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`], or storage's.
+    pub async fn retire(&self, identity: &AgentIdentity) -> Result<(), MobError> {
+        let identity = identity.clone();
+        self.core
+            .execute(Durability::Strict, move |core, batch| {
+                core.stage_retire(batch, &identity)
+            })
+            .await
+    }
+
+    /// Gives a member a new incarnation with an empty transcript; its wiring and its waiting messages stay.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`], or storage's.
+    pub async fn respawn(&self, identity: &AgentIdentity) -> Result<SpawnReceipt, MobError> {
+        let identity = identity.clone();
+        let session = Ids::new(&self.core.host).session();
+        let member = self
+            .core
+            .execute(Durability::Strict, move |core, batch| {
+                core.stage_respawn(batch, &identity, &session)
+            })
+            .await?;
+        Ok(SpawnReceipt::from(member.as_ref()))
+    }
+
+    /// Lets two members talk. Answers whether they could not before.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`], [`MobError::Wiring`], or storage's.
+    pub async fn wire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Result<bool, MobError> {
+        let (a, b) = (a.clone(), b.clone());
+        self.core
+            .execute(Durability::Strict, move |core, batch| {
+                core.stage_wire(batch, &a, &b)
+            })
+            .await
+    }
+
+    /// Lets two members talk no more. Answers whether they could before.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`], or storage's.
+    pub async fn unwire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Result<bool, MobError> {
+        let (a, b) = (a.clone(), b.clone());
+        self.core
+            .execute(Durability::Strict, move |core, batch| {
+                core.stage_unwire(batch, &a, &b)
+            })
+            .await
+    }
+
+    /// All members, by name.
+    pub fn list_members(&self) -> Vec<MobMemberListEntry> {
+        let mut wired: std::collections::BTreeMap<
+            AgentIdentity,
+            std::collections::BTreeSet<AgentIdentity>,
+        > = Default::default();
+        for edge in self.core.edges.all() {
+            wired
+                .entry(edge.a.clone())
+                .or_default()
+                .insert(edge.b.clone());
+            wired
+                .entry(edge.b.clone())
+                .or_default()
+                .insert(edge.a.clone());
+        }
+        self.core
+            .members
+            .all()
+            .iter()
+            .map(|member| self.entry(member, wired.remove(member.identity()).unwrap_or_default()))
+            .collect()
+    }
+
+    /// One member.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`].
+    pub fn get_member(&self, identity: &AgentIdentity) -> Result<MobMemberListEntry, MobError> {
+        let member = self.core.member(identity)?;
+        Ok(self.entry(&member, self.core.peers(identity).into_iter().collect()))
+    }
+
+    fn entry(
+        &self,
+        member: &Member,
+        wired_to: std::collections::BTreeSet<AgentIdentity>,
+    ) -> MobMemberListEntry {
+        let (activity, error) = self.core.activity(member);
+        MobMemberListEntry {
+            agent_identity: member.identity().clone(),
+            role: member.spec.role_name.clone(),
+            runtime_mode: member.spec.runtime_mode.unwrap_or_default(),
+            state: MemberState::Active,
+            wired_to,
+            labels: member.spec.labels.clone(),
+            status: if activity == MemberActivity::Broken {
+                MemberStatus::Broken
+            } else {
+                MemberStatus::Active
+            },
+            error,
+            is_final: false,
+            kickoff: None,
+            activity,
+            model: self.core.model_name(member),
+        }
+    }
+
+    /// What a member is doing and what it said last.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`], or storage's.
+    pub async fn member_status(
+        &self,
+        identity: &AgentIdentity,
+    ) -> Result<MobMemberSnapshot, MobError> {
+        let member = self.core.member(identity)?;
+        self.core.load_transcript(&member.session_id).await?;
+        let output_preview = self
+            .core
+            .transcript(&member.session_id)
+            .iter()
+            .rev()
+            .find_map(|row| match &row.entry.message {
+                ChatMessage::Assistant { text, .. } if !text.is_empty() => {
+                    Some(text.chars().take(200).collect())
+                }
+                _ => None,
+            });
+        let (activity, error) = self.core.activity(&member);
+        Ok(MobMemberSnapshot {
+            status: if activity == MemberActivity::Broken {
+                MemberStatus::Broken
+            } else {
+                MemberStatus::Active
+            },
+            output_preview,
+            error,
+            tokens_used: member.usage.total(),
+            is_final: false,
+            current_session_id: Some(member.session_id.clone()),
+            kickoff: None,
+            activity,
+            mailbox_depth: self
+                .core
+                .mailbox
+                .range((identity.clone(), 0)..=(identity.clone(), u64::MAX))
+                .len() as u64,
+        })
+    }
+
+    /// Accepts a message for a member; durable when answered.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`], [`MobError::InvalidInput`], [`MobError::IdempotencyConflict`],
+    /// [`MobError::AdmissionBacklogFull`], [`MobError::ShuttingDown`], or storage's.
+    pub async fn send(
+        &self,
+        identity: &AgentIdentity,
+        request: SendRequest,
+    ) -> Result<Accepted, MobError> {
+        if self.core.closing.get() {
+            return Err(MobError::ShuttingDown);
+        }
+        let ids = Ids::new(&self.core.host);
+        let interaction_id = match &request.idempotency_key {
+            Some(key) if key.trim().is_empty() => {
+                return Err(MobError::invalid("idempotency_key", "it is blank"));
+            }
+            Some(key) => InteractionId::from(
+                digest(&["send", identity.as_str(), &request.origin, key]).as_str(),
+            ),
+            None => ids.interaction(),
+        };
+        let content = serde_json::to_string(&request.content)
+            .map_err(|error| MobError::invalid("content", error.to_string()))?;
+        let mode = format!("{:?}", request.mode);
+        let admission = Admission {
+            to: identity.clone(),
+            fingerprint: digest(&[&request.origin, &mode, &content]),
+            content: request.content,
+            mode: request.mode,
+            origin: request.origin,
+            interaction_id,
+            work_id: ids.work(),
+        };
+        let admitted = self
+            .core
+            .execute(Durability::Strict, move |core, batch| {
+                core.stage_admission(batch, &admission)
+            })
+            .await?;
+        Ok(Accepted {
+            interaction_id: admitted.interaction_id,
+            identity: identity.clone(),
+            session_id: admitted.session_id,
+            repeated: admitted.repeated,
+        })
+    }
+
+    /// How an interaction stands.
+    ///
+    /// # Errors
+    /// [`MobError::InteractionNotFound`].
+    pub fn interaction(
+        &self,
+        interaction_id: &InteractionId,
+    ) -> Result<InteractionOutcome, MobError> {
+        let row = self.core.interactions.get(interaction_id);
+        let row = row.ok_or_else(|| MobError::InteractionNotFound(interaction_id.clone()))?;
+        Ok(InteractionOutcome::from(row.as_ref()))
+    }
+
+    /// Waits until an interaction has ended, whoever works on it.
+    ///
+    /// # Errors
+    /// [`MobError::InteractionNotFound`] when it is not known, or was ended and pruned meanwhile.
+    pub async fn wait_interaction(
+        &self,
+        interaction_id: &InteractionId,
+    ) -> Result<InteractionOutcome, MobError> {
+        loop {
+            let changed = self.core.changed.notified();
+            let outcome = self.interaction(interaction_id)?;
+            if outcome.status != InteractionStatus::Open {
+                return Ok(outcome);
+            }
+            changed.await;
+        }
+    }
+
+    /// Cancels an interaction, with all the work that it caused. Answers whether it was open.
+    ///
+    /// # Errors
+    /// [`MobError::InteractionNotFound`], or storage's.
+    pub async fn cancel(&self, interaction_id: &InteractionId) -> Result<bool, MobError> {
+        let id = interaction_id.clone();
+        self.core
+            .execute(Durability::Strict, move |core, batch| {
+                core.stage_cancel(batch, &id)
+            })
+            .await
+    }
+
+    /// Cancels what a member is doing now. Answers whether it was doing anything.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`], or storage's.
+    pub async fn cancel_turn(&self, identity: &AgentIdentity) -> Result<bool, MobError> {
+        let identity = identity.clone();
+        self.core
+            .execute(Durability::Strict, move |core, batch| {
+                core.stage_cancel_turn(batch, &identity)
+            })
+            .await
+    }
+
+    /// Cancels every open interaction. Answers how many there were.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn cancel_all(&self) -> Result<usize, MobError> {
+        self.core
+            .execute(Durability::Strict, |core, batch| {
+                Ok(core.stage_cancel_all(batch))
+            })
+            .await
+    }
+
+    /// Stops the mob: what runs is put down as it is, nothing new starts. Answers whether it ran.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn stop(&self) -> Result<bool, MobError> {
+        self.core
+            .execute(Durability::Strict, |core, batch| {
+                core.stage_status(batch, MobStatus::Stopped)
+            })
+            .await
+    }
+
+    /// Lets a stopped mob go on where it was. Answers whether it was stopped.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn resume(&self) -> Result<bool, MobError> {
+        self.core
+            .execute(Durability::Strict, |core, batch| {
+                core.stage_status(batch, MobStatus::Running)
+            })
+            .await
+    }
+
+    /// A part of a member's transcript, oldest first, and how many messages there are in all.
+    ///
+    /// # Errors
+    /// [`MobError::MemberNotFound`], or storage's.
+    pub async fn session_history(
+        &self,
+        identity: &AgentIdentity,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<HistoryMessage>, usize), MobError> {
+        let member = self.core.member(identity)?;
+        self.core.load_transcript(&member.session_id).await?;
+        let rows = self.core.transcript(&member.session_id);
+        let page = rows
+            .iter()
+            .skip(offset)
+            .take(limit)
+            .map(|row| HistoryMessage {
+                number: row.number,
+                timestamp_ms: row.entry.timestamp_ms,
+                interaction_id: row.entry.interaction_id.clone(),
+                message: row.entry.message.clone(),
+            });
+        Ok((page.collect(), rows.len()))
+    }
+
+    /// Gives, replaces or takes away the model of a name; work that waited for it goes on.
+    pub fn set_model(&self, name: &str, model: Option<Rc<dyn LanguageModel>>) {
+        match model {
+            Some(model) => self
+                .core
+                .kit
+                .models
+                .borrow_mut()
+                .insert(name.to_owned(), model),
+            None => self.core.kit.models.borrow_mut().remove(name),
+        };
+        self.core.runners.touch_all(&self.core);
+        self.core.changed.notify_waiters();
+    }
+
+    /// Waits until something about the mob has changed.
+    pub fn changed(&self) -> crate::shim::Notified {
+        self.core.changed.notified()
+    }
+}
+
+/// Hex of the first 16 bytes of a SHA-256 over length-prefixed parts.
+fn digest(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,230 @@
+//! What a run sees of the mob: its transcript, its budget, and the way to make a step durable.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use crate::agent::model::ChatMessage;
+use crate::agent::run::{RunFailure, RunPort, RunStopped, Step};
+use crate::mob::core::Core;
+use crate::mob::error::MobError;
+use crate::mob::prompt;
+use crate::mob::rows::{Member, OpenTurn};
+use crate::storage::Durability;
+use crate::wire::{AgentErrorClass, AgentEvent, BudgetType, HandlingMode};
+
+/// The percentage of a budget at which a warning is given.
+const WARN_AT_PERCENT: u64 = 80;
+
+/// One run's view of the mob.
+pub(crate) struct MemberRun {
+    core: Rc<Core>,
+    turn: Rc<OpenTurn>,
+    /// The member in the incarnation that runs, for attribution; a respawned one has other numbers.
+    member: Option<Rc<Member>>,
+    /// Deltas of this turn of the event loop, merged.
+    pending: RefCell<Option<AgentEvent>>,
+    this: Weak<Self>,
+    warned: std::cell::Cell<bool>,
+}
+
+impl MemberRun {
+    pub fn new(core: &Rc<Core>, turn: &Rc<OpenTurn>) -> Rc<Self> {
+        let member = core
+            .members
+            .get(&turn.identity)
+            .filter(|member| member.fence_token == turn.fence_token);
+        Rc::new_cyclic(|this| Self {
+            core: core.clone(),
+            turn: turn.clone(),
+            member,
+            pending: RefCell::new(None),
+            this: this.clone(),
+            warned: std::cell::Cell::new(false),
+        })
+    }
+
+    fn show(&self, event: AgentEvent) {
+        let Some(member) = &self.member else { return };
+        let item = &self.turn.item;
+        let record = self.core.record(
+            member,
+            Some(&item.cause.interaction_id),
+            Some(&item.work_id),
+            event,
+        );
+        self.core.events.append(record);
+    }
+
+    /// Shows the deltas that were held back to be merged.
+    pub fn flush(&self) {
+        let pending = self.pending.borrow_mut().take();
+        if let Some(event) = pending {
+            self.show(event);
+        }
+    }
+
+    /// Tells that a step could not be stored, so that nobody wonders why the member fell silent.
+    pub fn report_lost_step(&self, error: &MobError) {
+        if matches!(
+            error,
+            MobError::StaleFenceToken { .. } | MobError::InvalidInput { .. }
+        ) {
+            // Somebody else closed the turn and told why.
+            return;
+        }
+        self.core.trouble.report(
+            &self.turn.identity,
+            format!("a step of its run could not be stored: {error}"),
+        );
+    }
+
+    fn merge(&self, event: AgentEvent) -> bool {
+        let mut pending = self.pending.borrow_mut();
+        match (pending.as_mut(), &event) {
+            (Some(AgentEvent::TextDelta { delta: held }), AgentEvent::TextDelta { delta })
+            | (
+                Some(AgentEvent::ReasoningDelta { delta: held }),
+                AgentEvent::ReasoningDelta { delta },
+            ) => {
+                held.push_str(delta);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl RunPort for MemberRun {
+    fn emit(&self, event: AgentEvent) {
+        if self.merge(event.clone()) {
+            return;
+        }
+        self.flush();
+        if !matches!(
+            event,
+            AgentEvent::TextDelta { .. } | AgentEvent::ReasoningDelta { .. }
+        ) {
+            self.show(event);
+            return;
+        }
+        *self.pending.borrow_mut() = Some(event);
+        let this = self.this.clone();
+        let turn = self.core.host.yield_now();
+        self.core.host.spawn(async move {
+            turn.await;
+            if let Some(this) = this.upgrade() {
+                this.flush();
+            }
+        });
+    }
+
+    fn transcript(&self) -> Vec<ChatMessage> {
+        let Some(member) = &self.member else {
+            return Vec::new();
+        };
+        self.core
+            .transcript(&member.session_id)
+            .iter()
+            .map(|row| row.entry.message.clone())
+            .collect()
+    }
+
+    fn admit(&self) -> Result<(), RunFailure> {
+        let state = self.core.definition();
+        let Some(limit) = state.definition.limits.max_tokens_per_interaction else {
+            return Ok(());
+        };
+        let Some(interaction) = self
+            .core
+            .interactions
+            .get(&self.turn.item.cause.interaction_id)
+        else {
+            return Ok(());
+        };
+        let used = interaction.usage.total();
+        if used >= limit {
+            return Err(RunFailure {
+                class: AgentErrorClass::Budget,
+                error: format!("the interaction used {used} of its {limit} tokens"),
+                cause_kind: Some("token_budget".into()),
+            });
+        }
+        if used.saturating_mul(100) >= limit.saturating_mul(WARN_AT_PERCENT)
+            && !self.warned.replace(true)
+        {
+            let percent = used as f64 * 100.0 / limit as f64;
+            self.emit(AgentEvent::BudgetWarning {
+                budget_type: BudgetType::Tokens,
+                used,
+                limit,
+                percent,
+            });
+        }
+        Ok(())
+    }
+
+    fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), RunStopped>> {
+        self.flush();
+        let Some(this) = self.this.upgrade() else {
+            return futures::future::ready(Err(RunStopped)).boxed_local();
+        };
+        let Step {
+            mut effect,
+            mut write,
+            usage,
+        } = step;
+        let turn = self.turn.clone();
+        async move {
+            let stored = this
+                .core
+                .execute(Durability::Relaxed, move |core, batch| {
+                    core.stage_step(batch, &turn, effect.as_mut(), &mut write, usage)
+                })
+                .await;
+            stored.map_err(|error| {
+                this.report_lost_step(&error);
+                RunStopped
+            })
+        }
+        .boxed_local()
+    }
+
+    fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), RunStopped>> {
+        let identity = &self.turn.identity;
+        let waiting = self
+            .core
+            .mailbox
+            .range((identity.clone(), 0)..=(identity.clone(), u64::MAX));
+        let Some(this) = self
+            .this
+            .upgrade()
+            .filter(|_| waiting.iter().any(|item| item.mode == HandlingMode::Steer))
+        else {
+            return futures::future::ready(Ok(())).boxed_local();
+        };
+        let turn = self.turn.clone();
+        async move {
+            let absorbed = this
+                .core
+                .execute(Durability::Relaxed, move |core, batch| {
+                    core.stage_absorb(batch, &turn)
+                })
+                .await;
+            absorbed.map(|_| ()).map_err(|error| {
+                this.report_lost_step(&error);
+                RunStopped
+            })
+        }
+        .boxed_local()
+    }
+
+    fn system_prompt(&self) -> String {
+        self.member
+            .as_ref()
+            .map(|member| prompt::system_prompt(&self.core, member))
+            .unwrap_or_default()
+    }
+}

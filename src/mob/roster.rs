@@ -1,0 +1,328 @@
+//! Commands on the roster: spawn, retire, respawn, wire, unwire, stop, resume.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use crate::mob::core::{Core, FIRST_GENERATION};
+use crate::mob::definition::MobDefinition;
+use crate::mob::error::MobError;
+use crate::mob::rows::{Edge, Member, MobRow, MobStatus, OpenTurn};
+use crate::mob::work::Ending;
+use crate::storage::Batch;
+use crate::wire::{
+    AgentErrorClass, AgentIdentity, AgentRuntimeId, FenceToken, Generation, InteractionId,
+    MobEventKind, SessionId, SpawnMemberSpec, Usage, WireEdge, WorkId,
+};
+
+/// One member to spawn, with the ids that it will have.
+pub(crate) struct SpawnOrder {
+    pub spec: SpawnMemberSpec,
+    pub session_id: SessionId,
+    /// For the initial message.
+    pub interaction_id: InteractionId,
+    pub work_id: WorkId,
+}
+
+/// How far a batch of spawns came: the members of the valid prefix, and why the next one is not valid.
+pub(crate) struct SpawnAnswer {
+    pub spawned: Vec<Rc<Member>>,
+    pub refused: Option<MobError>,
+}
+
+impl Core {
+    /// Spawns the valid prefix of `orders` as one batch.
+    pub fn stage_spawn(
+        &self,
+        batch: &mut Batch,
+        orders: &[SpawnOrder],
+    ) -> Result<SpawnAnswer, MobError> {
+        let state = self.staged_state();
+        let mut names = BTreeSet::new();
+        let mut refused = None;
+        for order in orders {
+            if let Err(error) = self.validate_spawn(&state.definition, &order.spec, &names) {
+                refused = Some(error);
+                break;
+            }
+            names.insert(order.spec.identity.clone());
+        }
+        if names.is_empty() {
+            return match refused {
+                Some(error) => Err(error),
+                None => Ok(SpawnAnswer {
+                    spawned: Vec::new(),
+                    refused: None,
+                }),
+            };
+        }
+        let first_fence = self.take_fences(batch, names.len() as u64);
+        let mut spawned = Vec::with_capacity(names.len());
+        for (order, fence) in orders.iter().take(names.len()).zip(first_fence..) {
+            let member = Member {
+                spec: order.spec.clone(),
+                generation: FIRST_GENERATION,
+                fence_token: FenceToken::new(fence),
+                session_id: order.session_id.clone(),
+                spawned_at: self.now(),
+                usage: Usage::default(),
+            };
+            let member = self.enrol(batch, member);
+            self.wire_by_definition(batch, &state.definition, member.identity());
+            if let Some(content) = order.spec.initial_message.clone() {
+                self.stage_initial_message(
+                    batch,
+                    &member,
+                    content,
+                    &order.interaction_id,
+                    &order.work_id,
+                );
+            }
+            spawned.push(member);
+        }
+        Ok(SpawnAnswer { spawned, refused })
+    }
+
+    fn validate_spawn(
+        &self,
+        definition: &MobDefinition,
+        spec: &SpawnMemberSpec,
+        batch: &BTreeSet<AgentIdentity>,
+    ) -> Result<(), MobError> {
+        if !definition.profiles.contains_key(&spec.role_name) {
+            return Err(MobError::ProfileNotFound(spec.role_name.clone()));
+        }
+        if batch.contains(&spec.identity) || self.members.staged(&spec.identity).is_some() {
+            return Err(MobError::MemberAlreadyExists(spec.identity.clone()));
+        }
+        if spec
+            .initial_message
+            .as_ref()
+            .is_some_and(|content| content.is_blank())
+        {
+            return Err(MobError::invalid("initial_message", "it is blank"));
+        }
+        Ok(())
+    }
+
+    fn enrol(&self, batch: &mut Batch, member: Member) -> Rc<Member> {
+        let runtime_id = AgentRuntimeId {
+            identity: member.spec.identity.clone(),
+            generation: member.generation,
+        };
+        let spawned = MobEventKind::MemberSpawned {
+            agent_identity: member.spec.identity.clone(),
+            generation: member.generation,
+            fence_token: member.fence_token,
+            agent_runtime_id: runtime_id,
+            role: member.spec.role_name.clone(),
+            runtime_mode: member.spec.runtime_mode.unwrap_or_default(),
+            labels: member.spec.labels.clone(),
+        };
+        // A transcript that begins here is complete in memory.
+        self.loaded.borrow_mut().insert(member.session_id.clone());
+        let member = self.members.put(batch, member);
+        self.tell(batch, vec![spawned]);
+        member
+    }
+
+    /// Wires a new member to those that the definition's wiring rules name.
+    fn wire_by_definition(
+        &self,
+        batch: &mut Batch,
+        definition: &MobDefinition,
+        identity: &AgentIdentity,
+    ) {
+        let Some(member) = self.members.staged(identity) else {
+            return;
+        };
+        let edges: Vec<Edge> = self
+            .members
+            .staged_range(..)
+            .iter()
+            .filter(|other| other.identity() != identity)
+            .filter(|other| definition.wires(&member.spec.role_name, &other.spec.role_name))
+            .map(|other| Edge::between(identity, other.identity()))
+            .collect();
+        self.add_edges(batch, edges);
+    }
+
+    fn add_edges(&self, batch: &mut Batch, edges: Vec<Edge>) {
+        let fresh: Vec<Edge> = edges
+            .into_iter()
+            .filter(|edge| {
+                self.edges
+                    .staged(&(edge.a.clone(), edge.b.clone()))
+                    .is_none()
+            })
+            .collect();
+        for edge in &fresh {
+            self.edges.put(batch, edge.clone());
+        }
+        let kind = match fresh.as_slice() {
+            [] => return,
+            [edge] => MobEventKind::MembersWired {
+                a: edge.a.clone(),
+                b: edge.b.clone(),
+            },
+            _ => MobEventKind::MembersWiredBatch {
+                edges: fresh
+                    .iter()
+                    .map(|edge| WireEdge {
+                        a: edge.a.clone(),
+                        b: edge.b.clone(),
+                    })
+                    .collect(),
+            },
+        };
+        self.tell(batch, vec![kind]);
+    }
+
+    /// Wires two members; wiring two that are wired changes nothing. Answers whether it did.
+    pub fn stage_wire(
+        &self,
+        batch: &mut Batch,
+        a: &AgentIdentity,
+        b: &AgentIdentity,
+    ) -> Result<bool, MobError> {
+        self.staged_member(a)?;
+        self.staged_member(b)?;
+        if a == b {
+            return Err(MobError::Wiring(format!(
+                "a member cannot be wired to itself: {a}"
+            )));
+        }
+        let edge = Edge::between(a, b);
+        let fresh = self
+            .edges
+            .staged(&(edge.a.clone(), edge.b.clone()))
+            .is_none();
+        self.add_edges(batch, vec![edge]);
+        Ok(fresh)
+    }
+
+    /// Unwires two members; unwiring two that are not wired changes nothing. Answers whether it did.
+    pub fn stage_unwire(
+        &self,
+        batch: &mut Batch,
+        a: &AgentIdentity,
+        b: &AgentIdentity,
+    ) -> Result<bool, MobError> {
+        self.staged_member(a)?;
+        self.staged_member(b)?;
+        let Edge { a, b } = Edge::between(a, b);
+        if self.edges.staged(&(a.clone(), b.clone())).is_none() {
+            return Ok(false);
+        }
+        self.edges.delete(batch, &(a.clone(), b.clone()));
+        self.tell(batch, vec![MobEventKind::MembersUnwired { a, b }]);
+        Ok(true)
+    }
+
+    /// Takes a member off the roster, with its edges, its mailbox and its open turn.
+    pub fn stage_retire(
+        &self,
+        batch: &mut Batch,
+        identity: &AgentIdentity,
+    ) -> Result<(), MobError> {
+        let member = self.staged_member(identity)?;
+        let reason = Ending::failed(
+            AgentErrorClass::Cancelled,
+            format!("{identity} was retired"),
+            "member_retired",
+        );
+        self.stage_close_turn(batch, &member, &reason);
+        for item in self.staged_mailbox(identity) {
+            self.mailbox.delete(batch, &(identity.clone(), item.number));
+            self.stage_lost_item(batch, &member, &item, &reason);
+        }
+        for edge in self.staged_edges(identity) {
+            self.edges.delete(batch, &(edge.a.clone(), edge.b.clone()));
+        }
+        self.members.delete(batch, identity);
+        let retired = MobEventKind::MemberRetired {
+            agent_identity: identity.clone(),
+            generation: member.generation,
+            role: member.spec.role_name.clone(),
+        };
+        self.tell(batch, vec![retired]);
+        Ok(())
+    }
+
+    /// Gives a member a new incarnation: next generation, new token, empty transcript; its wiring and what waits in its
+    /// mailbox stay. The work that it was at fails.
+    pub fn stage_respawn(
+        &self,
+        batch: &mut Batch,
+        identity: &AgentIdentity,
+        session_id: &SessionId,
+    ) -> Result<Rc<Member>, MobError> {
+        let member = self.staged_member(identity)?;
+        let reason = Ending::failed(
+            AgentErrorClass::Cancelled,
+            format!("{identity} was respawned"),
+            "member_respawned",
+        );
+        self.stage_close_turn(batch, &member, &reason);
+        let fence = self.take_fences(batch, 1);
+        let retired = MobEventKind::MemberRetired {
+            agent_identity: identity.clone(),
+            generation: member.generation,
+            role: member.spec.role_name.clone(),
+        };
+        self.tell(batch, vec![retired]);
+        let next = Member {
+            spec: member.spec.clone(),
+            generation: Generation::new(member.generation.get() + 1),
+            fence_token: FenceToken::new(fence),
+            session_id: session_id.clone(),
+            spawned_at: self.now(),
+            usage: member.usage,
+        };
+        let next = self.enrol(batch, next);
+        // A reader that folds the ledger dropped the edges with the retired incarnation.
+        let edges: Vec<WireEdge> = self
+            .staged_edges(identity)
+            .iter()
+            .map(|edge| WireEdge {
+                a: edge.a.clone(),
+                b: edge.b.clone(),
+            })
+            .collect();
+        if !edges.is_empty() {
+            self.tell(batch, vec![MobEventKind::MembersWiredBatch { edges }]);
+        }
+        Ok(next)
+    }
+
+    /// Marks open turns as put down on purpose: going on with them is no interruption.
+    pub fn stage_pause(&self, batch: &mut Batch) {
+        for turn in self.turns.staged_range(..) {
+            self.turns.put(
+                batch,
+                OpenTurn {
+                    paused: true,
+                    ..turn.as_ref().clone()
+                },
+            );
+        }
+    }
+
+    /// Stops or resumes the mob. Stopping keeps open turns as they are; resuming goes on with them.
+    pub fn stage_status(&self, batch: &mut Batch, to: MobStatus) -> Result<bool, MobError> {
+        let row = self.staged_state();
+        if row.status == to {
+            return Ok(false);
+        }
+        self.state.put(
+            batch,
+            MobRow {
+                status: to,
+                ..row.as_ref().clone()
+            },
+        );
+        if to == MobStatus::Stopped {
+            self.stage_pause(batch);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,272 @@
+//! The rows that a mob is made of, and where each is stored below `mob/{mob_id}/`.
+//!
+//! | row | key | what it is |
+//! |---|---|---|
+//! | [`MobRow`] | `state/mob` | status, fence counter, the definition in force |
+//! | [`Member`] | `member/{identity}` | one member of the roster |
+//! | [`Edge`] | `edge/{a}/{b}` | two members that may talk |
+//! | [`WorkItem`] | `box/{identity}/{number}` | a message that waits in a mailbox |
+//! | [`OpenTurn`] | `turn/{identity}` | the work that a member has taken and not finished |
+//! | [`Interaction`] | `interaction/{id}` | what a person asked, and how it stands |
+//! | [`TranscriptRow`] | `session/{session_id}/{number}` | one message of a transcript |
+//!
+//! The roster rows change in the same batch as the ledger entry that tells of the change, so that they always equal the
+//! fold of the ledger.
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::transcript::TranscriptEntry;
+use crate::mob::definition::MobDefinition;
+use crate::storage::{Key, Record};
+use crate::wire::{
+    AgentErrorClass, AgentIdentity, Cause, ContentInput, Cursor, FenceToken, Generation,
+    HandlingMode, InteractionId, SessionId, SpawnMemberSpec, TimestampMs, Usage, WorkId,
+};
+
+/// Whether a mob takes work (MobKit contract, section 18.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MobStatus {
+    /// Members work.
+    Running,
+    /// Members keep what they have and start nothing.
+    Stopped,
+}
+
+impl MobStatus {
+    /// The status as the contract writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What there is once per mob.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct MobRow {
+    pub status: MobStatus,
+    /// The next fence token; a token is never given twice, over restarts too.
+    pub next_fence: u64,
+    pub definition: MobDefinition,
+    pub created_at: TimestampMs,
+}
+
+/// One member of the roster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub spec: SpawnMemberSpec,
+    pub generation: Generation,
+    pub fence_token: FenceToken,
+    pub session_id: SessionId,
+    pub spawned_at: TimestampMs,
+    /// Tokens used, over all generations.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+impl Member {
+    pub fn identity(&self) -> &AgentIdentity {
+        &self.spec.identity
+    }
+}
+
+/// Two members that may talk; `a < b`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Edge {
+    pub a: AgentIdentity,
+    pub b: AgentIdentity,
+}
+
+impl Edge {
+    /// The edge between two members, whichever is named first.
+    pub fn between(a: &AgentIdentity, b: &AgentIdentity) -> Self {
+        let (a, b) = if a <= b { (a, b) } else { (b, a) };
+        Self {
+            a: a.clone(),
+            b: b.clone(),
+        }
+    }
+
+    /// The other end, if `of` is one end.
+    pub fn peer(&self, of: &AgentIdentity) -> Option<&AgentIdentity> {
+        match of {
+            of if *of == self.a => Some(&self.b),
+            of if *of == self.b => Some(&self.a),
+            _ => None,
+        }
+    }
+}
+
+/// A message on its way to a member.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WorkItem {
+    pub work_id: WorkId,
+    /// Whose mailbox it is in.
+    pub to: AgentIdentity,
+    /// Its place in the mailbox.
+    pub number: u64,
+    /// The peer that wrote it; a person if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<AgentIdentity>,
+    pub content: ContentInput,
+    pub mode: HandlingMode,
+    /// How often it was started.
+    pub attempt: u32,
+    pub cause: Cause,
+    pub accepted_at: TimestampMs,
+}
+
+/// The work that a member has taken from its mailbox and not finished.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct OpenTurn {
+    pub identity: AgentIdentity,
+    pub generation: Generation,
+    pub fence_token: FenceToken,
+    pub item: WorkItem,
+    /// Messages that were steered into the running work.
+    #[serde(default)]
+    pub absorbed: Vec<WorkItem>,
+    pub started_at: TimestampMs,
+    /// Interruptions since the transcript grew last.
+    #[serde(default)]
+    pub stalled: u32,
+    /// A person stopped the mob: starting again is no interruption.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+impl OpenTurn {
+    /// The taken item and those steered into it.
+    pub fn items(&self) -> impl Iterator<Item = &WorkItem> {
+        std::iter::once(&self.item).chain(&self.absorbed)
+    }
+}
+
+/// How an interaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InteractionStatus {
+    /// Work that it caused is open.
+    Open,
+    /// All its work is done.
+    Completed,
+    /// It ended in a failure.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+/// What a person asked of a member, with all the work that followed from it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Interaction {
+    pub interaction_id: InteractionId,
+    /// The member that was asked and whose last words are the answer.
+    pub identity: AgentIdentity,
+    pub origin: String,
+    /// Tells a repeated send from another one with the same idempotency key.
+    pub fingerprint: String,
+    pub status: InteractionStatus,
+    /// Items that carry it: in mailboxes and in open turns.
+    pub open: u32,
+    /// Runs that were started for it.
+    pub turns: u32,
+    pub usage: Usage,
+    /// The asked member's last text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<InteractionError>,
+    pub accepted_at: TimestampMs,
+    /// The newest agent event when it was accepted: its own events come after this.
+    pub after_event: Cursor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<TimestampMs>,
+}
+
+/// Why an interaction failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InteractionError {
+    /// The class, as in `run_failed` (MobKit contract, section 19).
+    pub class: AgentErrorClass,
+    /// The text for people.
+    pub message: String,
+}
+
+/// One message of a member's transcript.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TranscriptRow {
+    pub session_id: SessionId,
+    pub number: u64,
+    #[serde(flatten)]
+    pub entry: TranscriptEntry,
+}
+
+impl Record for MobRow {
+    type Key = ();
+    fn key(&self) {}
+    fn place((): &(), prefix: &Key) -> Key {
+        prefix.part("mob")
+    }
+}
+
+impl Record for Member {
+    type Key = AgentIdentity;
+    fn key(&self) -> AgentIdentity {
+        self.spec.identity.clone()
+    }
+    fn place(key: &AgentIdentity, prefix: &Key) -> Key {
+        prefix.part(key.as_str())
+    }
+}
+
+impl Record for Edge {
+    type Key = (AgentIdentity, AgentIdentity);
+    fn key(&self) -> Self::Key {
+        (self.a.clone(), self.b.clone())
+    }
+    fn place((a, b): &Self::Key, prefix: &Key) -> Key {
+        prefix.part(a.as_str()).part(b.as_str())
+    }
+}
+
+impl Record for WorkItem {
+    type Key = (AgentIdentity, u64);
+    fn key(&self) -> Self::Key {
+        (self.to.clone(), self.number)
+    }
+    fn place((to, number): &Self::Key, prefix: &Key) -> Key {
+        prefix.part(to.as_str()).number(*number)
+    }
+}
+
+impl Record for OpenTurn {
+    type Key = AgentIdentity;
+    fn key(&self) -> AgentIdentity {
+        self.identity.clone()
+    }
+    fn place(key: &AgentIdentity, prefix: &Key) -> Key {
+        prefix.part(key.as_str())
+    }
+}
+
+impl Record for Interaction {
+    type Key = InteractionId;
+    fn key(&self) -> InteractionId {
+        self.interaction_id.clone()
+    }
+    fn place(key: &InteractionId, prefix: &Key) -> Key {
+        prefix.part(key.as_str())
+    }
+}
+
+impl Record for TranscriptRow {
+    type Key = (SessionId, u64);
+    fn key(&self) -> Self::Key {
+        (self.session_id.clone(), self.number)
+    }
+    fn place((session, number): &Self::Key, prefix: &Key) -> Key {
+        prefix.part(session.as_str()).number(*number)
+    }
+}

@@ -1,0 +1,397 @@
+//! [`UnifiedRuntimeBuilder`]: what a runtime is made of, checked before anything starts.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+
+use crate::agent::model::{LanguageModel, RetryPolicy};
+use crate::agent::tool::{Tool, ToolGate, ToolSet};
+use crate::log::{Checkpointer, LogConfig};
+use crate::mob::definition::MobDefinition;
+use crate::mob::{Core, Installed, Kit, MobError, MobHandle, MobOptions, open};
+use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
+use crate::runtime::mob_events::{Projected, Projection};
+use crate::runtime::{Inner, Role, UnifiedRuntime};
+use crate::shim::{Host, Notify};
+use crate::storage::{
+    AcquireMode, Batch, Lease, LeaseGuard, Participant, Signal, Storage, Writer, WriterConfig,
+    take_token, token_key, token_value,
+};
+use crate::wire::{Cursor, ErrorEvent, MobStructuralEventEnvelope};
+
+/// Told of failures that have no caller; runs detached and never holds the runtime up.
+pub type ErrorHook = Rc<dyn Fn(ErrorEvent) -> LocalBoxFuture<'static, ()>>;
+/// Told the names of members after they were spawned: once per `spawn`, once per complete `spawn_many`.
+pub type PostSpawnHook = Rc<dyn Fn(Vec<String>) -> LocalBoxFuture<'static, ()>>;
+
+/// What to do when another context holds the mob.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfLocked {
+    /// Wait until it lets go.
+    #[default]
+    Wait,
+    /// Follow it read-only.
+    Follow,
+    /// Take the mob from it; it finds itself retired.
+    Steal,
+    /// Fail.
+    Fail,
+}
+
+/// Where the structural subscription of a mob begins that has no persisted cursor yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubscriptionStart {
+    /// At what comes next.
+    #[default]
+    Latest,
+    /// At the first entry.
+    Earliest,
+    /// After this one.
+    After(Cursor),
+}
+
+/// Makes a [`UnifiedRuntime`].
+#[derive(Default)]
+pub struct UnifiedRuntimeBuilder {
+    definition: Option<MobDefinition>,
+    host: Option<Host>,
+    storage: Option<Rc<dyn Storage>>,
+    models: Vec<(String, Rc<dyn LanguageModel>)>,
+    tools: Vec<Rc<dyn Tool>>,
+    gate: Option<Rc<dyn ToolGate>>,
+    retry: RetryPolicy,
+    on_error: Option<ErrorHook>,
+    post_spawn: Option<PostSpawnHook>,
+    on_mob_event: Option<Projected>,
+    lease: Option<Rc<dyn Lease>>,
+    signal: Option<Rc<dyn Signal>>,
+    if_locked: IfLocked,
+    start: SubscriptionStart,
+    tail_capacity: Option<usize>,
+}
+
+impl UnifiedRuntimeBuilder {
+    /// The mob: its profiles, wiring rules and first members. Required.
+    pub fn definition(mut self, definition: MobDefinition) -> Self {
+        self.definition = Some(definition);
+        self
+    }
+
+    /// Clock, timers, tasks and randomness. Required.
+    pub fn host(mut self, host: Host) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    /// Where everything is kept. Required.
+    pub fn storage(mut self, storage: Rc<dyn Storage>) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// The model that profiles name so.
+    pub fn model(mut self, name: impl Into<String>, model: Rc<dyn LanguageModel>) -> Self {
+        self.models.push((name.into(), model));
+        self
+    }
+
+    /// A tool that profiles may name.
+    pub fn tool(mut self, tool: Rc<dyn Tool>) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// Who approves each call of a tool before it runs.
+    pub fn tool_gate(mut self, gate: Rc<dyn ToolGate>) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// How failed model calls are tried again.
+    pub fn retry_policy(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Who is told of failures that have no caller.
+    pub fn on_error(mut self, hook: ErrorHook) -> Self {
+        self.on_error = Some(hook);
+        self
+    }
+
+    /// Who is told of spawned members.
+    pub fn post_spawn_hook(mut self, hook: PostSpawnHook) -> Self {
+        self.post_spawn = Some(hook);
+        self
+    }
+
+    /// Who hears each structural event once, in order, over restarts too (at least once over a crash). Must not block.
+    pub fn on_mob_event(mut self, heard: impl Fn(&MobStructuralEventEnvelope) + 'static) -> Self {
+        self.on_mob_event = Some(Rc::new(heard));
+        self
+    }
+
+    /// Who may write, among all contexts that open the same storage. Without one this context always may.
+    pub fn lease(mut self, lease: Rc<dyn Lease>) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    /// How contexts tell each other that there is more to read.
+    pub fn signal(mut self, signal: Rc<dyn Signal>) -> Self {
+        self.signal = Some(signal);
+        self
+    }
+
+    /// What to do when another context holds the mob.
+    pub fn if_locked(mut self, if_locked: IfLocked) -> Self {
+        self.if_locked = if_locked;
+        self
+    }
+
+    /// Where the structural subscription begins on the first start.
+    pub fn start(mut self, start: SubscriptionStart) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// How many entries each log keeps in memory for readers; others are read from storage.
+    pub fn tail_capacity(mut self, entries: usize) -> Self {
+        self.tail_capacity = Some(entries);
+        self
+    }
+
+    /// Opens the mob: takes the lease, restores what is stored, puts the definition in force and lets members work.
+    ///
+    /// # Errors
+    /// [`UnifiedRuntimeBuilderError`]. Nothing has been started then, and the lease is free again.
+    pub async fn build(self) -> Result<UnifiedRuntime, UnifiedRuntimeBuilderError> {
+        let missing = UnifiedRuntimeBuilderError::MissingRequiredField;
+        let definition = self
+            .definition
+            .ok_or(missing(UnifiedRuntimeBuilderField::MobSpec))?;
+        let host = self.host.ok_or(missing(UnifiedRuntimeBuilderField::Host))?;
+        let storage = self
+            .storage
+            .ok_or(missing(UnifiedRuntimeBuilderField::Storage))?;
+        if self.tail_capacity == Some(0) {
+            return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
+                "tail_capacity() must be greater than 0".into(),
+            ));
+        }
+        if self.retry.max_attempts == 0 {
+            return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
+                "retry_policy(): max_attempts must be greater than 0".into(),
+            ));
+        }
+
+        let group = host.task_group();
+        let host = group.host();
+        let mob_id = definition.id.clone();
+        let guard = match &self.lease {
+            None => Hold::Unguarded,
+            Some(lease) => acquire(lease.as_ref(), self.if_locked, mob_id.as_str()).await?,
+        };
+        let writer = match &guard {
+            Hold::Following => None,
+            Hold::Unguarded | Hold::Held(_) => {
+                let token = take_token(storage.as_ref()).await?;
+                let config = WriterConfig {
+                    backlog: crate::mob::WRITER_BACKLOG,
+                    fence: Some((token_key(), token_value(token))),
+                };
+                Some(Writer::spawn(&host, storage.clone(), config))
+            }
+        };
+
+        let mut tools = ToolSet::new();
+        self.tools.into_iter().for_each(|tool| tools.insert(tool));
+        let mut log = LogConfig::default();
+        if let Some(entries) = self.tail_capacity {
+            log.tail_capacity = entries;
+        }
+        let core = open(MobOptions {
+            host: host.clone(),
+            storage,
+            writer: writer.clone(),
+            mob_id,
+            kit: Kit {
+                models: RefCell::new(self.models.into_iter().collect()),
+                tools,
+                gate: self.gate,
+                retry: self.retry,
+            },
+            ledger: LogConfig {
+                block: 0,
+                ..log.clone()
+            },
+            events: log,
+        })
+        .await?;
+
+        let before = core.ledger.latest();
+        let errors = Errors {
+            hook: self.on_error,
+            host: host.clone(),
+        };
+        let mut installed = Installed::default();
+        let role = if let Some(writer) = &writer {
+            if let Some(signal) = &self.signal {
+                writer.add_participant(Rc::new(Announcer {
+                    signal: signal.clone(),
+                }));
+            }
+            installed = core.install(definition).await?;
+            Role::Leader
+        } else {
+            if core.state.get(&()).is_none() {
+                // The holder has not written its first row yet; the first signal brings it.
+                wait_for_first_row(&core, self.signal.as_deref()).await?;
+            }
+            Role::Follower
+        };
+
+        let inner = Rc::new(Inner {
+            handle: MobHandle::new(core.clone()),
+            core: core.clone(),
+            writer: writer.clone(),
+            group: RefCell::new(Some(group)),
+            guard: RefCell::new(guard.into_guard()),
+            role: Cell::new(role),
+            retired: Notify::new(),
+            changes: installed.changes,
+            projection: Rc::new(Projection::default()),
+            checkpoint: RefCell::new(None),
+            post_spawn: self.post_spawn,
+            errors,
+            shutdown: RefCell::new(None),
+        });
+        inner.listen_for_trouble();
+        inner.run_flusher();
+        if let Some(writer) = &writer {
+            let checkpoint = Checkpointer::new(
+                &host,
+                writer,
+                Core::prefix(&core.mob_id).part("cursor").part("mob_events"),
+            );
+            let stored = checkpoint.load().await.map_err(MobError::from)?;
+            let start = match self.start {
+                _ if stored > Cursor::START => stored,
+                SubscriptionStart::Latest => before,
+                SubscriptionStart::Earliest => Cursor::START,
+                SubscriptionStart::After(cursor) => cursor,
+            };
+            *inner.checkpoint.borrow_mut() = Some(checkpoint.clone());
+            host.spawn(inner.projection.clone().run(
+                core.clone(),
+                checkpoint,
+                start,
+                self.on_mob_event,
+            ));
+            core.runners.start(&core);
+        }
+        inner.watch_lease();
+        if let (Role::Follower, Some(signal)) = (role, &self.signal) {
+            inner.follow(signal.clone());
+        }
+        let runtime = UnifiedRuntime { inner };
+        if !installed.spawned.is_empty() {
+            runtime
+                .spawned(installed.spawned.iter().map(ToString::to_string).collect())
+                .await;
+        }
+        Ok(runtime)
+    }
+}
+
+enum Hold {
+    Unguarded,
+    Held(LeaseGuard),
+    Following,
+}
+
+impl Hold {
+    fn into_guard(self) -> Option<LeaseGuard> {
+        match self {
+            Self::Held(guard) => Some(guard),
+            Self::Unguarded | Self::Following => None,
+        }
+    }
+}
+
+async fn acquire(
+    lease: &dyn Lease,
+    if_locked: IfLocked,
+    mob_id: &str,
+) -> Result<Hold, UnifiedRuntimeBuilderError> {
+    let mode = match if_locked {
+        IfLocked::Wait => AcquireMode::Wait,
+        IfLocked::Steal => AcquireMode::Steal,
+        IfLocked::Follow | IfLocked::Fail => AcquireMode::IfAvailable,
+    };
+    match (lease.acquire(mode).await?, if_locked) {
+        (Some(guard), _) => Ok(Hold::Held(guard)),
+        (None, IfLocked::Follow) => Ok(Hold::Following),
+        (None, _) => Err(UnifiedRuntimeBuilderError::Locked {
+            mob_id: mob_id.to_owned(),
+        }),
+    }
+}
+
+async fn wait_for_first_row(
+    core: &Rc<Core>,
+    signal: Option<&dyn Signal>,
+) -> Result<(), UnifiedRuntimeBuilderError> {
+    let mut changed = signal.map(|signal| signal.changed());
+    loop {
+        core.refresh().await?;
+        if core.state.get(&()).is_some() {
+            return Ok(());
+        }
+        let heard = match &mut changed {
+            Some(changed) => changed.next().await,
+            None => None,
+        };
+        if heard.is_none() {
+            return Err(UnifiedRuntimeBuilderError::Locked {
+                mob_id: core.mob_id.to_string(),
+            });
+        }
+    }
+}
+
+/// Tells other contexts of each commit.
+struct Announcer {
+    signal: Rc<dyn Signal>,
+}
+
+impl Participant for Announcer {
+    fn stage(&self, _batch: &mut Batch) {}
+
+    fn settle(&self, committed: bool) {
+        if committed {
+            self.signal.notify();
+        }
+    }
+}
+
+/// Where failures without a caller go.
+pub(crate) struct Errors {
+    hook: Option<ErrorHook>,
+    host: Host,
+}
+
+impl Errors {
+    /// Tells the hook, detached.
+    pub fn fire(&self, event: ErrorEvent) {
+        if let Some(hook) = &self.hook {
+            self.host.spawn(hook(event));
+        }
+    }
+}
+
+/// How long a shutdown waits for storage to take the last rows.
+pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,239 @@
+//! The agent events: live, replayed, and queried.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+
+use crate::log::{LogItem, LogReader};
+use crate::mob::{Core, InteractionStatus, MobError};
+use crate::wire::{
+    AgentEvent, AgentEventRecord, AgentIdentity, Cursor, EventQuery, InteractionId, PersistedEvent,
+    QueryGap,
+};
+
+/// Entries that one look into the log reads at most.
+const PAGE: usize = 256;
+
+/// Which agent events a reader wants.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Only this member's.
+    pub identity: Option<AgentIdentity>,
+    /// Only those of this interaction, whoever worked on it.
+    pub interaction_id: Option<InteractionId>,
+    /// Those after this cursor; live from now if none.
+    pub after: Option<Cursor>,
+}
+
+impl EventFilter {
+    fn matches(&self, record: &AgentEventRecord) -> bool {
+        self.identity
+            .as_ref()
+            .is_none_or(|identity| *identity == record.identity)
+            && self
+                .interaction_id
+                .as_ref()
+                .is_none_or(|id| record.interaction_id.as_ref() == Some(id))
+    }
+}
+
+/// Agent events in order, each once; a gap is an item of its own. A slow reader reads on from storage.
+pub struct EventReader {
+    log: LogReader<AgentEventRecord>,
+    filter: EventFilter,
+    /// The interaction whose last event ends the stream.
+    until_end_of: Option<InteractionId>,
+    done: bool,
+}
+
+impl EventReader {
+    pub(crate) fn open(core: &Core, filter: EventFilter) -> Result<Self, MobError> {
+        let after = filter.after.unwrap_or_else(|| core.events.latest());
+        let log = core.events.follow(after)?;
+        Ok(Self {
+            log,
+            filter,
+            until_end_of: None,
+            done: false,
+        })
+    }
+
+    /// The events of one interaction from its acceptance to its end.
+    pub(crate) fn of_interaction(
+        core: &Core,
+        id: &InteractionId,
+        after: Option<Cursor>,
+    ) -> Result<Self, MobError> {
+        let row = core
+            .interactions
+            .get(id)
+            .ok_or_else(|| MobError::InteractionNotFound(id.clone()))?;
+        let after = after.unwrap_or(row.after_event);
+        let filter = EventFilter {
+            identity: None,
+            interaction_id: Some(id.clone()),
+            after: Some(after),
+        };
+        let mut reader = Self::open(core, filter)?;
+        reader.until_end_of = Some(id.clone());
+        // One that ended before its last event could be kept (a retired member's) ends with what there is.
+        let ended_unheard =
+            row.status != InteractionStatus::Open && core.members.get(&row.identity).is_none();
+        reader.done = ended_unheard && after >= core.events.latest();
+        Ok(reader)
+    }
+
+    fn ends(&self, record: &AgentEventRecord) -> bool {
+        let Some(id) = &self.until_end_of else {
+            return false;
+        };
+        match &record.event {
+            AgentEvent::InteractionComplete { interaction_id, .. }
+            | AgentEvent::InteractionFailed { interaction_id, .. } => interaction_id == id,
+            _ => false,
+        }
+    }
+}
+
+impl Stream for EventReader {
+    type Item = Result<LogItem<AgentEventRecord>, MobError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.done {
+            return Poll::Ready(None);
+        }
+        loop {
+            let item = match Pin::new(&mut self.log).poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => {
+                    self.done = true;
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+                Poll::Ready(Some(Ok(item))) => item,
+            };
+            match &item {
+                LogItem::Gap { .. } => return Poll::Ready(Some(Ok(item))),
+                LogItem::Entry { entry, .. } if self.filter.matches(entry) => {
+                    self.done = self.ends(entry);
+                    return Poll::Ready(Some(Ok(item)));
+                }
+                LogItem::Entry { .. } => {}
+            }
+        }
+    }
+}
+
+/// A page of agent events.
+#[derive(Clone, Debug, Default)]
+pub struct EventsPage {
+    /// The matching events, ascending.
+    pub events: Vec<PersistedEvent>,
+    /// How far the log was read: where the next page begins.
+    pub next_after_seq: Cursor,
+    /// Holes inside what was read.
+    pub gaps: Vec<QueryGap>,
+}
+
+/// Queries the agent events (MobKit contract, section 9.1): forwards after a cursor, or the newest that match.
+pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<EventsPage, MobError> {
+    let limit = query.limit_or_default();
+    if limit == 0 || query.mob_id.as_ref().is_some_and(|mob| *mob != core.mob_id) {
+        return Ok(EventsPage {
+            next_after_seq: query.after_seq.unwrap_or_else(|| core.events.latest()),
+            ..EventsPage::default()
+        });
+    }
+    match query.after_seq {
+        Some(after) => forwards(core, query, after, limit).await,
+        None => backwards(core, query, limit).await,
+    }
+}
+
+async fn forwards(
+    core: &Core,
+    query: &EventQuery,
+    after: Cursor,
+    limit: usize,
+) -> Result<EventsPage, MobError> {
+    let mut page = EventsPage {
+        next_after_seq: after,
+        ..EventsPage::default()
+    };
+    loop {
+        let items = core.events.read(page.next_after_seq, PAGE).await?;
+        if items.is_empty() {
+            return Ok(page);
+        }
+        for item in items {
+            match item {
+                LogItem::Gap { from, to, reason } => {
+                    page.gaps.push(QueryGap {
+                        from,
+                        to,
+                        reason: reason.as_str().to_owned(),
+                    });
+                    page.next_after_seq = to;
+                }
+                LogItem::Entry { cursor, entry } => {
+                    page.next_after_seq = cursor;
+                    if query.record_matches(&entry) {
+                        page.events.push(entry.to_persisted(cursor));
+                    }
+                }
+            }
+            if page.events.len() == limit {
+                return Ok(page);
+            }
+        }
+        core.host.yield_now().await;
+    }
+}
+
+async fn backwards(core: &Core, query: &EventQuery, limit: usize) -> Result<EventsPage, MobError> {
+    let latest = core.events.latest();
+    let mut newest_first: Vec<(Cursor, Rc<AgentEventRecord>)> = Vec::new();
+    let mut gaps = Vec::new();
+    let mut before = latest.next();
+    'scan: loop {
+        let items = core.events.read_before(before, PAGE).await?;
+        if items.is_empty() {
+            break;
+        }
+        for item in items {
+            match item {
+                LogItem::Gap { from, to, reason } => {
+                    gaps.push(QueryGap {
+                        from,
+                        to,
+                        reason: reason.as_str().to_owned(),
+                    });
+                    before = from;
+                }
+                LogItem::Entry { cursor, entry } => {
+                    before = cursor;
+                    if query.record_matches(&entry) {
+                        newest_first.push((cursor, entry));
+                    }
+                }
+            }
+            if newest_first.len() == limit {
+                break 'scan;
+            }
+        }
+        core.host.yield_now().await;
+    }
+    gaps.reverse();
+    let events = newest_first
+        .iter()
+        .rev()
+        .map(|(cursor, entry)| entry.to_persisted(*cursor))
+        .collect();
+    Ok(EventsPage {
+        events,
+        next_after_seq: latest,
+        gaps,
+    })
+}

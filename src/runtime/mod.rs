@@ -1,0 +1,601 @@
+//! [`UnifiedRuntime`]: one mob with its logs, hooks and lifecycle, as its users meet it.
+//!
+//! Mob, events and storage are in the rooms below; this one plugs them together and gives them the contract's names.
+
+mod builder;
+mod error;
+mod events;
+mod mob_events;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use futures::StreamExt;
+
+pub use builder::{ErrorHook, IfLocked, PostSpawnHook, SubscriptionStart, UnifiedRuntimeBuilder};
+pub use error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
+pub use events::{EventFilter, EventReader, EventsPage};
+pub use mob_events::MobEventReader;
+
+use crate::agent::model::{Availability, LanguageModel};
+use crate::log::Checkpointer;
+use crate::mob::definition::{DefinitionChange, MobDefinition};
+use crate::mob::{
+    Accepted, Core, HistoryMessage, InteractionOutcome, MobError, MobHandle, MobStatus,
+    SendRequest, SpawnManyReport, SpawnReceipt,
+};
+use crate::runtime::builder::{Errors, FLUSH_TIMEOUT};
+use crate::runtime::mob_events::Projection;
+use crate::shim::{Notify, TaskGroup};
+use crate::storage::{Durability, LeaseGuard, Signal, Writer};
+use crate::wire::{
+    AgentIdentity, Cursor, ErrorEvent, EventQuery, InteractionId, MobEventsPage, MobId,
+    MobMemberListEntry, MobMemberSnapshot, ModuleShutdownReport, ShutdownDrainReport,
+    SpawnMemberSpec, UnifiedRuntimeShutdownReport,
+};
+
+/// What a context is to its mob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It writes.
+    Leader,
+    /// It reads what the leader writes.
+    Follower,
+    /// It was the leader and another context took the mob over.
+    Retired,
+    /// It is shut down.
+    Closed,
+}
+
+impl Role {
+    /// The role as the contract writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Retired => "retired",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// A model as status shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelStatus {
+    /// Who answers.
+    pub provider: String,
+    /// It is a scripted demo.
+    pub is_demo: bool,
+    /// Why it cannot be asked now; none when it can.
+    pub waiting: Option<String>,
+}
+
+/// How a runtime stands.
+#[derive(Clone, Debug)]
+pub struct RuntimeStatus {
+    /// The mob.
+    pub mob_id: MobId,
+    /// Whether members work.
+    pub mob_state: MobStatus,
+    /// What this context is to the mob.
+    pub role: Role,
+    /// The newest structural event.
+    pub latest_mob_cursor: Cursor,
+    /// How far the structural projection has come.
+    pub projected_cursor: Cursor,
+    /// The newest agent event.
+    pub latest_event_cursor: Cursor,
+    /// The models that were given, by name.
+    pub models: BTreeMap<String, ModelStatus>,
+    /// How the definition differs from the one that was stored before this start.
+    pub definition_changes: Vec<DefinitionChange>,
+}
+
+pub(crate) struct Inner {
+    handle: MobHandle,
+    core: Rc<Core>,
+    writer: Option<Writer>,
+    /// Owns every task of the runtime.
+    group: RefCell<Option<TaskGroup>>,
+    guard: RefCell<Option<LeaseGuard>>,
+    role: Cell<Role>,
+    retired: Notify,
+    changes: Vec<DefinitionChange>,
+    projection: Rc<Projection>,
+    checkpoint: RefCell<Option<Checkpointer>>,
+    post_spawn: Option<PostSpawnHook>,
+    errors: Errors,
+    shutdown: RefCell<Option<UnifiedRuntimeShutdownReport>>,
+}
+
+impl Inner {
+    fn listen_for_trouble(self: &Rc<Self>) {
+        let this = Rc::downgrade(self);
+        self.core.trouble.listen(move |identity, error| {
+            if let Some(this) = this.upgrade() {
+                let event = ErrorEvent::HostLoopCrash {
+                    member_id: identity.to_string(),
+                    error,
+                };
+                this.errors.fire(event);
+            }
+        });
+    }
+
+    /// Keeps agent events flowing into storage when no other commit carries them.
+    fn run_flusher(self: &Rc<Self>) {
+        let Some(writer) = &self.writer else { return };
+        let this = Rc::downgrade(self);
+        self.core
+            .events
+            .run_flusher(&self.core.host, writer, move |error| {
+                if let Some(this) = this.upgrade() {
+                    this.errors.fire(ErrorEvent::EventLogFlushFailure {
+                        error: format!("event log flush failed: {error}; will retry"),
+                    });
+                }
+            });
+    }
+
+    /// Retires this context when the lease is gone or a commit was refused for its token.
+    fn watch_lease(self: &Rc<Self>) {
+        let lost = self.guard.borrow().as_ref().map(LeaseGuard::lost);
+        let Some(writer) = self.writer.clone() else {
+            return;
+        };
+        let this = Rc::downgrade(self);
+        self.core.host.spawn(async move {
+            let closed = writer.closed();
+            match lost {
+                Some(lost) => {
+                    futures::future::select(lost, std::pin::pin!(closed)).await;
+                }
+                None => {
+                    closed.await;
+                }
+            }
+            let Some(this) = this.upgrade() else { return };
+            if this.role.get() == Role::Leader {
+                this.role.set(Role::Retired);
+                this.core.closing.set(true);
+                this.core.runners.abort_all();
+                this.retired.notify_waiters();
+                this.core.changed.notify_waiters();
+            }
+        });
+    }
+
+    /// Rereads what the leader wrote, each time it says so.
+    fn follow(self: &Rc<Self>, signal: Rc<dyn Signal>) {
+        let this = Rc::downgrade(self);
+        let mut changed = signal.changed();
+        self.core.host.spawn(async move {
+            while changed.next().await.is_some() {
+                let Some(this) = this.upgrade() else { return };
+                if let Err(error) = this.core.refresh().await {
+                    this.errors.fire(ErrorEvent::HostLoopCrash {
+                        member_id: String::new(),
+                        error: error.to_string(),
+                    });
+                }
+            }
+        });
+    }
+}
+
+/// A mob that is open in this context. Clones are the same runtime; dropping the last one ends its tasks as a crash would.
+#[derive(Clone)]
+pub struct UnifiedRuntime {
+    inner: Rc<Inner>,
+}
+
+impl UnifiedRuntime {
+    /// Begins a runtime.
+    pub fn builder() -> UnifiedRuntimeBuilder {
+        UnifiedRuntimeBuilder::default()
+    }
+
+    /// The mob itself.
+    pub fn mob_handle(&self) -> MobHandle {
+        self.inner.handle.clone()
+    }
+
+    pub(crate) fn host(&self) -> &crate::shim::Host {
+        &self.inner.core.host
+    }
+
+    /// The mob's name.
+    pub fn mob_id(&self) -> &MobId {
+        &self.inner.core.mob_id
+    }
+
+    /// What this context is to the mob.
+    pub fn role(&self) -> Role {
+        self.inner.role.get()
+    }
+
+    /// Resolves when another context took the mob over; start anew as a follower then.
+    pub async fn retired(&self) {
+        loop {
+            let retired = self.inner.retired.notified();
+            if self.role() == Role::Retired {
+                return;
+            }
+            retired.await;
+        }
+    }
+
+    /// How the runtime stands.
+    pub fn status(&self) -> RuntimeStatus {
+        let core = &self.inner.core;
+        let models = core.kit.models.borrow();
+        let models = models.iter().map(|(name, model)| {
+            let info = model.info();
+            let waiting = match model.availability() {
+                Availability::Ready => None,
+                Availability::Waiting { reason } => Some(reason),
+            };
+            (
+                name.clone(),
+                ModelStatus {
+                    provider: info.provider,
+                    is_demo: info.is_demo,
+                    waiting,
+                },
+            )
+        });
+        RuntimeStatus {
+            mob_id: core.mob_id.clone(),
+            mob_state: core.status(),
+            role: self.role(),
+            latest_mob_cursor: core.ledger.latest(),
+            projected_cursor: self.inner.projection.cursor(),
+            latest_event_cursor: core.events.latest(),
+            models: models.collect(),
+            definition_changes: self.inner.changes.clone(),
+        }
+    }
+
+    /// The definition in force.
+    pub fn definition(&self) -> MobDefinition {
+        self.inner.handle.definition()
+    }
+
+    /// All members, by name.
+    pub fn members(&self) -> Vec<MobMemberListEntry> {
+        self.inner.handle.list_members()
+    }
+
+    /// What a member is doing and what it said last.
+    ///
+    /// # Errors
+    /// As [`MobHandle::member_status`].
+    pub async fn member_status(
+        &self,
+        identity: &AgentIdentity,
+    ) -> Result<MobMemberSnapshot, MobError> {
+        self.inner.handle.member_status(identity).await
+    }
+
+    /// Spawns a member, then awaits the post-spawn hook.
+    ///
+    /// # Errors
+    /// As [`MobHandle::spawn_spec`]; the error hook hears of it too.
+    pub async fn spawn(&self, spec: SpawnMemberSpec) -> Result<SpawnReceipt, MobError> {
+        self.check_open()?;
+        let (member_id, profile) = (spec.identity.clone(), spec.role_name.clone());
+        match self.inner.handle.spawn_spec(spec).await {
+            Ok(receipt) => {
+                self.spawned(vec![receipt.identity.to_string()]).await;
+                Ok(receipt)
+            }
+            Err(error) => {
+                self.inner.errors.fire(ErrorEvent::SpawnFailure {
+                    member_id,
+                    profile,
+                    error: error.to_string(),
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Spawns members: the valid prefix is one batch. The post-spawn hook is told once, and only when all were spawned.
+    ///
+    /// # Errors
+    /// As [`MobHandle::spawn_many`].
+    pub async fn spawn_many(
+        &self,
+        specs: Vec<SpawnMemberSpec>,
+    ) -> Result<SpawnManyReport, MobError> {
+        self.check_open()?;
+        if specs.is_empty() {
+            return Ok(SpawnManyReport {
+                spawned: Vec::new(),
+                refused: None,
+            });
+        }
+        let report = self.inner.handle.spawn_many(specs).await?;
+        if report.refused.is_none() {
+            self.spawned(
+                report
+                    .spawned
+                    .iter()
+                    .map(|receipt| receipt.identity.to_string())
+                    .collect(),
+            )
+            .await;
+        }
+        Ok(report)
+    }
+
+    async fn spawned(&self, names: Vec<String>) {
+        if let Some(hook) = &self.inner.post_spawn {
+            hook(names).await;
+        }
+    }
+
+    fn check_open(&self) -> Result<(), MobError> {
+        match self.role() {
+            Role::Leader => Ok(()),
+            Role::Follower | Role::Retired => Err(MobError::NotLeader),
+            Role::Closed => Err(MobError::ShuttingDown),
+        }
+    }
+
+    /// Takes a member off the roster.
+    ///
+    /// # Errors
+    /// As [`MobHandle::retire`].
+    pub async fn retire(&self, identity: &AgentIdentity) -> Result<(), MobError> {
+        self.check_open()?;
+        self.inner.handle.retire(identity).await
+    }
+
+    /// Gives a member a new incarnation.
+    ///
+    /// # Errors
+    /// As [`MobHandle::respawn`].
+    pub async fn respawn(&self, identity: &AgentIdentity) -> Result<SpawnReceipt, MobError> {
+        self.check_open()?;
+        self.inner.handle.respawn(identity).await
+    }
+
+    /// Lets two members talk.
+    ///
+    /// # Errors
+    /// As [`MobHandle::wire`].
+    pub async fn wire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Result<bool, MobError> {
+        self.check_open()?;
+        self.inner.handle.wire(a, b).await
+    }
+
+    /// Lets two members talk no more.
+    ///
+    /// # Errors
+    /// As [`MobHandle::unwire`].
+    pub async fn unwire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Result<bool, MobError> {
+        self.check_open()?;
+        self.inner.handle.unwire(a, b).await
+    }
+
+    /// Accepts a message for a member. Durable when answered; follow it with [`interaction`](Self::interaction).
+    ///
+    /// # Errors
+    /// As [`MobHandle::send`].
+    pub async fn send(
+        &self,
+        identity: &AgentIdentity,
+        request: SendRequest,
+    ) -> Result<Accepted, MobError> {
+        self.check_open()?;
+        self.inner.handle.send(identity, request).await
+    }
+
+    /// Sends a message and waits until all the work that it causes has ended, whoever does it.
+    ///
+    /// # Errors
+    /// As [`MobHandle::send`]. A failed or cancelled interaction is an outcome, not an error.
+    pub async fn ask(
+        &self,
+        identity: &AgentIdentity,
+        request: SendRequest,
+    ) -> Result<InteractionOutcome, MobError> {
+        let accepted = self.send(identity, request).await?;
+        self.inner
+            .handle
+            .wait_interaction(&accepted.interaction_id)
+            .await
+    }
+
+    /// The events of one interaction, from its acceptance (or `after`) to its end.
+    ///
+    /// # Errors
+    /// [`MobError::InteractionNotFound`], [`MobError::StaleEventCursor`].
+    pub fn interaction(
+        &self,
+        id: &InteractionId,
+        after: Option<Cursor>,
+    ) -> Result<EventReader, MobError> {
+        EventReader::of_interaction(&self.inner.core, id, after)
+    }
+
+    /// How an interaction stands.
+    ///
+    /// # Errors
+    /// [`MobError::InteractionNotFound`].
+    pub fn interaction_outcome(&self, id: &InteractionId) -> Result<InteractionOutcome, MobError> {
+        self.inner.handle.interaction(id)
+    }
+
+    /// Cancels an interaction, with all the work that it caused.
+    ///
+    /// # Errors
+    /// As [`MobHandle::cancel`].
+    pub async fn cancel(&self, id: &InteractionId) -> Result<bool, MobError> {
+        self.check_open()?;
+        self.inner.handle.cancel(id).await
+    }
+
+    /// Cancels what a member is doing now.
+    ///
+    /// # Errors
+    /// As [`MobHandle::cancel_turn`].
+    pub async fn cancel_turn(&self, identity: &AgentIdentity) -> Result<bool, MobError> {
+        self.check_open()?;
+        self.inner.handle.cancel_turn(identity).await
+    }
+
+    /// Cancels every open interaction.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn cancel_all(&self) -> Result<usize, MobError> {
+        self.check_open()?;
+        self.inner.handle.cancel_all().await
+    }
+
+    /// Stops the mob; open work stays as it is.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn stop(&self) -> Result<bool, MobError> {
+        self.check_open()?;
+        self.inner.handle.stop().await
+    }
+
+    /// Lets a stopped mob go on.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn resume(&self) -> Result<bool, MobError> {
+        self.check_open()?;
+        self.inner.handle.resume().await
+    }
+
+    /// Agent events, live or from a cursor.
+    ///
+    /// # Errors
+    /// [`MobError::StaleEventCursor`] for a cursor beyond the newest event.
+    pub fn events(&self, filter: EventFilter) -> Result<EventReader, MobError> {
+        EventReader::open(&self.inner.core, filter)
+    }
+
+    /// A page of agent events: after a cursor, or the newest that match.
+    ///
+    /// # Errors
+    /// [`MobError::StaleEventCursor`], or storage's.
+    pub async fn query_events(&self, query: &EventQuery) -> Result<EventsPage, MobError> {
+        events::query(&self.inner.core, query).await
+    }
+
+    /// The structural ledger, live or after a cursor: every entry once, in order.
+    ///
+    /// # Errors
+    /// [`MobError::StaleEventCursor`] for a cursor beyond the newest entry.
+    pub fn mob_events(&self, after: Option<Cursor>) -> Result<MobEventReader, MobError> {
+        MobEventReader::open(&self.inner.core, after)
+    }
+
+    /// A page of structural events: after a cursor, or the newest that match.
+    ///
+    /// # Errors
+    /// [`MobError::StaleEventCursor`], or storage's.
+    pub async fn query_mob_events(&self, query: &EventQuery) -> Result<MobEventsPage, MobError> {
+        mob_events::query(&self.inner.core, query).await
+    }
+
+    /// A part of a member's transcript.
+    ///
+    /// # Errors
+    /// As [`MobHandle::session_history`].
+    pub async fn session_history(
+        &self,
+        identity: &AgentIdentity,
+        offset: usize,
+        limit: usize,
+    ) -> Result<(Vec<HistoryMessage>, usize), MobError> {
+        self.inner
+            .handle
+            .session_history(identity, offset, limit)
+            .await
+    }
+
+    /// Gives, replaces or takes away a model; work that waited for it goes on.
+    pub fn set_model(&self, name: &str, model: Option<Rc<dyn LanguageModel>>) {
+        self.inner.handle.set_model(name, model);
+    }
+
+    /// Ends the runtime in order: nothing new starts, running work is put down where it stands (it goes on at the next
+    /// start), what was shown is made durable, the cursor is checkpointed, the lease is given back. A second call answers
+    /// the first one's report.
+    pub async fn shutdown(&self) -> UnifiedRuntimeShutdownReport {
+        let inner = &self.inner;
+        if let Some(report) = inner.shutdown.borrow().clone() {
+            return report;
+        }
+        let core = &inner.core;
+        let started = core.host.instant();
+        core.closing.set(true);
+        let led = inner.role.replace(Role::Closed) == Role::Leader;
+        core.runners.abort_all();
+        let durable_before = core.events.durable();
+        let flushed = match inner.writer.as_ref().filter(|_| led) {
+            None => Ok(Ok(())),
+            Some(writer) => core.host.timeout(FLUSH_TIMEOUT, self.flush(writer)).await,
+        };
+        let timed_out = flushed.is_err();
+        let mob_stop = match flushed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.data()),
+            Err(_) => Err(MobError::ShuttingDown.data()),
+        };
+        let report = UnifiedRuntimeShutdownReport {
+            drain: ShutdownDrainReport {
+                drained_count: usize::try_from(core.events.durable().get() - durable_before.get())
+                    .unwrap_or(usize::MAX),
+                timed_out,
+                drain_duration_ms: u64::try_from(
+                    core.host.instant().duration_since(started).as_millis(),
+                )
+                .unwrap_or(u64::MAX),
+            },
+            module_shutdown: ModuleShutdownReport {
+                terminated_modules: Vec::new(),
+                orphan_processes: 0,
+            },
+            mob_stop,
+        };
+        *inner.shutdown.borrow_mut() = Some(report.clone());
+        core.events.close();
+        core.ledger.close();
+        core.storage.close();
+        inner.guard.borrow_mut().take();
+        // Last, for it may be one of its tasks that called.
+        inner.group.borrow_mut().take();
+        report
+    }
+
+    async fn flush(&self, writer: &Writer) -> Result<(), MobError> {
+        let inner = &self.inner;
+        let core = &inner.core;
+        core.execute(Durability::Strict, |core, batch| {
+            core.stage_pause(batch);
+            Ok(())
+        })
+        .await?;
+        inner.projection.reach(core.ledger.latest()).await;
+        let checkpoint = inner.checkpoint.borrow().clone();
+        if let Some(checkpoint) = checkpoint {
+            checkpoint.flush().await?;
+        }
+        core.events.release();
+        core.ledger.release();
+        writer.flush(Durability::Strict).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,395 @@
+//! The roster and the runtime's own life: spawn, wire, retire, respawn, stop, shutdown, hooks, models that come and go.
+
+use std::cell::RefCell;
+
+use futures::FutureExt;
+
+use super::*;
+use crate::agent::model::Availability;
+use crate::mob::{MobError, MobStatus};
+use crate::runtime::UnifiedRuntimeBuilderError;
+use crate::wire::{ErrorEvent, MemberActivity, SpawnMemberSpec};
+
+fn spec(profile: &str, name: &str) -> SpawnMemberSpec {
+    SpawnMemberSpec::new(profile, name).unwrap()
+}
+
+async fn ledger(runtime: &UnifiedRuntime) -> Vec<String> {
+    let page = runtime
+        .query_mob_events(&EventQuery {
+            after_seq: Some(Cursor::START),
+            ..EventQuery::default()
+        })
+        .await
+        .unwrap();
+    page.events.iter().map(|event| event.kind.clone()).collect()
+}
+
+#[test]
+fn the_definition_gives_members_and_wiring_once() {
+    let sim = Sim::new(1);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    sim.block_on(async {
+        for _ in 0..2 {
+            let runtime = builder(&host, &disk, &model).build().await.unwrap();
+            let members = runtime.members();
+            let names: Vec<_> = members
+                .iter()
+                .map(|member| member.agent_identity.to_string())
+                .collect();
+            assert_eq!(names, ["ann", "bob", "lead"]);
+            assert_eq!(members[2].wired_to.len(), 2);
+            assert_eq!(
+                ledger(&runtime).await,
+                [
+                    "mob_created",
+                    "member_spawned",
+                    "member_spawned",
+                    "members_wired",
+                    "member_spawned",
+                    "members_wired"
+                ]
+            );
+            runtime.shutdown().await;
+        }
+    });
+}
+
+#[test]
+fn spawn_many_keeps_the_valid_prefix_as_one_batch() {
+    let sim = Sim::new(2);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    let told: Rc<RefCell<Vec<Vec<String>>>> = Rc::default();
+    let heard = told.clone();
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model)
+            .post_spawn_hook(Rc::new(move |names| {
+                heard.borrow_mut().push(names);
+                futures::future::ready(()).boxed_local()
+            }))
+            .build()
+            .await
+            .unwrap();
+        let before = disk.commits();
+        let report = runtime
+            .spawn_many(vec![spec("worker", "w1"), spec("worker", "w2"), spec("ghost", "w3"), spec("worker", "w4")])
+            .await
+            .unwrap();
+        assert_eq!(report.spawned.len(), 2);
+        assert!(matches!(report.refused, Some(MobError::ProfileNotFound(profile)) if profile.as_str() == "ghost"));
+        assert_eq!(disk.commits() - before, 1, "one batch");
+        assert_eq!(runtime.members().len(), 5);
+        let twice = runtime.spawn(spec("worker", "w1")).await.unwrap_err();
+        assert_eq!(twice.code(), "member_already_exists");
+        runtime.spawn_many(vec![spec("worker", "w5"), spec("worker", "w6")]).await.unwrap();
+        assert_eq!(told.borrow().as_slice(), [vec!["lead", "ann", "bob"], vec!["w5", "w6"]]);
+    });
+}
+
+#[test]
+fn wiring_is_checked_and_repeating_it_changes_nothing() {
+    let sim = Sim::new(3);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        assert!(runtime.wire(&id("ann"), &id("bob")).await.unwrap());
+        assert!(!runtime.wire(&id("bob"), &id("ann")).await.unwrap());
+        assert!(runtime.unwire(&id("bob"), &id("ann")).await.unwrap());
+        assert!(!runtime.unwire(&id("ann"), &id("bob")).await.unwrap());
+        assert_eq!(
+            runtime
+                .wire(&id("ann"), &id("ann"))
+                .await
+                .unwrap_err()
+                .code(),
+            "wiring_error"
+        );
+        assert_eq!(
+            runtime
+                .wire(&id("ann"), &id("nobody"))
+                .await
+                .unwrap_err()
+                .code(),
+            "member_not_found"
+        );
+        let kinds = ledger(&runtime).await;
+        assert_eq!(
+            kinds[kinds.len() - 2..],
+            ["members_wired", "members_unwired"]
+        );
+    });
+}
+
+#[test]
+fn a_retired_member_takes_its_edges_and_its_work_with_it() {
+    let sim = Sim::new(4);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| Reply::hang());
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let accepted = runtime
+            .send(&id("ann"), SendRequest::new("work"))
+            .await
+            .unwrap();
+        host.sleep(Duration::from_secs(1)).await;
+        runtime.retire(&id("ann")).await.unwrap();
+        host.sleep(Duration::from_secs(1)).await;
+        assert_eq!(model.running(), 0);
+        assert!(
+            runtime
+                .members()
+                .iter()
+                .all(|member| !member.wired_to.contains(&id("ann")))
+        );
+        let outcome = runtime
+            .interaction_outcome(&accepted.interaction_id)
+            .unwrap();
+        assert_eq!(outcome.status, InteractionStatus::Cancelled);
+        assert_eq!(
+            runtime.retire(&id("ann")).await.unwrap_err().code(),
+            "member_not_found"
+        );
+        let fresh = runtime.spawn(spec("worker", "ann")).await.unwrap();
+        assert!(fresh.fence_token.get() > 3, "a token is never given twice");
+    });
+}
+
+#[test]
+fn a_respawned_member_keeps_its_wiring_and_forgets_its_talk() {
+    let sim = Sim::new(5);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| Reply::text("hello"));
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        runtime
+            .ask(&id("ann"), SendRequest::new("hi"))
+            .await
+            .unwrap();
+        assert_eq!(
+            runtime.session_history(&id("ann"), 0, 10).await.unwrap().1,
+            2
+        );
+        let receipt = runtime.respawn(&id("ann")).await.unwrap();
+        assert_eq!(receipt.generation.get(), 1);
+        assert_eq!(
+            runtime.session_history(&id("ann"), 0, 10).await.unwrap().1,
+            0
+        );
+        assert!(runtime.members()[0].wired_to.contains(&id("lead")));
+        let kinds = ledger(&runtime).await;
+        assert_eq!(
+            kinds[kinds.len() - 3..],
+            ["member_retired", "member_spawned", "members_wired_batch"]
+        );
+        assert_eq!(
+            runtime
+                .ask(&id("ann"), SendRequest::new("hi again"))
+                .await
+                .unwrap()
+                .result,
+            "hello"
+        );
+    });
+}
+
+#[test]
+fn a_stopped_mob_puts_its_work_down_and_takes_it_up_again() {
+    let sim = Sim::new(6);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| {
+        Reply::text("done").after(Duration::from_secs(5))
+    });
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let accepted = runtime
+            .send(&id("ann"), SendRequest::new("work"))
+            .await
+            .unwrap();
+        for _ in 0..5 {
+            host.sleep(Duration::from_secs(1)).await;
+            assert!(runtime.stop().await.unwrap());
+            assert_eq!(runtime.status().mob_state, MobStatus::Stopped);
+            host.sleep(Duration::from_secs(60)).await;
+            assert_eq!(model.running(), 0);
+            assert!(runtime.resume().await.unwrap());
+        }
+        let outcome = runtime
+            .mob_handle()
+            .wait_interaction(&accepted.interaction_id)
+            .await
+            .unwrap();
+        assert_eq!(
+            (outcome.status, outcome.result.as_str()),
+            (InteractionStatus::Completed, "done")
+        );
+    });
+}
+
+#[test]
+fn work_whose_model_is_not_there_waits_and_says_so() {
+    let sim = Sim::new(7);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| Reply::text("here I am"));
+    model.set_availability(Availability::Waiting {
+        reason: "its key is asked for again".into(),
+    });
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let accepted = runtime
+            .send(&id("ann"), SendRequest::new("hello?"))
+            .await
+            .unwrap();
+        host.sleep(Duration::from_secs(1)).await;
+        let ann = runtime.members().remove(0);
+        assert_eq!(ann.activity, MemberActivity::WaitingModel);
+        assert_eq!(ann.error.as_deref(), Some("its key is asked for again"));
+        assert_eq!(
+            kinds(&all_events(&runtime).await, "ann"),
+            ["user_input", "model_unavailable"]
+        );
+        model.set_availability(Availability::Ready);
+        runtime.set_model("scripted", Some(Rc::new(model.clone())));
+        let outcome = runtime
+            .mob_handle()
+            .wait_interaction(&accepted.interaction_id)
+            .await
+            .unwrap();
+        assert_eq!((outcome.result.as_str(), outcome.turns), ("here I am", 1));
+    });
+}
+
+#[test]
+fn a_failed_run_reaches_the_error_hook() {
+    let sim = Sim::new(8);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    let heard: Rc<RefCell<Vec<ErrorEvent>>> = Rc::default();
+    let hook = heard.clone();
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model)
+            .on_error(Rc::new(move |event| {
+                hook.borrow_mut().push(event);
+                futures::future::ready(()).boxed_local()
+            }))
+            .build()
+            .await
+            .unwrap();
+        let outcome = runtime
+            .ask(&id("ann"), SendRequest::new("hi"))
+            .await
+            .unwrap();
+        assert_eq!(outcome.status, InteractionStatus::Failed);
+        host.sleep(Duration::from_millis(1)).await;
+        assert!(runtime.spawn(spec("ghost", "g")).await.is_err());
+        host.sleep(Duration::from_millis(1)).await;
+    });
+    let heard: Vec<String> = heard.borrow().iter().map(ToString::to_string).collect();
+    assert!(
+        heard[0].starts_with("host_loop_crash: ann: agent run failed (event_id: evt-agent-"),
+        "{heard:?}"
+    );
+    assert_eq!(heard[1], "spawn_failure: g: profile not found: ghost");
+}
+
+#[test]
+fn after_a_shutdown_nothing_is_taken_and_a_second_one_answers_the_same() {
+    let sim = Sim::new(9);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| {
+        Reply::words("one two three").pace(Duration::from_secs(1))
+    });
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let accepted = runtime
+            .send(&id("ann"), SendRequest::new("count"))
+            .await
+            .unwrap();
+        host.sleep(Duration::from_millis(1_500)).await;
+        let report = runtime.shutdown().await;
+        assert!(report.mob_stop.is_ok(), "{report:?}");
+        assert!(!report.drain.timed_out);
+        assert_eq!(runtime.shutdown().await, report);
+        let refused = runtime
+            .send(&id("ann"), SendRequest::new("more"))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), "runtime_shutting_down");
+
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let outcome = runtime
+            .mob_handle()
+            .wait_interaction(&accepted.interaction_id)
+            .await
+            .unwrap();
+        assert_eq!(outcome.status, InteractionStatus::Completed);
+        assert_eq!(outcome.result, "one two three");
+    });
+}
+
+#[test]
+fn a_builder_without_its_parts_names_what_is_missing() {
+    let sim = Sim::new(10);
+    let error = sim
+        .block_on(UnifiedRuntime::builder().build())
+        .err()
+        .unwrap();
+    assert!(matches!(
+        error,
+        UnifiedRuntimeBuilderError::MissingRequiredField(_)
+    ));
+    assert_eq!(
+        error.to_string(),
+        "missing required builder field: definition"
+    );
+}
+
+#[test]
+fn a_changed_definition_wins_and_shows_what_changed() {
+    let sim = Sim::new(11);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    sim.block_on(async {
+        builder(&host, &disk, &model)
+            .build()
+            .await
+            .unwrap()
+            .shutdown()
+            .await;
+        let edited = TEAM.replace("You work.", "You work hard.")
+            + "\n[[members]]\nprofile = \"worker\"\nidentity = \"cid\"\n";
+        let edited = MobDefinition::from_toml(&edited).unwrap();
+        let runtime = builder(&host, &disk, &model)
+            .definition(edited)
+            .build()
+            .await
+            .unwrap();
+        let status = runtime.status();
+        let paths: Vec<_> = status
+            .definition_changes
+            .iter()
+            .map(|change| change.path.as_str())
+            .collect();
+        assert!(paths.contains(&"profiles.worker.instructions"), "{paths:?}");
+        assert_eq!(
+            runtime.members().len(),
+            4,
+            "a member that was added to the definition is spawned"
+        );
+        runtime.retire(&id("cid")).await.unwrap();
+        runtime.shutdown().await;
+        let gone = TEAM
+            .replace("[profiles.worker]", "[profiles.drone]")
+            .replace("profile = \"worker\"", "profile = \"drone\"");
+        let runtime = builder(&host, &disk, &model)
+            .definition(MobDefinition::from_toml(&gone).unwrap())
+            .build()
+            .await
+            .unwrap();
+        let ann = runtime.members().remove(0);
+        assert_eq!(ann.activity, MemberActivity::Broken);
+        assert!(ann.error.unwrap().contains("`worker`"));
+    });
+}
