@@ -64,3 +64,27 @@ impl Fault {
         Fault::StaleTokenAccepted,
     ];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+    use crate::sim::Sim;
+
+    #[test]
+    fn a_planted_fault_holds_for_what_is_made_from_its_host() {
+        let sim = Sim::new(1);
+        let plain = sim.host();
+        for planted in Fault::ALL {
+            let host = plain.with_planted(planted);
+            let group = host.task_group();
+            for fault in Fault::ALL {
+                assert_eq!(group.host().planted(fault), fault == planted);
+                assert!(!plain.planted(fault));
+            }
+        }
+        let two = plain
+            .with_planted(Fault::ApplyBeforeCommit)
+            .with_planted(Fault::StaleTokenAccepted);
+        assert!(two.planted(Fault::ApplyBeforeCommit) && two.planted(Fault::StaleTokenAccepted));
+    }
+}
