@@ -3,10 +3,14 @@
 
 mod broadcast;
 mod host;
+mod http;
 pub(crate) mod js_error;
+mod js_model;
 mod locks;
 mod macrotask;
 
 pub use broadcast::BroadcastSignal;
 pub use host::BrowserHost;
+pub use http::WebFetch;
+pub use js_model::JsModel;
 pub use locks::WebLocks;

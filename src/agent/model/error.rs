@@ -94,6 +94,16 @@ pub enum ModelError {
         name: String,
         /// The error's `message`.
         message: String,
+        /// Whether it said that trying again may help: `retryable` is true, or `status` is an HTTP status of which that is so.
+        retryable: bool,
+    },
+    /// A model written in JavaScript gave a piece that is none.
+    #[error("the model gave a bad delta: `{field}`: {reason}")]
+    BadDelta {
+        /// The field that is wrong; `delta` for the whole.
+        field: String,
+        /// What was expected and what it got.
+        reason: String,
     },
 }
 
@@ -105,7 +115,8 @@ impl ModelError {
             Self::Protocol { .. } | Self::Truncated { .. } => true,
             Self::Auth { .. } | Self::QuotaExhausted { .. } | Self::BadRequest { .. } => false,
             Self::ContentFiltered { .. } | Self::ContextTooLong { .. } => false,
-            Self::Unavailable { .. } | Self::Js { .. } => false,
+            Self::Unavailable { .. } | Self::BadDelta { .. } => false,
+            Self::Js { retryable, .. } => *retryable,
         }
     }
 
@@ -143,6 +154,7 @@ impl ModelError {
             Self::ContextTooLong { .. } => "model_context_too_long",
             Self::Unavailable { .. } => "model_unavailable",
             Self::Js { .. } => "model_threw",
+            Self::BadDelta { .. } => "model_bad_delta",
         }
     }
 }

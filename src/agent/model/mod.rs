@@ -6,6 +6,7 @@
 
 mod assembler;
 mod delta;
+mod delta_json;
 mod error;
 mod language_model;
 mod request;
