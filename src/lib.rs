@@ -1,6 +1,7 @@
 //! A durable mob of LLM agents in a browser tab or an edge worker.
 
 pub mod agent;
+pub mod console;
 pub mod log;
 pub mod mob;
 pub mod runtime;

@@ -202,7 +202,8 @@ async fn backwards(core: &Core, query: &EventQuery, limit: usize) -> Result<Even
         if items.is_empty() {
             break;
         }
-        for item in items {
+        // A window is ascending.
+        for item in items.into_iter().rev() {
             match item {
                 LogItem::Gap { from, to, reason } => {
                     gaps.push(QueryGap {

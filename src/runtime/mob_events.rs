@@ -114,7 +114,8 @@ pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<MobEventsPa
                 if items.is_empty() {
                     break;
                 }
-                for item in items {
+                // A window is ascending.
+                for item in items.into_iter().rev() {
                     let LogItem::Entry { cursor, entry } = item else {
                         continue;
                     };

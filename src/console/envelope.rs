@@ -1,0 +1,83 @@
+//! JSON-RPC 2.0 envelopes (MobKit contract, section 20.1). No batches.
+
+use serde_json::{Map, Value, json};
+
+use super::failure::{Failure, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR};
+
+/// A request that is well formed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RpcRequest {
+    /// What the answer repeats; none for a notification, which gets no answer.
+    pub id: Option<Value>,
+    /// Which method.
+    pub method: String,
+    /// Its parameters; empty when there are none.
+    pub params: Map<String, Value>,
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// The answer to give: a parse error or an invalid request without its id, invalid parameters with it.
+pub(super) fn parse(body: &[u8]) -> Result<RpcRequest, Vec<u8>> {
+    let value: Value = serde_json::from_slice(body).map_err(|_| {
+        error(
+            &Value::Null,
+            &Failure::new(PARSE_ERROR, "parse_error", "Parse error"),
+        )
+    })?;
+    let invalid = || {
+        error(
+            &Value::Null,
+            &Failure::new(INVALID_REQUEST, "invalid_request", "Invalid Request"),
+        )
+    };
+    let Value::Object(mut fields) = value else {
+        return Err(invalid());
+    };
+    if fields.get("jsonrpc").is_none_or(|version| version != "2.0") {
+        return Err(invalid());
+    }
+    let id = fields.remove("id");
+    if !matches!(
+        id,
+        None | Some(Value::Null | Value::String(_) | Value::Number(_))
+    ) {
+        return Err(invalid());
+    }
+    let Some(Value::String(method)) = fields.remove("method") else {
+        return Err(invalid());
+    };
+    match fields.remove("params").unwrap_or(Value::Null) {
+        Value::Null => Ok(RpcRequest {
+            id,
+            method,
+            params: Map::new(),
+        }),
+        Value::Object(params) => Ok(RpcRequest { id, method, params }),
+        Value::Array(_) => {
+            let failure = Failure::new(
+                INVALID_PARAMS,
+                "invalid_params",
+                "Invalid params: params must be a JSON object",
+            );
+            // A notification is answered by nothing, whatever is wrong with it.
+            Err(id.map(|id| error(&id, &failure)).unwrap_or_default())
+        }
+        _ => Err(invalid()),
+    }
+}
+
+/// The answer to a request that succeeded.
+pub(super) fn result(id: &Value, result: Value) -> Vec<u8> {
+    json!({ "jsonrpc": "2.0", "id": id, "result": result })
+        .to_string()
+        .into_bytes()
+}
+
+/// The answer to a request that failed.
+pub(super) fn error(id: &Value, failure: &Failure) -> Vec<u8> {
+    json!({ "jsonrpc": "2.0", "id": id, "error": failure.to_json() })
+        .to_string()
+        .into_bytes()
+}

@@ -1,0 +1,112 @@
+//! What a method fails with, and the contract's codes for it (MobKit contract, section 20.2).
+
+use serde_json::{Map, Value, json};
+
+use crate::wire::ErrorData;
+
+/// Not JSON.
+pub(super) const PARSE_ERROR: i64 = -32700;
+/// Not a request.
+pub(super) const INVALID_REQUEST: i64 = -32600;
+/// No such method.
+pub(super) const METHOD_NOT_FOUND: i64 = -32601;
+/// Parameters that the method cannot work with.
+pub(super) const INVALID_PARAMS: i64 = -32602;
+/// The operation failed.
+pub(super) const OPERATION_FAILED: i64 = -32000;
+/// Nobody, or nothing, of this name.
+pub(super) const UNKNOWN_IDENTITY: i64 = -32001;
+/// The member takes no messages from outside.
+pub(super) const NOT_ADDRESSABLE: i64 = -32002;
+/// Another context leads, or the member was made anew.
+pub(super) const LEASE_LOST: i64 = -32004;
+/// The key was used for something else.
+pub(super) const IDEMPOTENCY_CONFLICT: i64 = -32009;
+/// A cursor beyond the end.
+pub(super) const STALE_CURSOR: i64 = -32010;
+
+/// A failed method.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Failure {
+    code: i64,
+    message: String,
+    data: Map<String, Value>,
+}
+
+impl Failure {
+    /// A failure with a stable snake_case name in `data.code`.
+    pub fn new(code: i64, name: &str, message: impl Into<String>) -> Self {
+        let data = Map::from_iter([("code".to_owned(), Value::String(name.to_owned()))]);
+        Self {
+            code,
+            message: message.into(),
+            data,
+        }
+    }
+
+    /// Parameters that the method cannot work with; the text gets the contract's prefix.
+    pub fn params(message: impl std::fmt::Display) -> Self {
+        Self::new(
+            INVALID_PARAMS,
+            "invalid_params",
+            format!("Invalid params: {message}"),
+        )
+    }
+
+    /// No such method.
+    pub fn method_not_found(method: &str) -> Self {
+        Self::new(
+            METHOD_NOT_FOUND,
+            "method_not_found",
+            format!("Method not found: {method}"),
+        )
+    }
+
+    /// As `error` of the envelope.
+    pub fn to_json(&self) -> Value {
+        json!({ "code": self.code, "message": self.message, "data": self.data })
+    }
+}
+
+/// The contract's number for one of the runtime's error names.
+fn code_of(name: &str) -> i64 {
+    match name {
+        "invalid_input" | "invalid_params" | "profile_not_found" => INVALID_PARAMS,
+        "member_not_found" | "interaction_not_found" => UNKNOWN_IDENTITY,
+        "not_addressable" => NOT_ADDRESSABLE,
+        "not_leader" | "stale_fence_token" => LEASE_LOST,
+        "idempotency_conflict" => IDEMPOTENCY_CONFLICT,
+        "stale_event_cursor" => STALE_CURSOR,
+        _ => OPERATION_FAILED,
+    }
+}
+
+impl From<ErrorData> for Failure {
+    fn from(error: ErrorData) -> Self {
+        let code = code_of(&error.code);
+        let message = if code == INVALID_PARAMS {
+            format!("Invalid params: {}", error.message)
+        } else {
+            error.message
+        };
+        let mut failure = Self::new(code, &error.code, message);
+        match error.data {
+            Value::Null => {}
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    failure.data.entry(key).or_insert(value);
+                }
+            }
+            other => {
+                failure.data.insert("data".to_owned(), other);
+            }
+        }
+        if code == STALE_CURSOR {
+            failure.data.insert(
+                "error".to_owned(),
+                Value::String("event_query_stale".to_owned()),
+            );
+        }
+        failure
+    }
+}

@@ -1,0 +1,188 @@
+//! The console's door: JSON-RPC and event streams behind one fetch-shaped function.
+//!
+//! It holds no state: every request is answered from the runtime. A page that has the runtime in its worker, a page that
+//! follows another tab's and a server that hosts one all speak the same contract through [`fetch`].
+//!
+//! | route | answer |
+//! |---|---|
+//! | `POST /console/rpc` | JSON-RPC 2.0; the methods are listed by `mobkit/capabilities` |
+//! | `GET /mobkit/mob_events/stream` | the structural ledger as server-sent events |
+//! | `GET /mob/events` | the agent events as server-sent events |
+//! | `GET /healthz` | `ok` |
+
+mod address;
+mod envelope;
+mod failure;
+mod methods;
+mod params;
+mod sse;
+mod streams;
+
+use std::fmt;
+
+use futures::stream::LocalBoxStream;
+use serde_json::{Value, json};
+
+use crate::runtime::UnifiedRuntime;
+use address::Address;
+
+/// The version of the contract that this runtime speaks.
+pub const CONTRACT_VERSION: &str = "0.5.0";
+
+/// A request, as `fetch` would send it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// An absolute address, of which the host says nothing, or a path with its query.
+    pub url: String,
+    /// Names, in any case, and values.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty when there is none.
+    pub body: Vec<u8>,
+}
+
+impl FetchRequest {
+    /// A `GET` of an address.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            url: url.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A `POST` of JSON to an address.
+    pub fn post_json(url: impl Into<String>, body: &Value) -> Self {
+        Self {
+            method: "POST".to_owned(),
+            url: url.into(),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    /// The same request with one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn find_header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+}
+
+/// A response's body.
+pub enum FetchBody {
+    /// All of it.
+    Full(Vec<u8>),
+    /// Chunk by chunk; dropping it ends the stream. Nothing is read that was not asked for.
+    Stream(LocalBoxStream<'static, Vec<u8>>),
+}
+
+impl fmt::Debug for FetchBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(bytes) => write!(f, "Full({:?})", String::from_utf8_lossy(bytes)),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// A response, as `fetch` would give it.
+#[derive(Debug)]
+pub struct FetchResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names in lower case and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: FetchBody,
+}
+
+impl FetchResponse {
+    fn new(status: u16, content_type: &str, body: FetchBody) -> Self {
+        let headers = vec![
+            ("content-type", content_type.to_owned()),
+            ("cache-control", "no-store".to_owned()),
+        ];
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    fn bytes(status: u16, content_type: &str, bytes: Vec<u8>) -> Self {
+        Self::new(status, content_type, FetchBody::Full(bytes))
+    }
+
+    fn json(status: u16, value: &Value) -> Self {
+        Self::bytes(status, "application/json", value.to_string().into_bytes())
+    }
+
+    fn event_stream(body: LocalBoxStream<'static, Vec<u8>>) -> Self {
+        Self::new(200, "text/event-stream", FetchBody::Stream(body))
+    }
+}
+
+fn bad_request(message: &str) -> FetchResponse {
+    FetchResponse::json(
+        400,
+        &json!({ "error": "invalid_request", "message": message }),
+    )
+}
+
+/// Answers a request. Never fails: what is wrong is an HTTP status or a JSON-RPC error (always with status 200).
+pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResponse {
+    let address = match Address::parse(&request.url) {
+        Ok(address) => address,
+        Err(message) => return bad_request(&message),
+    };
+    let last_event_id = request.find_header("last-event-id");
+    let method = request.method.to_ascii_uppercase();
+    match (method.as_str(), address.path.as_str()) {
+        ("POST", "/console/rpc") => {
+            FetchResponse::bytes(200, "application/json", rpc(runtime, &request.body).await)
+        }
+        ("GET", "/mobkit/mob_events/stream") => {
+            streams::mob_events(runtime, address.query, last_event_id)
+        }
+        ("GET", "/mob/events") => streams::agent_events(runtime, address.query, last_event_id),
+        ("GET", "/healthz") => {
+            FetchResponse::bytes(200, "text/plain; charset=utf-8", b"ok".to_vec())
+        }
+        (_, path) => {
+            let allowed = match path {
+                "/console/rpc" => "POST",
+                "/mobkit/mob_events/stream" | "/mob/events" | "/healthz" => "GET",
+                _ => return FetchResponse::json(404, &json!({ "error": "not_found" })),
+            };
+            let mut response = FetchResponse::json(405, &json!({ "error": "method_not_allowed" }));
+            response.headers.push(("allow", allowed.to_owned()));
+            response
+        }
+    }
+}
+
+/// Answers the text of a JSON-RPC request; empty for a notification, whose side effects happen all the same.
+async fn rpc(runtime: &UnifiedRuntime, body: &[u8]) -> Vec<u8> {
+    let request = match envelope::parse(body) {
+        Ok(request) => request,
+        Err(answer) => return answer,
+    };
+    let outcome = methods::call(runtime, &request.method, request.params).await;
+    match (request.id, outcome) {
+        (None, _) => Vec::new(),
+        (Some(id), Ok(result)) => envelope::result(&id, result),
+        (Some(id), Err(failure)) => envelope::error(&id, &failure),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Reading a method's parameters, with the fixed texts of what is wrong with them.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::failure::Failure;
+use crate::wire::{AgentIdentity, ContentInput, HandlingMode};
+
+/// Parameters, taken out one by one; null is the same as left out.
+pub(super) struct Params {
+    fields: Map<String, Value>,
+    known: Vec<&'static str>,
+}
+
+impl Params {
+    pub fn new(fields: Map<String, Value>) -> Self {
+        Self {
+            fields,
+            known: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.known.push(name);
+        self.fields.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Checks that nothing is left over: a misspelt parameter would do nothing.
+    pub fn finish(self) -> Result<(), Failure> {
+        match self.fields.keys().next() {
+            None => Ok(()),
+            Some(name) if self.known.is_empty() => Err(Failure::params(format_args!(
+                "unknown parameter '{name}'; the method takes none"
+            ))),
+            Some(name) => {
+                let known = self.known.join(", ");
+                Err(Failure::params(format_args!(
+                    "unknown parameter '{name}'; the method takes: {known}"
+                )))
+            }
+        }
+    }
+
+    pub fn string(&mut self, name: &'static str) -> Result<Option<String>, Failure> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text)),
+            Some(_) => Err(Failure::params(format_args!(
+                "{name} must be a non-empty string"
+            ))),
+        }
+    }
+
+    pub fn required_string(&mut self, name: &'static str) -> Result<String, Failure> {
+        self.string(name)?
+            .ok_or_else(|| Failure::params(format_args!("{name} must be a non-empty string")))
+    }
+
+    pub fn identity(&mut self, name: &'static str) -> Result<AgentIdentity, Failure> {
+        let text = self.required_string(name)?;
+        AgentIdentity::new(text).map_err(|error| Failure::params(format_args!("{name}: {error}")))
+    }
+
+    /// A whole number within bounds.
+    pub fn number(&mut self, name: &'static str, most: usize) -> Result<Option<usize>, Failure> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let number = value
+            .as_u64()
+            .and_then(|number| usize::try_from(number).ok())
+            .filter(|number| *number <= most);
+        let wrong = || {
+            Failure::params(format_args!(
+                "{name} must be an integer between 0 and {most}"
+            ))
+        };
+        number.map(Some).ok_or_else(wrong)
+    }
+
+    pub fn handling_mode(&mut self) -> Result<HandlingMode, Failure> {
+        match self.take("handling_mode") {
+            None => Ok(HandlingMode::default()),
+            Some(Value::String(mode)) if mode == "queue" => Ok(HandlingMode::Queue),
+            Some(Value::String(mode)) if mode == "steer" => Ok(HandlingMode::Steer),
+            Some(_) => Err(Failure::params(
+                "handling_mode must be one of: queue, steer",
+            )),
+        }
+    }
+
+    /// `content`, else `message`; a malformed `content` is an error even if there is a `message`.
+    pub fn content(&mut self) -> Result<ContentInput, Failure> {
+        let (content, message) = (self.take("content"), self.take("message"));
+        let Some(value) = content.or(message) else {
+            return Err(Failure::params(
+                "content must be a string or an array of content blocks",
+            ));
+        };
+        let content: ContentInput = serde_json::from_value(value).map_err(|_| {
+            Failure::params("content must be a string or an array of content blocks")
+        })?;
+        if content.is_blank() {
+            return Err(Failure::params("content must not be blank"));
+        }
+        Ok(content)
+    }
+
+    /// All parameters at once, for a type of the wire that knows its own fields.
+    pub fn all<T: DeserializeOwned>(self) -> Result<T, Failure> {
+        serde_json::from_value(Value::Object(self.fields)).map_err(Failure::params)
+    }
+}

@@ -1,0 +1,183 @@
+//! The event streams: the structural ledger and the agent events, each read after a cursor (MobKit contract, section 21.1).
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use futures::stream::StreamExt;
+use serde_json::json;
+
+use super::sse::{self, Said};
+use super::{FetchResponse, bad_request};
+use crate::log::LogItem;
+use crate::mob::MobError;
+use crate::runtime::{EventFilter, UnifiedRuntime};
+use crate::wire::{AgentEventRecord, Cursor, EventQuery, MobStructuralEventEnvelope};
+
+/// A query string's fields, taken out one by one.
+struct Fields(BTreeMap<String, String>);
+
+impl Fields {
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name).filter(|value| !value.is_empty())
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, what: &str) -> Result<Option<T>, String> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|_| format!("{name} must be {what}"))
+    }
+
+    fn cursor(&mut self, name: &str) -> Result<Option<Cursor>, String> {
+        self.parsed(name, "a whole number")
+    }
+
+    /// The fields that both streams take (MobKit contract, section 10.5).
+    fn filter(&mut self) -> Result<EventQuery, String> {
+        let types = self.text("event_types").unwrap_or_default();
+        Ok(EventQuery {
+            since_ms: self
+                .parsed::<u64>("since_ms", "a whole number")?
+                .map(Into::into),
+            until_ms: self
+                .parsed::<u64>("until_ms", "a whole number")?
+                .map(Into::into),
+            member_id: self.text("member_id"),
+            identity: self.text("identity"),
+            mob_id: self.parsed("mob_id", "a name")?,
+            run_id: self.text("run_id").map(Into::into),
+            step_id: self.text("step_id").map(Into::into),
+            event_types: types
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            limit: None,
+            after_seq: self.cursor("after_seq")?,
+        })
+    }
+
+    fn finish(self) -> Result<(), String> {
+        self.0
+            .into_keys()
+            .next()
+            .map_or(Ok(()), |name| Err(format!("unknown field '{name}'")))
+    }
+}
+
+/// Where a client that had a stream before goes on; `prefix` is what stands before the number in the stream's ids.
+fn resume(last_event_id: Option<&str>, prefix: &str) -> Result<Option<Cursor>, String> {
+    let Some(id) = last_event_id.filter(|id| !id.is_empty()) else {
+        return Ok(None);
+    };
+    let cursor = id
+        .strip_prefix(prefix)
+        .and_then(|number| number.parse().ok());
+    cursor
+        .map(Some)
+        .ok_or_else(|| format!("Last-Event-ID must be {prefix} and a number"))
+}
+
+/// `GET /mobkit/mob_events/stream`: the ledger after `Last-Event-ID`, else `after_seq`, else from now on.
+pub(super) fn mob_events(
+    runtime: &UnifiedRuntime,
+    fields: BTreeMap<String, String>,
+    last_event_id: Option<&str>,
+) -> FetchResponse {
+    let query = match read_query(fields, last_event_id, "mob-evt-") {
+        Ok(query) => query,
+        Err(message) => return bad_request(&message),
+    };
+    let log = match runtime.mob_events(query.after_seq) {
+        Ok(log) => log,
+        Err(error) => return refused(error),
+    };
+    let said = log.map(move |next| match next {
+        Ok(envelope) => Said::Event(
+            query
+                .envelope_matches(&envelope)
+                .then(|| ledger_event(&envelope)),
+        ),
+        Err(error) => Said::Broken(error.data()),
+    });
+    FetchResponse::event_stream(sse::body(runtime.host(), said))
+}
+
+/// `GET /mob/events`: the agent events after `Last-Event-ID`, else `after_seq`, else from now on. Gaps are events too.
+pub(super) fn agent_events(
+    runtime: &UnifiedRuntime,
+    fields: BTreeMap<String, String>,
+    last_event_id: Option<&str>,
+) -> FetchResponse {
+    let query = match read_query(fields, last_event_id, "mob:") {
+        Ok(query) => query,
+        Err(message) => return bad_request(&message),
+    };
+    let mob_is_meant = query
+        .mob_id
+        .as_ref()
+        .is_none_or(|mob| mob == runtime.mob_id());
+    let log = match runtime.events(EventFilter {
+        after: query.after_seq,
+        ..EventFilter::default()
+    }) {
+        Ok(log) => log,
+        Err(error) => return refused(error),
+    };
+    let said = log.map(move |next| match next {
+        Ok(LogItem::Entry { cursor, entry }) => Said::Event(
+            (mob_is_meant && query.record_matches(&entry)).then(|| agent_event(cursor, &entry)),
+        ),
+        Ok(LogItem::Gap { from, to, reason }) => {
+            let gap = json!({ "from": from, "to": to, "reason": reason.as_str() });
+            Said::Event(Some(sse::encode(Some(&format!("mob:{to}")), "gap", &gap)))
+        }
+        Err(error) => Said::Broken(error.data()),
+    });
+    FetchResponse::event_stream(sse::body(runtime.host(), said))
+}
+
+fn read_query(
+    fields: BTreeMap<String, String>,
+    last_event_id: Option<&str>,
+    prefix: &str,
+) -> Result<EventQuery, String> {
+    let mut fields = Fields(fields);
+    let mut query = fields.filter()?;
+    fields.finish()?;
+    if let Some(cursor) = resume(last_event_id, prefix)? {
+        query.after_seq = Some(cursor);
+    }
+    Ok(query)
+}
+
+fn ledger_event(envelope: &MobStructuralEventEnvelope) -> String {
+    sse::encode(Some(&envelope.event_id), &envelope.kind, envelope)
+}
+
+fn agent_event(cursor: Cursor, record: &AgentEventRecord) -> String {
+    sse::encode(
+        Some(&format!("mob:{cursor}")),
+        record.event.agent_event_type(),
+        &record.to_persisted(cursor),
+    )
+}
+
+/// A stream that cannot begin: 410 for a cursor beyond the end.
+fn refused(error: MobError) -> FetchResponse {
+    match error {
+        MobError::StaleEventCursor {
+            after_cursor,
+            latest_cursor,
+        } => FetchResponse::json(
+            410,
+            &json!({ "error": "event_query_stale", "after_cursor": after_cursor, "latest_cursor": latest_cursor }),
+        ),
+        other => {
+            let data = other.data();
+            FetchResponse::json(500, &json!({ "error": data.code, "message": data.message }))
+        }
+    }
+}
