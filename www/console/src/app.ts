@@ -60,10 +60,17 @@ export interface Pulse {
 /** How the app waits for the next picture; tests give their own. */
 export type Frame = (callback: () => void) => void;
 
+/** A hidden or starved page gets no animation frames; its title and counters should be right all the same. */
+const LATEST_FRAME_MS = 150;
+
 const browserFrame: Frame = (callback) => {
-  // A hidden page gets no animation frames, but its title and its counters should still be right.
-  if (document.hidden) setTimeout(callback, 100);
-  else requestAnimationFrame(callback);
+  const run = (): void => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    callback();
+  };
+  const frame = requestAnimationFrame(run);
+  const timer = setTimeout(run, LATEST_FRAME_MS);
 };
 
 /** The page's state over one `RuntimeClient`. */
@@ -218,8 +225,12 @@ export class App {
   /** Called by each log; the page is complete when both have been read. */
   #caughtUp(): void {
     this.#logsRead += 1;
-    this.#touch(this.rosterVersion, this.chatVersion);
-    if (this.#logsRead === 2) this.caughtUp.value = true;
+    batch(() => {
+      // At once and together: who looks at a complete page must not see rows from before.
+      this.rosterVersion.value += 1;
+      this.chatVersion.value += 1;
+      if (this.#logsRead === 2) this.caughtUp.value = true;
+    });
   }
 
   /** Forgets everything that came from the runtime. */
@@ -374,7 +385,6 @@ export class App {
       if (!known && this.roster.cursor > 0 && listed?.state?.toLowerCase() !== "retiring") continue;
       const chat = this.chats.get(identity);
       const labels = { ...known?.labels, ...listed?.labels };
-      if (identity === selected) this.#unread.delete(identity);
       rows.push({
         identity,
         displayName: labels["display_name"] ?? identity,
@@ -388,7 +398,7 @@ export class App {
         wiredTo: [...(known?.wiredTo ?? listed?.wired_to ?? [])].sort(),
         addressable: labels["addressable"] !== "false",
         preview: chat ? previewOf(chat) : "",
-        unread: this.#unread.has(identity),
+        unread: identity !== selected && this.#unread.has(identity),
       });
     }
     return rows.sort((a, b) => rank(a, this.roster.orchestrator) - rank(b, this.roster.orchestrator) || (a.group === b.group ? compare(a.identity, b.identity) : compare(a.group, b.group)));
@@ -441,11 +451,12 @@ export class App {
     const chat = this.chats.get(identity);
     const interactions = new Set(chat?.openInteractions);
     if (chat?.run?.interactionId) interactions.add(chat.run.interactionId);
-    if (interactions.size === 0) {
-      await this.call("mobkit/force_cancel_member", { member_id: identity });
-      return;
+    let stopped = false;
+    for (const interaction_id of interactions) {
+      const { accepted } = await this.call<{ accepted: boolean }>("mobkit/cancel_interaction", { interaction_id });
+      stopped ||= accepted;
     }
-    for (const interaction_id of interactions) await this.call("mobkit/cancel_interaction", { interaction_id });
+    if (!stopped) await this.call("mobkit/force_cancel_member", { member_id: identity });
   }
 
   /** Any RPC method. */

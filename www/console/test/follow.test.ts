@@ -62,6 +62,20 @@ describe("app", () => {
     app.close();
   });
 
+  test("the moment the logs are read, the rows are in the order of the roster", async () => {
+    for (let n = 0; n < 20; n++) {
+      const app = new App(new FakeRuntime(), (callback) => void setTimeout(callback, 20));
+      let first: string | undefined;
+      app.caughtUp.subscribe((caughtUp) => {
+        if (caughtUp) first = app.rows.value[0]?.identity;
+      });
+      app.connect();
+      await until("caught up", () => app.caughtUp.value);
+      assert.equal(first, "lead");
+      app.close();
+    }
+  });
+
   test("a broken stream is resumed without loss or repetition", async () => {
     const fake = new FakeRuntime();
     const app = new App(fake, soon);

@@ -42,7 +42,7 @@ async function ask(page: Page, text: string): Promise<void> {
   await page.locator(`${id("chat-form")} textarea`).fill(text);
   await page.keyboard.press("Enter");
 }
-const answered = (page: Page): Promise<unknown> => page.waitForFunction(() => (window as any).session.app.chat("lead").items.some((item: any) => item.kind === "assistant" && item.text.startsWith("Here is") && !item.open));
+const answered = (page: Page): Promise<unknown> => page.waitForFunction(() => (window as any).session.app.chat("lead").items.some((item: any) => item.kind === "assistant" && item.text.startsWith("Here is") && !item.open), null, { polling: 50 });
 const tab = (page: Page, name: string): Promise<void> => page.locator(id(`tab-${name}`)).click();
 const calls = (page: Page, method: string): Promise<any[]> => page.evaluate((name) => (window as any).fake.calls.filter((call: any) => call.method === name).map((call: any) => call.params), method);
 
@@ -116,13 +116,13 @@ describe("the mob", () => {
       await dialog.getByRole("checkbox", { name: "lead" }).check();
       await dialog.getByRole("button", { name: "Add" }).click();
       await page.locator(`${id("sidebar-list")} [data-identity="rev-2"]`).waitFor();
-      await page.waitForFunction(() => document.querySelector('[data-testid="topology-edge-count"]')?.textContent === "3");
+      await page.waitForFunction(() => document.querySelector('[data-testid="topology-edge-count"]')?.textContent === "3", null, { polling: 50 });
       assert.equal(await page.locator(id("topology-node-count")).textContent(), "4");
 
       await page.getByRole("button", { name: "Actions for rev-2" }).click();
       await page.getByRole("menuitem", { name: "Wiring…" }).click();
       await page.getByRole("switch", { name: "Wire with lead" }).click();
-      await page.waitForFunction(() => document.querySelector('[data-testid="topology-edge-count"]')?.textContent === "2");
+      await page.waitForFunction(() => document.querySelector('[data-testid="topology-edge-count"]')?.textContent === "2", null, { polling: 50 });
       await page.keyboard.press("Escape");
 
       await page.getByRole("button", { name: "Actions for rev-2" }).click();
@@ -174,7 +174,7 @@ describe("the ledger", () => {
     open("?ledger=10000", async (page) => {
       await tab(page, "ledger");
       const table = page.locator(id("ledger-table"));
-      await page.waitForFunction(() => document.querySelector('[data-testid="ledger-table"]')?.getAttribute("data-row-count") === "10006");
+      await page.waitForFunction(() => document.querySelector('[data-testid="ledger-table"]')?.getAttribute("data-row-count") === "10006", null, { polling: 50 });
       await table.locator('[data-cursor="10006"]').waitFor();
       assert.ok((await table.locator('[role="row"]').count()) < 60);
       await table.focus();
@@ -197,7 +197,7 @@ describe("the ledger", () => {
       await page.evaluate(() => (window as any).fake.ledger("members_unwired", { a: "critic", b: "lead" }));
       await table.locator('[data-cursor="10007"]').waitFor();
       await page.getByLabel("Search the ledger").fill("researcher joined");
-      await page.waitForFunction(() => document.querySelector('[data-testid="ledger-table"]')?.getAttribute("data-row-count") === "1");
+      await page.waitForFunction(() => document.querySelector('[data-testid="ledger-table"]')?.getAttribute("data-row-count") === "1", null, { polling: 50 });
     }));
 });
 
@@ -205,7 +205,7 @@ describe("storage", () => {
   test("usage, export, and erasing with the name typed", () =>
     open("", async (page) => {
       await tab(page, "storage");
-      await page.waitForFunction(() => document.querySelector('[data-testid="storage-bytes"]')?.textContent === "183 kB");
+      await page.waitForFunction(() => document.querySelector('[data-testid="storage-bytes"]')?.textContent === "183 kB", null, { polling: 50 });
       const download = page.waitForEvent("download");
       await page.locator(id("storage-export")).click();
       assert.match((await download).suggestedFilename(), /^fixture-.*\.jsonl$/);
@@ -214,7 +214,7 @@ describe("storage", () => {
       assert.equal(await erase.isDisabled(), true);
       await page.locator(id("erase-confirm")).fill("fixture");
       await erase.click();
-      await page.waitForFunction(() => (window as any).fake.calls.filter((call: any) => call.method === "control:start").length === 2);
+      await page.waitForFunction(() => (window as any).fake.calls.filter((call: any) => call.method === "control:start").length === 2, null, { polling: 50 });
     }));
 });
 
@@ -252,12 +252,12 @@ describe("a start that fails", () => {
     open("", async (page) => {
       await page.evaluate(() => {
         localStorage.setItem("mobkit-console/fixture/definition", JSON.stringify("[mob]\nidd = 1"));
-        sessionStorage.setItem("fail-start", JSON.stringify({ code: "definition_invalid", message: "unknown field `idd`", data: { path: "mob.idd" } }));
+        sessionStorage.setItem("fail-start", JSON.stringify({ code: "invalid_definition", message: "2 mistakes", data: { issues: [{ path: "mob.idd", value: 1, message: "unknown field" }, { path: "mob.id", message: "missing" }] } }));
       });
       await page.reload();
       const failed = page.locator(id("start-failed"));
       await failed.getByText("mob.idd").first().waitFor();
-      await failed.getByText("unknown field").waitFor();
+      await failed.getByText("unknown field").first().waitFor();
       await failed.getByLabel("Definition in TOML").fill('[mob]\nid = "demo"');
       await page.getByRole("button", { name: "Start with this definition" }).click();
       await page.locator(`${id("sidebar-list")} [data-identity="lead"]`).waitFor();

@@ -21,8 +21,21 @@ function pathOf(error: ConsoleError): string | undefined {
   return typeof path === "string" && !error.message.includes(path) ? path : undefined;
 }
 
+interface Issue {
+  path: string;
+  value?: unknown;
+  message: string;
+}
+
+/** Everything that is wrong with a definition, each with its place. */
+function issuesOf(error: ConsoleError): Issue[] {
+  const issues = (error.data as { issues?: unknown } | null | undefined)?.issues;
+  return Array.isArray(issues) ? (issues as Issue[]) : [];
+}
+
 export function ErrorText({ error, what }: { error: ConsoleError; what?: string }) {
   const path = pathOf(error);
+  const issues = issuesOf(error);
   const advice = ADVICE[error.code];
   const detail = error.data !== undefined && error.data !== null && !(typeof error.data === "object" && Object.keys(error.data).length === 0);
   return (
@@ -36,11 +49,35 @@ export function ErrorText({ error, what }: { error: ConsoleError; what?: string 
               <code>{path}</code>:{" "}
             </Fragment>
           )}
-          {error.message}
+          {issues.length > 0 ? `The definition has ${issues.length === 1 ? "a mistake" : `${issues.length} mistakes`}.` : error.message}
         </p>
+        {issues.length > 0 && (
+          <ul class="issues">
+            {issues.map((issue) => (
+              <li key={`${issue.path} ${issue.message}`}>
+                {issue.path !== "" && (
+                  <Fragment>
+                    <code>{issue.path}</code>
+                    {issue.value !== undefined && (
+                      <Fragment>
+                        {" "}
+                        = <code>{JSON.stringify(issue.value).slice(0, 80)}</code>
+                      </Fragment>
+                    )}
+                    :{" "}
+                  </Fragment>
+                )}
+                {issue.message}
+              </li>
+            ))}
+          </ul>
+        )}
         {advice !== undefined && <p class="quiet">{advice}</p>}
         <details>
-          <summary>{error.code}</summary>
+          <summary>
+            <span class="visually-hidden">Details of </span>
+            {error.code}
+          </summary>
           {detail && <pre tabIndex={0}>{pretty(error.data)}</pre>}
         </details>
       </div>

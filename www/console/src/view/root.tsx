@@ -30,6 +30,7 @@ export function Root({ session }: { session: Session }) {
   const boot = session.boot.value;
   useSelection(session);
   useTheme(session);
+  useTitle(session);
   return (
     <div class="console" data-testid="mobkit-console" data-view={app.view.value} data-client-state={app.client.value.state} data-boot={boot.phase}>
       <Header session={session} />
@@ -72,6 +73,16 @@ function useTheme(session: Session): void {
     const theme = session.settings.theme.value;
     if (theme === "system") document.documentElement.removeAttribute("data-theme");
     else document.documentElement.dataset["theme"] = theme;
+  });
+}
+
+/** The tab says how many work, so that a person who looked away sees it end. */
+function useTitle(session: Session): void {
+  useSignalEffect(() => {
+    const { app } = session;
+    const running = app.totals.value.running;
+    const waiting = app.waiting.value !== undefined;
+    document.title = `${running > 0 ? `(${running}) ` : waiting ? "(!) " : ""}${app.status.value?.mob_id ?? "mobkit"} console`;
   });
 }
 
@@ -183,7 +194,7 @@ function Banners({ session }: { session: Session }) {
           </p>
         </div>
       )}
-      {session.model.value.kind === "none" || waiting ? (
+      {client.state === "leader" && (session.model.value.kind === "none" || waiting) ? (
         <div class="banner banner-warn" role="status" data-testid="waiting-banner">
           <p>
             <b>{waiting ? "Work waits for a model." : "The model's key is needed again."}</b>{" "}

@@ -1,6 +1,7 @@
 // The roster: who is in the mob, in what state, with the last word of each.
 
 import { useSignal } from "@preact/signals";
+import { memo } from "preact/compat";
 import { useRef } from "preact/hooks";
 import type { App, MemberRow } from "../app.ts";
 import { Avatar, Icon, moveFocus, STATE_WORDS } from "./common.tsx";
@@ -45,7 +46,7 @@ export function Sidebar({ app }: { app: App }) {
                 </div>
               )}
               {members.map((row) => (
-                <Row key={row.identity} row={row} selected={row.identity === selected} focusable={row.identity === focusable} onSelect={() => app.select(row.identity)} />
+                <Row key={row.identity} row={row} selected={row.identity === selected} focusable={row.identity === focusable} app={app} />
               ))}
             </div>
           ))}
@@ -57,7 +58,15 @@ export function Sidebar({ app }: { app: App }) {
   );
 }
 
-function Row({ row, selected, focusable, onSelect }: { row: MemberRow; selected: boolean; focusable: boolean; onSelect: () => void }) {
+interface RowProps {
+  row: MemberRow;
+  selected: boolean;
+  focusable: boolean;
+  app: App;
+}
+
+function RowView({ row, selected, focusable, app }: RowProps) {
+  const onSelect = (): void => app.select(row.identity);
   return (
     <div
       class={`member${row.addressable ? "" : " dimmed"}`}
@@ -87,5 +96,21 @@ function Row({ row, selected, focusable, onSelect }: { row: MemberRow; selected:
       </span>
       {row.unread && <span class="unread" aria-label="new" role="img" />}
     </div>
+  );
+}
+
+/** Rows are made anew with every event of any member; most of them say the same as before. */
+const Row = memo(RowView, (before, after) => before.selected === after.selected && before.focusable === after.focusable && sameRow(before.row, after.row));
+
+function sameRow(a: MemberRow, b: MemberRow): boolean {
+  return (
+    a.identity === b.identity &&
+    a.displayName === b.displayName &&
+    a.role === b.role &&
+    a.state === b.state &&
+    a.error === b.error &&
+    a.preview === b.preview &&
+    a.unread === b.unread &&
+    a.addressable === b.addressable
   );
 }
