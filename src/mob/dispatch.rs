@@ -42,6 +42,8 @@ struct Runner {
     kicked: Cell<bool>,
     wake: Notify,
     running: RefCell<Option<(Rc<OpenTurn>, AbortHandle)>>,
+    /// This pump has run the open turn before: taking it up again is no interruption by a crash.
+    ran: Cell<bool>,
     /// Why the member's work waits for its model.
     waiting: RefCell<Option<String>>,
 }
@@ -265,11 +267,12 @@ async fn next(
         core.load_transcript(&member.session_id).await?;
         core.runners.awake.borrow_mut().insert(identity.clone());
         let interrupted = core.turns.get(identity).is_some();
+        let crashed = !runner.ran.get();
         let (whose, fence) = (identity.clone(), member.fence_token);
         let taken = core
             .execute(Durability::Relaxed, move |core, batch| {
                 if interrupted {
-                    core.stage_resume(batch, &whose, fence)
+                    core.stage_resume(batch, &whose, fence, crashed)
                 } else {
                     core.stage_take(batch, &whose, fence)
                 }
@@ -375,6 +378,7 @@ fn provider_params(profile: &Profile) -> Value {
 /// Runs one turn and closes it.
 async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpec) {
     let (abort, registration) = AbortHandle::new_pair();
+    runner.ran.set(true);
     *runner.running.borrow_mut() = Some((turn.clone(), abort));
     // The rows may have changed between the commit and here.
     core.runners.touch(core, &turn.identity);

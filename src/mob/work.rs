@@ -414,16 +414,14 @@ impl Core {
         batch: &mut Batch,
         identity: &AgentIdentity,
         fence: FenceToken,
+        crashed: bool,
     ) -> Result<Taken, MobError> {
         let member = self.check_fence(identity, fence)?;
         let Some(turn) = self.turns.staged(identity) else {
             return Ok(Taken::Again);
         };
-        let stalled = if turn.paused {
-            turn.stalled
-        } else {
-            turn.stalled + 1
-        };
+        // Storage that refused a step, or a person who stopped the mob, says nothing against the work.
+        let stalled = turn.stalled + u32::from(crashed && !turn.paused);
         if stalled >= MAX_STALLED {
             let error = format!("the work was interrupted {stalled} times without getting further");
             self.stage_finish(

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 
 use crate::log::{Checkpointer, LogError, LogItem, LogReader};
 use crate::mob::{Core, LedgerEntry, MobError};
-use crate::shim::{Fault, Notify};
+use crate::shim::Notify;
 use crate::wire::{Cursor, EventQuery, MobEvent, MobEventsPage, MobStructuralEventEnvelope};
 
 /// Ledger entries that one look reads at most (MobKit contract, section 10.1).
@@ -189,10 +189,6 @@ impl Projection {
             let Ok(LogItem::Entry { cursor, entry }) = item else {
                 continue;
             };
-            if core.host.planted(Fault::CursorBeforeProjection) {
-                checkpoint.advance(cursor);
-                checkpoint.flush().await.ok();
-            }
             let envelope = project(&core, cursor, &entry);
             if let Some(heard) = &heard {
                 heard(&envelope);

@@ -2,7 +2,8 @@
 
 mod conversation;
 mod lifecycle;
-mod restore;
+mod simulation;
+mod trial;
 
 use std::rc::Rc;
 use std::time::Duration;

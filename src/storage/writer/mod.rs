@@ -378,6 +378,9 @@ impl Inner {
         }
         if self.host.planted(Fault::ApplyBeforeCommit) {
             commands.iter_mut().for_each(|command| command.apply());
+            participants
+                .iter()
+                .for_each(|participant| participant.settle(true));
         }
         if self.host.planted(Fault::AnswerBeforeCommit) {
             commands.iter_mut().for_each(|command| command.answer());
