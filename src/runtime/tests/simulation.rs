@@ -17,10 +17,7 @@ fn a_thousand_seeds_break_no_promise() {
             Err(violation) => panic!("seed {seed}: {violation}"),
         }
     }
-    assert!(
-        lives > SEEDS * 5 / 4,
-        "many seeds crash: {lives} lives"
-    );
+    assert!(lives > SEEDS * 5 / 4, "many seeds crash: {lives} lives");
 }
 
 #[test]

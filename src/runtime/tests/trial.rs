@@ -66,6 +66,7 @@ impl Trial {
         for (life, plan) in plans.enumerate() {
             watched.lives.set(watched.lives.get() + 1);
             let answer = self.live(life as u64, &disk, plan.clone(), &watched)?;
+            watched.check_cursor(&disk);
             if let Some(violation) = watched.violations.borrow().first() {
                 return Err(violation.clone());
             }
@@ -92,7 +93,6 @@ impl Trial {
         if let Some(fault) = self.fault {
             host = host.with_planted(fault);
         }
-        watched.check_cursor(disk);
         let storage = disk.open(&host, plan);
         let crash = sim.crash_switch();
         storage.on_crash(move || crash.crash());
@@ -251,7 +251,7 @@ pub(super) struct Watched {
     pub lives: Cell<u64>,
     accepted: RefCell<Option<InteractionId>>,
     events: RefCell<BTreeMap<u64, AgentEvent>>,
-    ledger: RefCell<BTreeMap<u64, String>>,
+    ledger: RefCell<BTreeMap<u64, serde_json::Value>>,
     /// The newest entry that the projection told.
     projected: Cell<u64>,
     stored_cursor: Cell<u64>,
@@ -364,8 +364,8 @@ impl Watched {
                 let known = this
                     .ledger
                     .borrow_mut()
-                    .insert(envelope.cursor.get(), envelope.data.to_string());
-                if known.is_some_and(|known| known != envelope.data.to_string()) {
+                    .insert(envelope.cursor.get(), envelope.data.clone());
+                if known.is_some_and(|known| known != envelope.data) {
                     this.violation(format!(
                         "the number {} names two ledger entries",
                         envelope.cursor
@@ -387,10 +387,10 @@ impl Watched {
         if cursors != (1..=cursors.len() as u64).collect::<Vec<_>>() {
             return Err(format!("the ledger is not dense: {cursors:?}").into());
         }
-        let stored: BTreeMap<u64, String> = page
+        let stored: BTreeMap<u64, serde_json::Value> = page
             .events
             .iter()
-            .map(|event| (event.cursor.get(), event.data.to_string()))
+            .map(|event| (event.cursor.get(), event.data.clone()))
             .collect();
         for (cursor, shown) in self.ledger.borrow().iter() {
             if stored.get(cursor) != Some(shown) {
