@@ -4,7 +4,7 @@ import { batch, computed, type ReadonlySignal, type Signal, signal } from "@prea
 import { type ClientReport, ConsoleError, rpc, type RuntimeClient, toConsoleError } from "./client.ts";
 import { follow, type FollowSource } from "./follow.ts";
 import { type ChatState, emptyChat, foldChat, foldGap, settle, shownState } from "./store/chat.ts";
-import { type FeedEntry, feedOfAgent, feedOfStructural, pushFeed } from "./store/feed.ts";
+import { type FeedEntry, feedOfAgent, feedOfStructural, oneLine, pushFeed } from "./store/feed.ts";
 import { edgesOf, emptyRoster, foldRoster, type RosterState } from "./store/roster.ts";
 import {
   type Gap,
@@ -97,6 +97,7 @@ export class App {
   readonly ledgerVersion = signal(0);
 
   readonly rows: ReadonlySignal<MemberRow[]>;
+  readonly people: ReadonlySignal<ReadonlyMap<string, MemberRow>>;
   readonly edges: ReadonlySignal<[string, string][]>;
   readonly totals: ReadonlySignal<{ input: number; output: number; running: number }>;
   readonly waiting: ReadonlySignal<{ identity: string; model: string; reason: string } | undefined>;
@@ -121,6 +122,7 @@ export class App {
       this.chatVersion.value;
       return this.#rows(this.members.value, this.selected.value);
     });
+    this.people = computed(() => new Map(this.rows.value.map((row) => [row.identity, row])));
     this.edges = computed(() => {
       this.rosterVersion.value;
       return edgesOf(this.roster.members.values());
@@ -349,6 +351,12 @@ export class App {
     this.dismissKey("status");
   }
 
+  /** What a member is called and what it is; one that has left keeps its identity as its name. */
+  person(identity: string): { name: string; role: string } {
+    const known = this.people.value.get(identity);
+    return { name: known?.displayName ?? identity, role: known?.role ?? identity };
+  }
+
   /** A member's chat, made when first asked for. */
   chat(identity: string): ChatState {
     let chat = this.chats.get(identity);
@@ -519,10 +527,10 @@ function previewOf(chat: ChatState): string {
   for (let at = chat.items.length - 1; at >= 0 && at > chat.items.length - 12; at--) {
     const item = chat.items[at];
     if (!item) continue;
-    if (item.kind === "tool") return item.name === "send_message" ? `→ ${String((item.args as { to?: unknown }).to ?? "peer")}` : `${item.name}()`;
+    if (item.kind === "tool") return item.name === "send_message" ? `→ ${String((item.args as { to?: unknown }).to ?? "peer")}` : item.name;
     if (item.kind === "reasoning") return "thinking…";
     if (item.kind === "notice" && item.tone === "info") continue;
-    return item.text.slice(0, 120).replace(/\s+/g, " ").trim();
+    return oneLine(item.text, 120);
   }
   return "";
 }

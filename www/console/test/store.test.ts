@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type ChatState, emptyChat, foldChat, foldGap, settle, shownState, type ToolItem } from "../src/store/chat.ts";
-import { FEED_CAPACITY, feedOfAgent, feedOfStructural, type FeedEntry, pushFeed } from "../src/store/feed.ts";
+import { FEED_CAPACITY, feedOfAgent, feedOfStructural, type FeedEntry, oneLine, pushFeed } from "../src/store/feed.ts";
 import { layout } from "../src/store/layout.ts";
 import { describeStructural, edgesOf, emptyRoster, foldRoster } from "../src/store/roster.ts";
 import { atEnd, scrollTo, windowOf } from "../src/store/virtual.ts";
@@ -234,6 +234,16 @@ describe("feed", () => {
     for (let at = 6; at < 1000; at++) pushFeed(feed, entry(String(at), at));
     assert.equal(feed.length, FEED_CAPACITY);
     assert.equal(feed.at(-1)?.at, 999);
+  });
+  test("one line without marks", () => {
+    const cases: [string, string][] = [
+      ["I ask **a** and `b`.", "I ask a and b."],
+      ["# Title\n\n- one\n- two", "Title one two"],
+      ["| who | what |\n|---|:---:|\n| a | b |", "who what a b"],
+      ["snake_case - stays 1. here", "snake_case - stays 1. here"],
+      ["x".repeat(200), `${"x".repeat(159)}…`],
+    ];
+    for (const [text, expected] of cases) assert.equal(oneLine(text), expected);
   });
   test("shows deeds, not deltas", () => {
     assert.equal(feedOfAgent(agent(1, { type: "text_delta", delta: "x" })), undefined);

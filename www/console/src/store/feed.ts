@@ -27,10 +27,19 @@ export function pushFeed(feed: FeedEntry[], entry: FeedEntry): void {
   if (feed.length > FEED_CAPACITY) feed.splice(0, feed.length - FEED_CAPACITY);
 }
 
-const clip = (text: string, length = 160): string => {
-  const line = text.replace(/\s+/g, " ").trim();
+/** A text as one line without the marks of Markdown, for places where it is not rendered. */
+export function oneLine(text: string, length = 160): string {
+  const line = text
+    .slice(0, length * 4)
+    .replace(/^\s*(?:#{1,6}|>|[-*+]|\d+\.)\s+/gm, "")
+    .replace(/\|?(?:\s*:?-{3,}:?\s*\|)+/g, " ")
+    .replace(/[*`|]+/g, " ")
+    .replace(/\s+/g, " ")
+    .replace(/ ([,.;:!?])/g, "$1")
+    .trim();
   return line.length > length ? `${line.slice(0, length - 1)}…` : line;
-};
+}
+
 const str = (value: unknown): string => (typeof value === "string" ? value : value == null ? "" : JSON.stringify(value));
 
 /** The line for an agent event, if it deserves one. */
@@ -44,13 +53,13 @@ export function feedOfAgent(event: PersistedEvent): FeedEntry | undefined {
     peer,
     tone,
     title,
-    detail: clip(detail),
+    detail: oneLine(detail),
   });
   switch (event.event.event_type) {
     case "user_input":
       return line("talk", "was asked", contentText(p["content"]));
     case "peer_message":
-      return line("talk", `heard from ${str(p["from"]) || "a peer"}`, contentText(p["content"]), str(p["from"]) || undefined);
+      return line("talk", "heard from", contentText(p["content"]), str(p["from"]) || "a peer");
     case "run_started":
       return line("plain", "started to work");
     case "tool_call_requested":
@@ -104,6 +113,6 @@ export function feedOfStructural(event: StructuralEvent): FeedEntry {
     peer: two ? str(data["b"]) : undefined,
     tone: "structure",
     title: titles[event.kind] ?? event.kind.replaceAll("_", " "),
-    detail: event.kind === "member_spawned" ? `as ${str(data["role"])}` : two || event.kind === "member_retired" || event.kind === "mob_created" ? "" : clip(describeStructural(event)),
+    detail: event.kind === "member_spawned" ? `as ${str(data["role"])}` : two || event.kind === "member_retired" || event.kind === "mob_created" ? "" : oneLine(describeStructural(event)),
   };
 }

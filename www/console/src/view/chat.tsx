@@ -6,6 +6,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { App, MemberRow } from "../app.ts";
 import { type ConsoleError, toConsoleError } from "../client.ts";
 import type { ChatItem, ChatState, NoticeItem, SpeechItem, ToolItem } from "../store/chat.ts";
+import { oneLine } from "../store/feed.ts";
 import { Avatar, count, Icon, pretty, StateBadge, Time } from "./common.tsx";
 import { ErrorText } from "./error.tsx";
 import { Markdown } from "./markdown.tsx";
@@ -100,7 +101,7 @@ function Events({ app, chat }: { app: App; chat: ChatState }) {
         )}
         {chat.items.length === 0 && <Welcome app={app} chat={chat} />}
         {items.map((item) => (
-          <Item key={`${item.kind}${item.key}`} item={item} identity={chat.identity} {...fingerprint(item)} />
+          <Item key={`${item.kind}${item.key}`} app={app} item={item} identity={chat.identity} {...fingerprint(item)} />
         ))}
         {chat.run && chat.items.at(-1)?.kind !== "assistant" && (
           <p class="working" aria-hidden="true">
@@ -157,7 +158,7 @@ function fingerprint(item: ChatItem): { mark: string } {
 }
 
 const Item = memo(
-  ({ item, identity }: { item: ChatItem; identity: string; mark: string }) => {
+  ({ app, item, identity }: { app: App; item: ChatItem; identity: string; mark: string }) => {
     switch (item.kind) {
       case "user":
         return (
@@ -172,13 +173,13 @@ const Item = memo(
         );
       case "peer":
         return (
-          <article class="bubble from-peer" data-kind="peer" aria-label={item.from === undefined ? "Instruction" : `Message from ${item.from}`}>
+          <article class="bubble from-peer" data-kind="peer" aria-label={item.from === undefined ? "Instruction" : `Message from ${app.person(item.from).name}`}>
             <header>
               {item.from === undefined ? (
                 "Instruction"
               ) : (
                 <>
-                  <Avatar name={item.from} role={item.from} size="sm" /> {item.from} <span class="quiet">to {identity}</span>
+                  <Avatar name={item.from} role={app.person(item.from).role} size="sm" /> {app.person(item.from).name} <span class="quiet">to {app.person(identity).name}</span>
                 </>
               )}
             </header>
@@ -196,7 +197,7 @@ const Item = memo(
       case "reasoning":
         return <Thought item={item} />;
       case "tool":
-        return <ToolCall item={item} />;
+        return <ToolCall app={app} item={item} />;
       case "notice":
         return <Notice item={item} />;
     }
@@ -232,7 +233,7 @@ function Thought({ item }: { item: SpeechItem }) {
 
 const TOOL_WORDS: Record<ToolItem["status"], string> = { requested: "waits", running: "runs", done: "done", failed: "failed", timed_out: "timed out", interrupted: "interrupted" };
 
-function ToolCall({ item }: { item: ToolItem }) {
+function ToolCall({ app, item }: { app: App; item: ToolItem }) {
   const args = item.args as Record<string, unknown>;
   const message = item.name === "send_message" && typeof args["to"] === "string";
   const line = message ? String(args["content"] ?? "") : Object.keys(args ?? {}).length > 0 ? JSON.stringify(args) : "";
@@ -241,8 +242,8 @@ function ToolCall({ item }: { item: ToolItem }) {
     <details class={`fold tool${bad ? " bad" : ""}`} data-kind="tool" data-tool={item.name} data-status={item.status}>
       <summary>
         <Icon name={message ? "arrow" : "tool"} />
-        <span class="tool-name">{message ? `to ${String(args["to"])}` : item.name}</span>
-        <span class="fold-line">{line.slice(0, 200).replace(/\s+/g, " ")}</span>
+        <span class="tool-name">{message ? `to ${app.person(String(args["to"])).name}` : item.name}</span>
+        <span class="fold-line">{message ? oneLine(line, 200) : line.slice(0, 200).replace(/\s+/g, " ")}</span>
         <span class={`tool-status ${item.status === "running" || item.status === "requested" ? "shimmer" : ""}`}>
           {TOOL_WORDS[item.status]}
           {item.durationMs !== undefined && ` · ${item.durationMs < 1000 ? `${Math.round(item.durationMs)} ms` : `${(item.durationMs / 1000).toFixed(1)} s`}`}
@@ -276,6 +277,8 @@ function Notice({ item }: { item: NoticeItem }) {
   );
 }
 
+const list = (names: string[]): string => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`);
+
 const EXAMPLES = ["Compare tea and coffee for late-night work", "Plan a weekend in Lisbon for two", "Should a small team write its own database?"];
 
 function Welcome({ app, chat }: { app: App; chat: ChatState }) {
@@ -288,7 +291,7 @@ function Welcome({ app, chat }: { app: App; chat: ChatState }) {
       <h3>Say something to {row.displayName}</h3>
       <p>
         {peers.length > 0
-          ? `It is wired to ${peers.slice(0, 4).join(", ")}${peers.length > 4 ? " and others" : ""}, and works with them on what you ask. `
+          ? `It is wired to ${list(peers.slice(0, 4).map((peer) => app.person(peer).name))}${peers.length > 4 ? " and others" : ""}, and works with them on what you ask. `
           : "It works alone: it is wired to nobody. "}
         Everything is stored in this browser and survives a reload.
       </p>

@@ -12,7 +12,6 @@ export function Feed({ app }: { app: App }) {
   app.feedVersion.value;
   const filter = useSignal<Filter>("all");
   const selected = app.selected.value;
-  const roles = new Map(app.rows.value.map((row) => [row.identity, row.role]));
   const entries: FeedEntry[] = [];
   for (let at = app.feed.length - 1; at >= 0 && entries.length < SHOWN; at--) {
     const entry = app.feed[at];
@@ -42,14 +41,14 @@ export function Feed({ app }: { app: App }) {
       <ol class="feed-list" tabIndex={0} aria-label="Events, newest first">
         {entries.map((entry) => (
           <li key={entry.id} class={`feed-entry tone-${entry.tone}`} data-tone={entry.tone}>
-            {entry.identity !== undefined ? <Avatar name={entry.identity} role={roles.get(entry.identity) ?? entry.identity} size="sm" /> : <span class="feed-mark" aria-hidden="true" />}
+            {entry.identity !== undefined ? <Avatar name={entry.identity} role={app.person(entry.identity).role} size="sm" /> : <span class="feed-mark" aria-hidden="true" />}
             <div>
               <p>
-                {entry.identity !== undefined && <b>{entry.identity}</b>} {entry.title}
-                {entry.tone === "structure" && entry.peer !== undefined && (
+                {entry.identity !== undefined && <b>{app.person(entry.identity).name}</b>} {entry.title}
+                {entry.peer !== undefined && (
                   <>
-                    {" "}
-                    with <b>{entry.peer}</b>
+                    {entry.tone === "structure" ? " with " : " "}
+                    <b>{app.person(entry.peer).name}</b>
                   </>
                 )}
                 {entry.tone === "structure" && entry.detail !== "" && ` ${entry.detail}`}

@@ -272,7 +272,7 @@ function Centre({ session }: { session: Session }) {
             onClick={() => (app.view.value = tab.view)}
           >
             <Icon name={tab.view} />
-            {tab.label}
+            <span>{tab.label}</span>
           </button>
         ))}
       </div>
