@@ -8,6 +8,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::agent::demo::DemoModel;
 use crate::agent::scripted::{Reply, ScriptedModel};
 use crate::mob::definition::MobDefinition;
 use crate::sim::{Sim, SimRandom};
@@ -1179,5 +1180,53 @@ fn nonsense_is_always_answered_and_never_kills() {
             "m",
             "and lives on"
         );
+    });
+}
+
+#[test]
+fn the_demo_mob_works_behind_the_contract() {
+    let sim = Sim::new(11);
+    sim.block_on(async {
+        let text = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/www/console/public/demo.toml"
+        ));
+        let runtime = UnifiedRuntime::builder()
+            .definition(MobDefinition::from_toml(text).unwrap())
+            .host(sim.host())
+            .storage(Rc::new(MemoryStorage::new()))
+            .model(
+                "demo",
+                Rc::new(DemoModel::new(sim.host(), Duration::from_millis(20))),
+            )
+            .build()
+            .await
+            .unwrap();
+        let status = ok(&runtime, "mobkit/status", Value::Null).await;
+        assert_eq!(status["models"]["demo"]["is_demo"], true);
+        let params = json!({"member_id": "lead", "content": "Plan a weekend in Lisbon"});
+        let accepted = ok(&runtime, "mobkit/send_message", params).await;
+        let mut events = Client::open(&runtime, FetchRequest::get("/mob/events?after_seq=0")).await;
+        let mut heard = BTreeSet::new();
+        let answer = loop {
+            let event = events.next().await;
+            heard.insert((
+                event.data["identity"].as_str().unwrap().to_owned(),
+                event.event.clone(),
+            ));
+            if event.event == "interaction_complete" {
+                break event.data["event"]["payload"].clone();
+            }
+            assert_ne!(event.event, "interaction_failed", "{}", event.data);
+        };
+        assert_eq!(answer["interaction_id"], accepted["interaction_id"]);
+        let result = answer["result"].as_str().unwrap();
+        for specialist in ["researcher", "writer"] {
+            assert!(
+                heard.contains(&(specialist.to_owned(), "run_completed".to_owned())),
+                "{heard:?}"
+            );
+            assert!(result.contains(specialist), "{result}");
+        }
     });
 }
