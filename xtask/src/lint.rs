@@ -2,60 +2,59 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::npm;
 use crate::paths::Paths;
 use crate::process;
-use crate::setup::{self, Need};
+use crate::setup::{self, Need, Tools, WASM_TARGET};
 
-/// Runs every check; the first that fails ends it.
+/// Runs every check, also after one that failed, so that one run shows all there is to mend.
 pub fn run(paths: &Paths) -> Result<()> {
     let tools = setup::run(paths, &[Need::Wasm, Need::Npm])?;
     println!("lint");
-    process::run(
-        Command::new("cargo")
-            .args(["fmt", "--all", "--", "--check"])
-            .current_dir(&paths.root),
-    )?;
-    process::run(
-        Command::new("cargo")
-            .args([
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--features",
-                "mobkit-web/testing",
-                "--quiet",
-                "--",
-                "-D",
-                "warnings",
-            ])
-            .current_dir(&paths.root),
-    )?;
-    process::run(
-        tools
-            .wasm_cargo(paths)?
-            .args([
-                "clippy",
-                "--package",
-                "mobkit-web",
-                "--target",
-                setup::WASM_TARGET,
-                "--all-targets",
-            ])
-            .args([
-                "--features",
-                "bindings,testing",
-                "--quiet",
-                "--",
-                "-D",
-                "warnings",
-            ]),
-    )?;
-    let typed = npm::packages_with(paths, "typecheck")?;
-    if !typed.is_empty() {
-        process::run(&mut npm::run_script(paths, "typecheck", &typed))?;
+    let mut failed = vec![];
+    for mut check in checks(paths, &tools)? {
+        if let Err(error) = process::run(&mut check) {
+            failed.push(format!("{error:#}"));
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{}", failed.join("; "));
     }
     Ok(())
+}
+
+fn checks(paths: &Paths, tools: &Tools) -> Result<Vec<Command>> {
+    let mut format = Command::new("cargo");
+    format
+        .args(["fmt", "--all", "--", "--check"])
+        .current_dir(&paths.root);
+    let mut native = Command::new("cargo");
+    native
+        .current_dir(&paths.root)
+        .args(["clippy", "--workspace", "--all-targets"]);
+    native.args(["--features", "mobkit-web/testing"]);
+    let mut wasm = tools.wasm_cargo(paths)?;
+    wasm.args([
+        "clippy",
+        "--package",
+        "mobkit-web",
+        "--all-targets",
+        "--target",
+        WASM_TARGET,
+    ]);
+    wasm.args(["--features", "bindings,testing"]);
+    for clippy in [&mut native, &mut wasm] {
+        clippy.args(["--quiet", "--", "-D", "warnings"]);
+    }
+    let mut checks = vec![format, native, wasm];
+
+    let typed = npm::packages_with(paths, "typecheck")?;
+    if !typed.is_empty() {
+        // The other packages see the published face of `sdk`, which is in its build.
+        checks.push(npm::run_script(paths, "build", &["sdk"]));
+        checks.push(npm::run_script(paths, "typecheck", &typed));
+    }
+    Ok(checks)
 }

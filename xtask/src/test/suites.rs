@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::npm;
 use crate::paths::Paths;
+use crate::process;
 use crate::setup::{Need, Tools, WASM_TARGET};
 
 /// One program that runs tests.
@@ -38,6 +39,13 @@ pub const SUITES: &[Suite] = &[
         needs: &[Need::Npm],
         limit: minutes(5),
         command: |paths, _| Ok(npm::run_script(paths, "test", &["sdk"])),
+    },
+    Suite {
+        name: "console",
+        about: "the page over a scripted runtime, in Node and Chromium",
+        needs: &[Need::Npm, Need::Chromium],
+        limit: minutes(10),
+        command: console,
     },
     Suite {
         name: "wasm-chromium",
@@ -73,6 +81,12 @@ fn native(paths: &Paths, _: &Tools) -> Result<Command> {
         ])
         .current_dir(&paths.root);
     Ok(command)
+}
+
+fn console(paths: &Paths, _: &Tools) -> Result<Command> {
+    // The page sees the published face of `sdk`, which is in its build.
+    process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
+    Ok(npm::run_script(paths, "test", &["console"]))
 }
 
 /// The crate's wasm tests, in the browser that the driver starts. `webdriver.json` has the browser's flags.
