@@ -38,7 +38,7 @@ pub const SUITES: &[Suite] = &[
         about: "the package's TypeScript in Node",
         needs: &[Need::Npm],
         limit: minutes(5),
-        command: |paths, _| Ok(npm::run_script(paths, "test", &["sdk"])),
+        command: |paths, _| Ok(node_tests(paths, "sdk")),
     },
     Suite {
         name: "console",
@@ -83,10 +83,18 @@ fn native(paths: &Paths, _: &Tools) -> Result<Command> {
     Ok(command)
 }
 
+/// The tests of one npm package, which Node's test runner runs.
+fn node_tests(paths: &Paths, package: &str) -> Command {
+    let mut command = npm::run_script(paths, "test", &[package]);
+    // One line for a test; without a terminal the runner would write a page for each.
+    command.env("NODE_OPTIONS", "--test-reporter=spec");
+    command
+}
+
 fn console(paths: &Paths, _: &Tools) -> Result<Command> {
     // The page sees the published face of `sdk`, which is in its build.
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
-    Ok(npm::run_script(paths, "test", &["console"]))
+    Ok(node_tests(paths, "console"))
 }
 
 /// The crate's wasm tests, in the browser that the driver starts. `webdriver.json` has the browser's flags.
