@@ -13,6 +13,7 @@
 use std::ops::Bound;
 use std::rc::Rc;
 
+use futures::StreamExt;
 use futures::future::{FutureExt, LocalBoxFuture, join, join_all};
 
 use super::batch::Batch;
@@ -20,7 +21,7 @@ use super::error::StorageError;
 use super::key::Key;
 use super::lease::{take_token, token_key, token_value};
 use super::migrations;
-use super::port::{ClosedReason, Durability, Storage, scan_all};
+use super::port::{ClosedReason, Durability, Storage, export, scan_all};
 use super::range::{Direction, KeyRange};
 
 /// One case of the suite; it is given an open connection to a storage without rows.
@@ -287,6 +288,9 @@ async fn scans_page_in_both_directions(storage: Rc<dyn Storage>) {
         .await
         .map(|r| r.len());
     assert_eq!(all, Ok(600));
+    let exported: Vec<_> = export(storage.clone(), base.prefix_range()).collect().await;
+    assert_eq!(exported.len(), 600);
+    assert!(exported.is_sorted_by_key(|row| row.clone().ok()));
     for (limit, direction) in [
         (0, Direction::Forward),
         (1, Direction::Forward),

@@ -26,7 +26,9 @@ pub use lease::{
 };
 pub use local::{LocalLease, LocalSignal};
 pub use memory::MemoryStorage;
-pub use port::{ClosedReason, Durability, Row, Storage, StorageLimits, StorageUsage, scan_all};
+pub use port::{
+    ClosedReason, Durability, Row, Storage, StorageLimits, StorageUsage, export, scan_all,
+};
 pub use range::{Direction, KeyRange};
 pub use table::{Record, Table};
 pub use writer::{

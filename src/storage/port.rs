@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
+use futures::stream::{self, LocalBoxStream, StreamExt};
 
 use super::batch::Batch;
 use super::error::{DomError, StorageError};
@@ -118,7 +119,12 @@ pub trait Storage {
     fn close(&self);
 }
 
-/// All rows of a range, page by page: for restoring and exporting.
+/// So many rows are fetched in one go.
+const PAGE: usize = 256;
+/// The same for rows that go out one by one and may be large.
+const EXPORT_PAGE: usize = 32;
+
+/// All rows of a range, fetched page by page: for restoring.
 ///
 /// # Errors
 /// As for [`Storage::get`].
@@ -126,18 +132,47 @@ pub async fn scan_all(
     storage: &Rc<dyn Storage>,
     range: KeyRange,
 ) -> Result<Vec<Row>, StorageError> {
-    const PAGE: usize = 256;
     let mut rows = Vec::new();
-    let mut rest = range;
-    loop {
-        let page = storage.scan(rest.clone(), Direction::Forward, PAGE).await?;
-        let full = page.len() == PAGE;
-        if let Some((last, _)) = page.last() {
-            rest = rest.after(last);
-        }
+    let mut rest = Some(range);
+    while let Some(range) = rest {
+        let (page, next) = page(&**storage, range, PAGE).await?;
         rows.extend(page);
-        if !full {
-            return Ok(rows);
-        }
+        rest = next;
     }
+    Ok(rows)
+}
+
+/// The rows of a range as a stream, in order: for exporting without holding all of them. A row that
+/// is written meanwhile may be among them or not. Ends after the first error.
+pub fn export(
+    storage: Rc<dyn Storage>,
+    range: KeyRange,
+) -> LocalBoxStream<'static, Result<Row, StorageError>> {
+    let pages = stream::unfold(Some(range), move |rest| {
+        let storage = storage.clone();
+        async move {
+            let range = rest?;
+            Some(match page(&*storage, range, EXPORT_PAGE).await {
+                Ok((rows, next)) => (rows.into_iter().map(Ok).collect(), next),
+                Err(error) => (vec![Err(error)], None),
+            })
+        }
+    });
+    pages.flat_map(stream::iter).boxed_local()
+}
+
+/// One page of a range, and the rest of it, if there may be one.
+async fn page(
+    storage: &dyn Storage,
+    range: KeyRange,
+    limit: usize,
+) -> Result<(Vec<Row>, Option<KeyRange>), StorageError> {
+    let rows = storage
+        .scan(range.clone(), Direction::Forward, limit)
+        .await?;
+    let rest = match rows.last() {
+        Some((last, _)) if rows.len() == limit => Some(range.after(last)),
+        _ => None,
+    };
+    Ok((rows, rest))
 }

@@ -4,6 +4,7 @@
 mod broadcast;
 mod host;
 mod http;
+mod indexed_db;
 pub(crate) mod js_error;
 mod js_model;
 mod locks;
@@ -12,5 +13,6 @@ mod macrotask;
 pub use broadcast::BroadcastSignal;
 pub use host::BrowserHost;
 pub use http::WebFetch;
+pub use indexed_db::{IndexedDbConfig, IndexedDbStorage};
 pub use js_model::JsModel;
 pub use locks::WebLocks;
