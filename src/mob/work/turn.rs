@@ -1,0 +1,294 @@
+//! A turn while it is open: taken from the mailbox, resumed after a crash, grown step by step.
+
+use std::rc::Rc;
+
+use super::{Ending, Taken, same_run};
+use crate::agent::model::ChatMessage;
+use crate::agent::run::{Written, tool_result};
+use crate::agent::tool::Effect;
+use crate::agent::transcript::{TranscriptEntry, unanswered_calls};
+use crate::mob::core::Core;
+use crate::mob::error::MobError;
+use crate::mob::rows::{Interaction, InteractionStatus, Member, OpenTurn, WorkItem};
+use crate::shim::Fault;
+use crate::storage::Batch;
+use crate::wire::{AgentErrorClass, AgentEvent, AgentIdentity, FenceToken, HandlingMode, Usage};
+
+/// Interruptions without a new transcript entry after which work fails.
+const MAX_STALLED: u32 = 3;
+
+impl Core {
+    /// Takes the next item of a mailbox into an open turn.
+    pub fn stage_take(
+        &self,
+        batch: &mut Batch,
+        identity: &AgentIdentity,
+        fence: FenceToken,
+    ) -> Result<Taken, MobError> {
+        let member = self.check_fence(identity, fence)?;
+        if let Some(turn) = self.turns.staged(identity) {
+            return Ok(Taken::Turn(turn));
+        }
+        let waiting = self.staged_mailbox(identity);
+        let steering = waiting.iter().find(|item| item.mode == HandlingMode::Steer);
+        let Some(item) = steering.or(waiting.first()) else {
+            return Ok(Taken::Nothing);
+        };
+        let Some(interaction) = self.interactions.staged(&item.cause.interaction_id) else {
+            // Its interaction was pruned or ended: nobody waits for it.
+            self.mailbox.delete(batch, &(identity.clone(), item.number));
+            return Ok(Taken::Again);
+        };
+        let max_turns = self
+            .staged_state()
+            .definition
+            .limits
+            .max_turns_per_interaction();
+        if interaction.turns >= max_turns {
+            let error =
+                format!("the interaction used its {max_turns} runs without coming to an end");
+            self.stage_end_interaction(
+                batch,
+                &interaction.interaction_id,
+                InteractionStatus::Failed,
+                AgentErrorClass::MaxTurns,
+                &error,
+            );
+            return Ok(Taken::Again);
+        }
+        if !self.host.planted(Fault::MailboxItemNotPopped) {
+            self.mailbox.delete(batch, &(identity.clone(), item.number));
+        }
+        self.interactions.put(
+            batch,
+            Interaction {
+                turns: interaction.turns + 1,
+                ..interaction.as_ref().clone()
+            },
+        );
+        let item = WorkItem {
+            attempt: item.attempt + 1,
+            ..item.as_ref().clone()
+        };
+        self.write_prompt(batch, &member, &item);
+        let started = AgentEvent::RunStarted {
+            session_id: member.session_id.clone(),
+            prompt: item.content.clone(),
+            from: Some(
+                item.from
+                    .as_ref()
+                    .map_or_else(|| "user".to_owned(), AgentIdentity::to_string),
+            ),
+        };
+        self.announce(batch, &member, &item, vec![started]);
+        let turn = OpenTurn {
+            identity: identity.clone(),
+            generation: member.generation,
+            fence_token: member.fence_token,
+            item,
+            absorbed: Vec::new(),
+            started_at: self.now(),
+            stalled: 0,
+            paused: false,
+        };
+        Ok(Taken::Turn(self.turns.put(batch, turn)))
+    }
+
+    fn write_prompt(&self, batch: &mut Batch, member: &Member, item: &WorkItem) {
+        let message = ChatMessage::User {
+            content: item.content.clone(),
+            from: item.from.as_ref().map(AgentIdentity::to_string),
+        };
+        self.write_message(batch, member, item, message);
+    }
+
+    pub(super) fn write_message(
+        &self,
+        batch: &mut Batch,
+        member: &Member,
+        item: &WorkItem,
+        message: ChatMessage,
+    ) {
+        let entry = TranscriptEntry {
+            timestamp_ms: self.now(),
+            work_id: item.work_id.clone(),
+            interaction_id: item.cause.interaction_id.clone(),
+            message,
+        };
+        self.write_transcript(batch, &member.session_id, entry);
+    }
+
+    /// Goes on with a turn that was open when the runtime ended: closes the interrupted run in the events, answers the calls
+    /// of which nobody knows whether they ran, and starts the run again from the transcript.
+    pub fn stage_resume(
+        &self,
+        batch: &mut Batch,
+        identity: &AgentIdentity,
+        fence: FenceToken,
+        crashed: bool,
+    ) -> Result<Taken, MobError> {
+        let member = self.check_fence(identity, fence)?;
+        let Some(turn) = self.turns.staged(identity) else {
+            return Ok(Taken::Again);
+        };
+        // Storage that refused a step, or a person who stopped the mob, says nothing against the work.
+        let stalled = turn.stalled + u32::from(crashed && !turn.paused);
+        if stalled >= MAX_STALLED {
+            let error = format!("the work was interrupted {stalled} times without getting further");
+            self.stage_finish(
+                batch,
+                &member,
+                &turn,
+                Ending::failed(AgentErrorClass::Terminal, error, "interrupted"),
+            );
+            return Ok(Taken::Again);
+        }
+        let interrupted = AgentEvent::RunFailed {
+            session_id: member.session_id.clone(),
+            error_class: AgentErrorClass::Terminal,
+            error: "the run was interrupted; the work goes on from the transcript".into(),
+            terminal_cause_kind: Some("interrupted".into()),
+            error_report: None,
+        };
+        self.announce(batch, &member, &turn.item, vec![interrupted]);
+        self.answer_open_calls(
+            batch,
+            &member,
+            &turn.item,
+            "interrupted: it is not known whether this call ran",
+        );
+        let started = AgentEvent::RunStarted {
+            session_id: member.session_id.clone(),
+            prompt: turn.item.content.clone(),
+            from: Some(
+                turn.item
+                    .from
+                    .as_ref()
+                    .map_or_else(|| "user".to_owned(), AgentIdentity::to_string),
+            ),
+        };
+        self.announce(batch, &member, &turn.item, vec![started]);
+        let item = WorkItem {
+            attempt: turn.item.attempt + 1,
+            ..turn.item.clone()
+        };
+        let turn = OpenTurn {
+            item,
+            stalled,
+            paused: false,
+            started_at: self.now(),
+            ..turn.as_ref().clone()
+        };
+        Ok(Taken::Turn(self.turns.put(batch, turn)))
+    }
+
+    /// Gives every call that has no result yet this one.
+    pub(super) fn answer_open_calls(
+        &self,
+        batch: &mut Batch,
+        member: &Member,
+        item: &WorkItem,
+        text: &str,
+    ) {
+        let session = &member.session_id;
+        let rows = self
+            .transcripts
+            .staged_range((session.clone(), 0)..=(session.clone(), u64::MAX));
+        for call in unanswered_calls(rows.iter().map(|row| &row.entry.message)) {
+            let written = tool_result(&call.id, &call.name, text.to_owned(), true, 0);
+            self.write(batch, member, item, written);
+        }
+    }
+
+    fn write(&self, batch: &mut Batch, member: &Member, item: &WorkItem, written: Written) {
+        for message in written.messages {
+            self.write_message(batch, member, item, message);
+        }
+        self.announce(batch, member, item, written.events);
+    }
+
+    /// One step of a running turn: messages, events and the effect of a tool, all or nothing.
+    pub fn stage_step(
+        &self,
+        batch: &mut Batch,
+        turn: &OpenTurn,
+        effect: Option<&mut Effect>,
+        write: &mut dyn FnMut(Result<(), String>) -> Written,
+        usage: Usage,
+    ) -> Result<(), MobError> {
+        let (member, turn) = self.check_turn(turn)?;
+        let fared = effect.map_or(Ok(()), |effect| effect(batch));
+        let written = write(fared);
+        self.write(batch, &member, &turn.item, written);
+        self.charge(batch, &member, &turn.item, usage);
+        if turn.stalled > 0 {
+            self.turns.put(
+                batch,
+                OpenTurn {
+                    stalled: 0,
+                    ..turn.as_ref().clone()
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes what steers a member into its running turn.
+    pub fn stage_absorb(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<usize, MobError> {
+        let (member, turn) = self.check_turn(turn)?;
+        let mut absorbed = turn.absorbed.clone();
+        let before = absorbed.len();
+        for item in self.staged_mailbox(&turn.identity) {
+            if item.mode == HandlingMode::Steer {
+                self.mailbox
+                    .delete(batch, &(turn.identity.clone(), item.number));
+                self.write_prompt(batch, &member, &item);
+                absorbed.push(item.as_ref().clone());
+            }
+        }
+        let count = absorbed.len() - before;
+        if count > 0 {
+            self.turns.put(
+                batch,
+                OpenTurn {
+                    absorbed,
+                    ..turn.as_ref().clone()
+                },
+            );
+        }
+        Ok(count)
+    }
+
+    /// The turn as it is staged, if it is still the one that `turn` was.
+    pub(super) fn check_turn(
+        &self,
+        turn: &OpenTurn,
+    ) -> Result<(Rc<Member>, Rc<OpenTurn>), MobError> {
+        let member = self.check_fence(&turn.identity, turn.fence_token)?;
+        let now = self
+            .turns
+            .staged(&turn.identity)
+            .filter(|now| same_run(now, turn));
+        let now = now.ok_or_else(|| {
+            MobError::invalid(
+                "work_id",
+                format!("{} is not open any more", turn.item.work_id),
+            )
+        })?;
+        Ok((member, now))
+    }
+
+    pub(super) fn charge(&self, batch: &mut Batch, member: &Member, item: &WorkItem, usage: Usage) {
+        if usage == Usage::default() {
+            return;
+        }
+        let mut spent = member.clone();
+        spent.usage += usage;
+        self.members.put(batch, spent);
+        if let Some(interaction) = self.interactions.staged(&item.cause.interaction_id) {
+            let mut interaction = interaction.as_ref().clone();
+            interaction.usage += usage;
+            self.interactions.put(batch, interaction);
+        }
+    }
+}
