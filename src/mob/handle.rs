@@ -15,7 +15,7 @@ use crate::storage::Durability;
 use crate::wire::{
     AgentIdentity, ContentInput, FenceToken, Generation, HandlingMode, InteractionId,
     MemberActivity, MemberState, MemberStatus, MobId, MobMemberListEntry, MobMemberSnapshot,
-    SessionId, SpawnMemberSpec, TimestampMs, Usage,
+    MobRuntimeMode, SessionId, SpawnMemberSpec, TimestampMs, Usage,
 };
 
 /// A person's message to a member.
@@ -302,7 +302,7 @@ impl MobHandle {
         MobMemberListEntry {
             agent_identity: member.identity().clone(),
             role: member.spec.role_name.clone(),
-            runtime_mode: member.spec.runtime_mode.unwrap_or_default(),
+            runtime_mode: MobRuntimeMode::default(),
             state: MemberState::Active,
             wired_to,
             labels: member.spec.labels.clone(),

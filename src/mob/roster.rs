@@ -11,7 +11,7 @@ use crate::mob::work::Ending;
 use crate::storage::Batch;
 use crate::wire::{
     AgentErrorClass, AgentIdentity, AgentRuntimeId, FenceToken, Generation, InteractionId,
-    MobEventKind, SessionId, SpawnMemberSpec, Usage, WireEdge, WorkId,
+    MobEventKind, MobRuntimeMode, SessionId, SpawnMemberSpec, Usage, WireEdge, WorkId,
 };
 
 /// One member to spawn, with the ids that it will have.
@@ -115,7 +115,7 @@ impl Core {
             fence_token: member.fence_token,
             agent_runtime_id: runtime_id,
             role: member.spec.role_name.clone(),
-            runtime_mode: member.spec.runtime_mode.unwrap_or_default(),
+            runtime_mode: MobRuntimeMode::default(),
             labels: member.spec.labels.clone(),
         };
         // A transcript that begins here is complete in memory.

@@ -10,7 +10,7 @@ use super::{
     TimestampMs, WireEdge,
 };
 
-/// How a member gets to work.
+/// How a member gets to work. In this version all members are autonomous hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MobRuntimeMode {
@@ -178,18 +178,12 @@ pub struct SpawnMemberSpec {
     /// What it is told first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_message: Option<ContentInput>,
-    /// How it gets to work; else as its profile says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runtime_mode: Option<MobRuntimeMode>,
     /// Data of the application's, put into the system prompt as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Value>,
     /// Its labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Whether it is wired to the orchestrator.
-    #[serde(default)]
-    pub auto_wire_parent: bool,
     /// Put behind the profile's instructions, each as a paragraph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub additional_instructions: Vec<String>,
@@ -222,10 +216,8 @@ impl SpawnMemberSpec {
             role_name,
             identity,
             initial_message: None,
-            runtime_mode: None,
             context: None,
             labels: BTreeMap::new(),
-            auto_wire_parent: false,
             additional_instructions: Vec::new(),
             model_override: None,
             system_prompt_override: None,

@@ -682,8 +682,8 @@ fn a_spawn_spec_takes_the_contracts_other_names_and_no_unknown_ones() {
         serde_json::from_value(json!({"profile": "w", "meerkat_id": "w-1"})).unwrap();
     assert_eq!(spec, SpawnMemberSpec::new("w", "w-1").unwrap());
     round_trip::<SpawnMemberSpec>(json!({
-        "role_name": "w", "identity": "w-1", "initial_message": "hi", "runtime_mode": "turn_driven", "context": {"a": 1},
-        "labels": {"k": "v"}, "auto_wire_parent": true, "additional_instructions": ["x"], "model_override": "m",
+        "role_name": "w", "identity": "w-1", "initial_message": "hi", "context": {"a": 1},
+        "labels": {"k": "v"}, "additional_instructions": ["x"], "model_override": "m",
         "system_prompt_override": "p",
     }));
     let unknown = serde_json::from_value::<SpawnMemberSpec>(

@@ -364,9 +364,6 @@ fn profile(node: &Node<'_>) -> Option<Profile> {
     profile.external_addressable = table
         .optional("external_addressable", Node::boolean)
         .unwrap_or(true);
-    profile.runtime_mode = table
-        .optional("runtime_mode", Node::wire)
-        .unwrap_or_default();
     profile.provider_params = table
         .optional("provider_params", params)
         .unwrap_or_default();
@@ -376,6 +373,11 @@ fn profile(node: &Node<'_>) -> Option<Profile> {
         "backend",
         |value| value == "session",
         "only `session` is supported by this version",
+    );
+    table.only(
+        "runtime_mode",
+        |value| value == "autonomous_host",
+        "only `autonomous_host` is supported by this version",
     );
     table.unsupported(&["max_inline_peer_notifications", "output_schema"]);
     table.finish();

@@ -43,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::wire::{AgentIdentity, ContentInput, Labels, MobId, MobRuntimeMode, ProfileName};
+use crate::wire::{AgentIdentity, ContentInput, Labels, MobId, ProfileName};
 
 pub use diff::{ChangeKind, DefinitionChange, diff};
 pub use issue::{DefinitionError, DefinitionIssue};
@@ -104,9 +104,6 @@ pub struct Profile {
     /// Whether messages from outside the mob may be sent to it; `true` when left out.
     #[serde(skip_serializing_if = "is_true")]
     pub external_addressable: bool,
-    /// How its members get to work.
-    #[serde(skip_serializing_if = "is_default")]
-    pub runtime_mode: MobRuntimeMode,
     /// Parameters handed to the model's provider as they are, e.g. `{"temperature": 0}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub provider_params: BTreeMap<String, Value>,
@@ -138,7 +135,6 @@ impl Profile {
             tools: ProfileTools::default(),
             peer_description: String::new(),
             external_addressable: true,
-            runtime_mode: MobRuntimeMode::default(),
             provider_params: BTreeMap::new(),
             max_output_tokens: None,
             history_tokens: None,

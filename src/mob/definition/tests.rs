@@ -16,7 +16,7 @@ skills = ["tone"]
 tools = { comms = true, names = ["now"] }
 peer_description = "Leads"
 external_addressable = true
-runtime_mode = "turn_driven"
+runtime_mode = "autonomous_host"
 max_output_tokens = 500
 history_tokens = 2_000
 [profiles.lead.provider_params]
@@ -94,10 +94,7 @@ fn everything_that_has_a_meaning_is_read() {
         })
     );
     let lead = &definition.profiles[&role("lead")];
-    assert_eq!(
-        (lead.model.as_str(), lead.runtime_mode),
-        ("big", MobRuntimeMode::TurnDriven)
-    );
+    assert_eq!(lead.model, "big");
     assert_eq!(
         definition.instructions_with_skills(lead),
         "Lead.\n\nBe kind."
@@ -211,7 +208,7 @@ fn every_fault_names_its_path_and_its_value() {
         (
             json!({"profiles": {"lead": {"model": "m", "modell": "n"}}}),
             "profiles.lead.modell = \"n\": unknown field; there are: model, instructions, skills, tools, peer_description, \
-             external_addressable, runtime_mode, provider_params, max_output_tokens, history_tokens",
+             external_addressable, provider_params, max_output_tokens, history_tokens",
         ),
         (
             json!({"profiles": {"lead": {"model": "m", "skills": ["x"]}}}),
@@ -234,8 +231,8 @@ fn every_fault_names_its_path_and_its_value() {
             "profiles.lead.tools.shell = true: is not supported by this version yet; leave it out",
         ),
         (
-            json!({"profiles": {"lead": {"model": "m", "runtime_mode": "x"}}}),
-            "profiles.lead.runtime_mode = \"x\": unknown variant",
+            json!({"profiles": {"lead": {"model": "m", "runtime_mode": "turn_driven"}}}),
+            "profiles.lead.runtime_mode = \"turn_driven\": only `autonomous_host` is supported by this version",
         ),
         (
             json!({"profiles": {"lead": {"model": "m", "max_output_tokens": 0}}}),

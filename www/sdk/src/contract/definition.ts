@@ -2,7 +2,6 @@
 // `orchestrator`. A field that is not listed is an error that names its path.
 
 import type { ContentInput, Json, Labels } from "./common.js";
-import type { RuntimeMode } from "./member.js";
 
 /** What the members of one role are. */
 export interface Profile {
@@ -17,7 +16,6 @@ export interface Profile {
   /** What peers are told about members of this role. */
   peer_description?: string;
   external_addressable?: boolean;
-  runtime_mode?: RuntimeMode;
   /** Passed to the model's server unchanged. */
   provider_params?: { [name: string]: Json };
   /** Tokens of one answer at most. */

@@ -2,7 +2,7 @@
 
 import type { AgentIdentity, ContentInput, Json, Labels, TimestampMs } from "./common.js";
 
-/** Whether a member acts on its own or only when its turn is driven. */
+/** Whether a member acts on its own or only when its turn is driven. In this version all act on their own. */
 export type RuntimeMode = "autonomous_host" | "turn_driven";
 
 /** A member to spawn. `profile` and `meerkat_id` are other names of `role_name` and `identity`. */
@@ -11,13 +11,11 @@ export type SpawnMemberSpec =
   & ({ identity: AgentIdentity; meerkat_id?: never } | { meerkat_id: AgentIdentity; identity?: never })
   & {
     initial_message?: ContentInput;
-    runtime_mode?: RuntimeMode;
     context?: Json;
     labels?: Labels;
     additional_instructions?: string[];
     model_override?: string;
     system_prompt_override?: string;
-    auto_wire_parent?: boolean;
   };
 
 /** A member that was spawned. */
