@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
+use futures::stream::LocalBoxStream;
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{Tool, ToolGate, ToolSet};
@@ -195,6 +196,12 @@ impl UnifiedRuntimeBuilder {
             None => Hold::Unguarded,
             Some(lease) => acquire(lease.as_ref(), self.if_locked, mob_id.as_str()).await?,
         };
+        // Heard from before the first row is read, so that no commit falls between reading and listening.
+        let listener = self
+            .signal
+            .as_ref()
+            .filter(|_| matches!(guard, Hold::Following));
+        let mut changed = listener.map(|signal| signal.changed());
         let writer = match &guard {
             Hold::Following => None,
             Hold::Unguarded | Hold::Held(_) => {
@@ -249,7 +256,7 @@ impl UnifiedRuntimeBuilder {
         } else {
             if core.state.get(&()).is_none() {
                 // The holder has not written its first row yet; the first signal brings it.
-                wait_for_first_row(&core, self.signal.as_deref()).await?;
+                wait_for_first_row(&core, changed.as_mut()).await?;
             }
             Role::Follower
         };
@@ -294,8 +301,8 @@ impl UnifiedRuntimeBuilder {
             core.runners.start(&core);
         }
         inner.watch_lease();
-        if let (Role::Follower, Some(signal)) = (role, &self.signal) {
-            inner.follow(signal.clone());
+        if let (Role::Follower, Some(changed)) = (role, changed) {
+            inner.follow(changed);
         }
         let runtime = UnifiedRuntime { inner };
         if !installed.spawned.is_empty() {
@@ -343,9 +350,8 @@ async fn acquire(
 
 async fn wait_for_first_row(
     core: &Rc<Core>,
-    signal: Option<&dyn Signal>,
+    mut changed: Option<&mut LocalBoxStream<'static, ()>>,
 ) -> Result<(), UnifiedRuntimeBuilderError> {
-    let mut changed = signal.map(|signal| signal.changed());
     loop {
         core.refresh().await?;
         if core.state.get(&()).is_some() {

@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::StreamExt;
+use futures::stream::LocalBoxStream;
 
 pub use builder::{ErrorHook, IfLocked, PostSpawnHook, SubscriptionStart, UnifiedRuntimeBuilder};
 pub use error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
@@ -29,7 +30,7 @@ use crate::mob::{
 use crate::runtime::builder::{Errors, FLUSH_TIMEOUT};
 use crate::runtime::mob_events::Projection;
 use crate::shim::{Notify, TaskGroup};
-use crate::storage::{Durability, LeaseGuard, Signal, Writer};
+use crate::storage::{Durability, LeaseGuard, Writer};
 use crate::wire::{
     AgentIdentity, Cursor, ErrorEvent, EventQuery, InteractionId, MobEventsPage, MobId,
     MobMemberListEntry, MobMemberSnapshot, ModuleShutdownReport, ShutdownDrainReport,
@@ -111,9 +112,8 @@ impl Inner {
     }
 
     /// Rereads what the leader wrote, each time it says so.
-    fn follow(self: &Rc<Self>, signal: Rc<dyn Signal>) {
+    fn follow(self: &Rc<Self>, mut changed: LocalBoxStream<'static, ()>) {
         let this = Rc::downgrade(self);
-        let mut changed = signal.changed();
         self.core.host.spawn(async move {
             while changed.next().await.is_some() {
                 let Some(this) = this.upgrade() else { return };

@@ -1,7 +1,9 @@
 //! The runtime on the simulator: whole mobs, natively, in virtual time.
 
+mod contexts;
 mod conversation;
 mod lifecycle;
+mod models;
 mod simulation;
 mod trial;
 

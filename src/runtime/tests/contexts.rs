@@ -1,0 +1,182 @@
+//! More than one context on one storage, storage that refuses, and a runtime that has nothing to do.
+
+use super::*;
+use crate::runtime::{IfLocked, Role, UnifiedRuntimeBuilderError};
+use crate::storage::{LocalLease, LocalSignal};
+use crate::wire::{MemberActivity, SpawnMemberSpec};
+
+#[test]
+fn a_second_context_follows_and_may_take_over() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let model = teamwork(&host);
+        let (lease, signal) = (Rc::new(LocalLease::new()), LocalSignal::new());
+        let open = |if_locked| {
+            builder(&host, &disk, &model)
+                .lease(lease.clone())
+                .signal(Rc::new(signal.peer()))
+                .if_locked(if_locked)
+                .build()
+        };
+        sim.block_on(async {
+            let first = open(IfLocked::Fail).await.unwrap();
+            assert!(matches!(
+                open(IfLocked::Fail).await,
+                Err(UnifiedRuntimeBuilderError::Locked { .. })
+            ));
+            let second = open(IfLocked::Follow).await.unwrap();
+            assert_eq!(
+                (first.role(), second.role()),
+                (Role::Leader, Role::Follower)
+            );
+
+            first
+                .spawn(SpawnMemberSpec::new("worker", "cid").unwrap())
+                .await
+                .unwrap();
+            let asked = first
+                .ask(&id("lead"), SendRequest::new("build a house"))
+                .await
+                .unwrap();
+            host.sleep(Duration::from_secs(2)).await;
+            assert_eq!(second.members().len(), 4, "seed {seed}");
+            assert_eq!(
+                second
+                    .interaction_outcome(&asked.interaction_id)
+                    .unwrap()
+                    .result,
+                "all done"
+            );
+            assert_eq!(
+                all_events(&second).await.len(),
+                all_events(&first).await.len(),
+                "seed {seed}"
+            );
+            let refused = second
+                .send(&id("lead"), SendRequest::new("me too"))
+                .await
+                .unwrap_err();
+            assert_eq!(refused.code(), "not_leader");
+
+            let third = open(IfLocked::Steal).await.unwrap();
+            first.retired().await;
+            assert_eq!((first.role(), third.role()), (Role::Retired, Role::Leader));
+            assert_eq!(
+                first
+                    .send(&id("lead"), SendRequest::new("still me"))
+                    .await
+                    .unwrap_err()
+                    .code(),
+                "not_leader"
+            );
+            assert_eq!(
+                third
+                    .ask(&id("lead"), SendRequest::new("again"))
+                    .await
+                    .unwrap()
+                    .result,
+                "all done"
+            );
+        });
+    }
+}
+
+#[test]
+fn an_idle_runtime_holds_no_timer() {
+    let sim = Sim::new(1);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = teamwork(&host);
+    let runtime = sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        runtime
+            .ask(&id("lead"), SendRequest::new("build a house"))
+            .await
+            .unwrap();
+        host.sleep(Duration::from_secs(5)).await;
+        runtime
+    });
+    assert_eq!(sim.armed_timers(), 0);
+    let (fired, commits) = (sim.timers_fired(), disk.commits());
+    sim.advance(Duration::from_secs(3_600));
+    assert_eq!((sim.timers_fired(), disk.commits()), (fired, commits));
+    drop(runtime);
+}
+
+#[test]
+fn a_full_disk_refuses_by_name_and_leaves_nothing_half_done() {
+    let sim = Sim::new(2);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = teamwork(&host);
+    sim.block_on(async {
+        builder(&host, &disk, &model)
+            .build()
+            .await
+            .unwrap()
+            .shutdown()
+            .await;
+        let used: usize = disk
+            .rows()
+            .iter()
+            .map(|(key, bytes)| key.as_str().len() + bytes.len())
+            .sum();
+        let plan = StoragePlan {
+            quota_bytes: Some(used as u64 + 400),
+            ..StoragePlan::default()
+        };
+        let runtime = builder(&host, &disk, &model)
+            .storage(disk.open(&host, plan))
+            .build()
+            .await
+            .unwrap();
+        let before = disk.rows().len();
+        let refused = runtime
+            .send(&id("lead"), SendRequest::new("x".repeat(2_000)))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), "storage_quota_exceeded");
+        assert_eq!(disk.rows().len(), before);
+        assert_eq!(
+            runtime
+                .members()
+                .iter()
+                .filter(|member| member.activity != MemberActivity::Dormant)
+                .count(),
+            0
+        );
+        runtime.shutdown().await;
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        assert_eq!(
+            runtime
+                .ask(&id("lead"), SendRequest::new("now"))
+                .await
+                .unwrap()
+                .result,
+            "all done"
+        );
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_breaks_nothing() {
+    let sim = Sim::new(3);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = teamwork(&host);
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let accepted = runtime
+            .send(&id("lead"), SendRequest::new("build a house"))
+            .await
+            .unwrap();
+        for jump in [0, 4_000_000_000_000, 1_000] {
+            sim.set_wall_clock(jump);
+            host.sleep(Duration::from_millis(3)).await;
+        }
+        let outcome = runtime
+            .mob_handle()
+            .wait_interaction(&accepted.interaction_id)
+            .await
+            .unwrap();
+        assert_eq!(outcome.result, "all done");
+    });
+}
