@@ -111,6 +111,7 @@ export class App {
   #nextId = 1;
   #unread = new Set<string>();
   #logsRead = 0;
+  #complete = new Set<string>();
 
   constructor(client: RuntimeClient, frame: Frame = browserFrame) {
     this.#client = client;
@@ -242,6 +243,7 @@ export class App {
     this.feed.length = 0;
     this.ledger.length = 0;
     this.#unread.clear();
+    this.#complete.clear();
     batch(() => {
       this.members.value = new Map();
       this.status.value = undefined;
@@ -373,14 +375,26 @@ export class App {
     let after = 0;
     for (;;) {
       const page = await rpc<EventsPage>(this.#client, "mobkit/query_events", { identity, after_seq: after, limit: 1000 });
-      for (const event of page.events) foldChat(whole, event);
-      const reached = Math.max(after, page.next_after_seq, whole.cursor);
-      // Live events go on arriving meanwhile; swap only when nothing that the page has seen is missing.
-      if (reached >= this.chat(identity).cursor || page.events.length === 0) break;
-      after = reached;
+      let gaps = page.gaps ?? [];
+      for (const event of page.events) {
+        for (const gap of gaps) if (gap.to < event.seq) foldGap(whole, gap, event.timestamp_ms);
+        gaps = gaps.filter((gap) => gap.to >= event.seq);
+        foldChat(whole, event);
+      }
+      // Live events go on arriving meanwhile: the chats are exchanged when nothing that the page has seen is missing.
+      if (whole.cursor >= this.chat(identity).cursor || page.next_after_seq <= after) break;
+      after = page.next_after_seq;
     }
-    if (whole.cursor >= this.chat(identity).cursor) this.chats.set(identity, whole);
+    if (whole.cursor >= this.chat(identity).cursor) {
+      this.chats.set(identity, whole);
+      this.#complete.add(identity);
+    }
     this.#touch(this.chatVersion);
+  }
+
+  /** Whether a member's chat may have begun before what is loaded. */
+  isPartial(identity: string): boolean {
+    return this.historyFrom.value > 0 && !this.#complete.has(identity);
   }
 
   #rows(members: ReadonlyMap<string, MemberEntry>, selected: string | undefined): MemberRow[] {

@@ -1,7 +1,7 @@
 // The SSE parser, the follower and the app over the fake runtime: cuts, resumes, gaps, stale cursors.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { App } from "../src/app.ts";
+import { App, REPLAY_LIMIT } from "../src/app.ts";
 import { ConsoleError, rpc } from "../src/client.ts";
 import { type SseEvent, SseParser } from "../src/sse.ts";
 import { FakeRuntime } from "./fake.ts";
@@ -137,6 +137,26 @@ describe("app", () => {
     const before = app.chat("lead").items.length;
     await app.loadWholeHistory("lead");
     assert.equal(app.chat("lead").items.length, before);
+    app.close();
+  });
+
+  test("of a very long log the newest part is read, and a member's earlier history on demand", async () => {
+    const fake = new FakeRuntime();
+    fake.emit("critic", { type: "user_input", interaction_id: "old", content: "the very first" });
+    fake.emit("critic", { type: "interaction_complete", interaction_id: "old", result: "" });
+    for (let n = 0; n < REPLAY_LIMIT + 500; n++) fake.emit("lead", { type: "text_delta", delta: "." });
+    const app = new App(fake, soon);
+    app.connect();
+    await until("caught up", () => app.caughtUp.value);
+    assert.equal(app.chat("critic").items.length, 0);
+    assert.equal(app.isPartial("critic"), true);
+    await app.loadWholeHistory("critic");
+    assert.equal(app.chat("critic").items.length, 1);
+    assert.equal(app.isPartial("critic"), false);
+    await app.loadWholeHistory("lead");
+    assert.equal((app.chat("lead").items[0] as { text: string }).text.length, REPLAY_LIMIT + 500);
+    fake.emit("lead", { type: "text_delta", delta: "!" });
+    await until("live again", () => (app.chat("lead").items[0] as { text: string }).text.endsWith("!"));
     app.close();
   });
 

@@ -72,13 +72,25 @@ function Events({ app, chat }: { app: App; chat: ChatState }) {
   const away = useSignal(false);
   const version = app.chatVersion.value;
   const items = chat.items.length > shown.value ? chat.items.slice(-shown.value) : chat.items;
-  const partial = app.historyFrom.value > 0;
+  const partial = app.isPartial(chat.identity);
+  /** Distance from the end to keep when earlier items come in above. */
+  const keep = useRef<number | undefined>(undefined);
 
   useLayoutEffect(() => {
     const element = box.current;
-    if (element && stick.current) element.scrollTop = element.scrollHeight;
-  }, [version, chat, app.view.value]);
+    if (!element) return;
+    if (keep.current !== undefined) {
+      element.scrollTop = element.scrollHeight - keep.current;
+      keep.current = undefined;
+    } else if (stick.current) {
+      element.scrollTop = element.scrollHeight;
+    }
+  }, [version, chat, shown.value, app.view.value]);
 
+  const holdPlace = (): void => {
+    const element = box.current;
+    if (element) keep.current = element.scrollHeight - element.scrollTop;
+  };
   const onScroll = (): void => {
     const element = box.current;
     if (!element) return;
@@ -90,12 +102,18 @@ function Events({ app, chat }: { app: App; chat: ChatState }) {
     <div class="events-box">
       <div class="events" data-testid="chat-events" role="log" aria-live="off" aria-label="Messages" tabIndex={0} ref={box} onScroll={onScroll}>
         {chat.items.length > items.length && (
-          <button type="button" class="older" onClick={() => (shown.value += WINDOW)}>
+          <button type="button" class="older" onClick={() => {
+              holdPlace();
+              shown.value += WINDOW;
+            }}>
             Show earlier ({chat.items.length - items.length})
           </button>
         )}
         {chat.items.length === items.length && partial && (
-          <button type="button" class="older" onClick={() => void app.attempt(`Reading the history of ${chat.identity}`, () => app.loadWholeHistory(chat.identity))}>
+          <button type="button" class="older" onClick={() => {
+              holdPlace();
+              void app.attempt(`Reading the history of ${chat.identity}`, () => app.loadWholeHistory(chat.identity));
+            }}>
             Read the history before this
           </button>
         )}
