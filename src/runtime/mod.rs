@@ -471,6 +471,18 @@ impl UnifiedRuntime {
         self.inner.handle.set_model(name, model);
     }
 
+    /// Writes what was shown and is not durable yet, such as the newest agent events. A page calls it when it is hidden; no
+    /// promise rests on it. A context that does not write has nothing to do.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn flush(&self) -> Result<(), MobError> {
+        if let Some(writer) = &self.inner.writer {
+            writer.flush(Durability::Relaxed).await?;
+        }
+        Ok(())
+    }
+
     /// Ends the runtime in order: nothing new starts, running work is put down where it stands (it goes on at the next
     /// start), what was shown is made durable, the cursor is checkpointed, the lease is given back. A second call answers
     /// the first one's report.
@@ -487,7 +499,11 @@ impl UnifiedRuntime {
         let durable_before = core.events.durable();
         let flushed = match inner.writer.as_ref().filter(|_| led) {
             None => Ok(Ok(())),
-            Some(writer) => core.host.timeout(FLUSH_TIMEOUT, self.flush(writer)).await,
+            Some(writer) => {
+                core.host
+                    .timeout(FLUSH_TIMEOUT, self.put_down(writer))
+                    .await
+            }
         };
         let timed_out = flushed.is_err();
         let mob_stop = match flushed {
@@ -521,7 +537,7 @@ impl UnifiedRuntime {
         report
     }
 
-    async fn flush(&self, writer: &Writer) -> Result<(), MobError> {
+    async fn put_down(&self, writer: &Writer) -> Result<(), MobError> {
         let inner = &self.inner;
         let core = &inner.core;
         core.execute(Durability::Strict, |core, batch| {

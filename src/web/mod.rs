@@ -1,6 +1,8 @@
 //! The adapters that touch JavaScript. They work in a page, in a worker and on an edge runtime: nothing here asks for a
 //! `window`.
 
+#[cfg(feature = "bindings")]
+mod bindings;
 mod broadcast;
 mod host;
 mod http;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
-use js_sys::{Object, Reflect};
+use js_sys::{Function, Object, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{IdbDatabase, IdbTransaction};
 
@@ -40,6 +40,12 @@ pub(super) struct Connection {
     handlers: RefCell<Vec<Closure<dyn FnMut()>>>,
 }
 
+/// A method of the object as a function of its own.
+fn method(object: &IdbDatabase, name: &str) -> Option<Function> {
+    let method = Reflect::get(object, &name.into()).ok()?;
+    Some(method.dyn_into::<Function>().ok()?.bind0(object))
+}
+
 impl Connection {
     pub(super) fn new(database: IdbDatabase) -> Rc<Connection> {
         let this = Rc::new(Connection {
@@ -57,6 +63,11 @@ impl Connection {
         let on_close = this.handler(Connection::lose);
         let database = &this.database;
         database.set_onversionchange(Some(&on_version_change));
+        // And the browser's own `close`: a panic leaves connections behind whose handlers run no more.
+        if let Some(close) = method(database, "close") {
+            // Refused by no browser; if so, the handler above does it as long as the instance lives.
+            let _ = database.add_event_listener_with_callback("versionchange", &close);
+        }
         database.set_onclose(Some(&on_close));
         this
     }

@@ -1,0 +1,88 @@
+//! Errors on their way to JavaScript.
+
+use js_sys::{Error, Reflect};
+use wasm_bindgen::prelude::*;
+
+use super::convert;
+use crate::agent::model::ModelError;
+use crate::mob::MobError;
+use crate::mob::definition::DefinitionError;
+use crate::runtime::UnifiedRuntimeBuilderError;
+use crate::storage::{DomError, StorageError};
+use crate::wire::ErrorData;
+
+/// Any error of the rooms below, as data.
+pub(super) struct Failure(pub ErrorData);
+
+impl Failure {
+    /// Arguments that are not what the method takes.
+    pub fn params(message: impl Into<String>) -> Self {
+        Self(ErrorData::new("invalid_params", message))
+    }
+
+    /// An `Error` with `name`, `code`, `message` and `data`.
+    pub fn into_js(self) -> JsValue {
+        let Self(ErrorData {
+            code,
+            message,
+            data,
+        }) = self;
+        let error = Error::new(&message);
+        error.set_name("MobkitError");
+        let set = |name: &str, value: &JsValue| {
+            Reflect::set(&error, &name.into(), value)
+                .expect("a fresh Error object takes new properties");
+        };
+        set("code", &code.into());
+        set("data", &convert::json_to_js(&data));
+        error.into()
+    }
+}
+
+impl From<ErrorData> for Failure {
+    fn from(data: ErrorData) -> Self {
+        Self(data)
+    }
+}
+
+impl From<MobError> for Failure {
+    fn from(error: MobError) -> Self {
+        Self(error.data())
+    }
+}
+
+impl From<UnifiedRuntimeBuilderError> for Failure {
+    fn from(error: UnifiedRuntimeBuilderError) -> Self {
+        Self(error.data())
+    }
+}
+
+impl From<DefinitionError> for Failure {
+    fn from(error: DefinitionError) -> Self {
+        Self(error.data())
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        let data = ErrorData::new(error.code(), error.to_string());
+        Self(match error.dom() {
+            Some(DomError { name, message }) => {
+                data.with_data(serde_json::json!({ "name": name, "message": message }))
+            }
+            None => data,
+        })
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        Self(ErrorData::new(error.code(), error.to_string()))
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::params(format!("invalid params: {error}"))
+    }
+}

@@ -1,0 +1,275 @@
+//! `RuntimeHandle`: a runtime of the npm package.
+
+use std::rc::Rc;
+
+use futures::future::{Either, select};
+use futures::{FutureExt, StreamExt};
+use js_sys::{Array, Promise};
+use serde::Deserialize;
+use serde_json::json;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+
+use super::body::Body;
+use super::convert::{self, Objects};
+use super::error::Failure;
+use super::methods;
+use super::model::{self, Named};
+use super::options::{BuildOptions, DefinitionFormat, ModelChoice, StorageChoice};
+use super::reader::{Items, Reader};
+use super::tool::{JsTool, JsToolGate, error_hook, post_spawn_hook};
+use crate::console::{FetchBody, FetchRequest, fetch};
+use crate::log::LogItem;
+use crate::mob::definition::MobDefinition;
+use crate::runtime::{EventFilter, UnifiedRuntime};
+use crate::shim::Host;
+use crate::storage::{ClosedReason, MemoryStorage, Storage};
+use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
+use crate::wire::{AgentIdentity, Cursor, ErrorData, InteractionId};
+
+/// A runtime and what its methods need beside it.
+pub(super) struct Hosted {
+    pub runtime: UnifiedRuntime,
+    storage: Rc<dyn Storage>,
+    host: Host,
+    named: Named,
+}
+
+/// Builds a runtime from options as they cross.
+pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Failure> {
+    let options: BuildOptions = convert::parse(options)?;
+    let objects = Objects(objects);
+    let host = BrowserHost::host();
+    let definition = match options.definition_format {
+        DefinitionFormat::Toml => MobDefinition::from_toml(&options.definition)?,
+        DefinitionFormat::Json => MobDefinition::from_json(&options.definition)?,
+    };
+    let mut builder = UnifiedRuntime::builder()
+        .host(host.clone())
+        .if_locked(options.if_locked);
+
+    let named = Named::default();
+    for entry in options.models {
+        named.set(&entry.name, true);
+        builder = builder.model(entry.name, model::make(entry.model, &host, &objects)?);
+    }
+    if let Some(choice) = options.default_model {
+        let default = model::make(choice, &host, &objects)?;
+        for name in named.others(&definition) {
+            builder = builder.model(name, default.clone());
+        }
+    }
+    for parts in options.tools {
+        builder = builder.tool(Rc::new(JsTool::new(parts, &objects)?));
+    }
+    if let Some(place) = options.tool_gate {
+        builder = builder.tool_gate(Rc::new(JsToolGate::new(place, &objects)?));
+    }
+    if let Some(place) = options.on_error {
+        builder = builder.on_error(error_hook(objects.function(place)?));
+    }
+    if let Some(place) = options.post_spawn_hook {
+        builder = builder.post_spawn_hook(post_spawn_hook(objects.function(place)?));
+    }
+
+    let storage: Rc<dyn Storage> = match options.storage {
+        StorageChoice::Memory => Rc::new(MemoryStorage::new()),
+        StorageChoice::IndexedDb { name } => {
+            // One lock and one channel for each storage: who may write, and that there is more to read.
+            let shared = format!("mobkit-web/{name}");
+            builder = builder.lease(Rc::new(WebLocks::new(&shared)));
+            let signal = BroadcastSignal::open(&shared).map_err(|error| {
+                Failure(ErrorData::new("signal_unavailable", error.to_string()))
+            })?;
+            builder = builder.signal(Rc::new(signal));
+            IndexedDbStorage::open(&host, &shared, IndexedDbConfig::default()).await?
+        }
+    };
+    let built = builder
+        .definition(definition)
+        .storage(storage.clone())
+        .build()
+        .await;
+    let runtime = built.inspect_err(|_| storage.close())?;
+    Ok(Hosted {
+        runtime,
+        storage,
+        host,
+        named,
+    })
+}
+
+/// A runtime of the npm package.
+#[wasm_bindgen]
+pub struct RuntimeHandle {
+    hosted: Rc<Hosted>,
+}
+
+impl RuntimeHandle {
+    pub(super) fn new(hosted: Rc<Hosted>) -> Self {
+        Self { hosted }
+    }
+}
+
+#[wasm_bindgen]
+impl RuntimeHandle {
+    /// `leader` or `follower`.
+    #[wasm_bindgen(getter)]
+    pub fn role(&self) -> String {
+        self.hosted.runtime.role().as_str().to_owned()
+    }
+
+    /// Calls a method by name; arguments and answer are JSON text.
+    pub fn call(&self, method: String, args: String) -> Promise {
+        let hosted = self.hosted.clone();
+        future_to_promise(async move {
+            let answer = methods::call(&hosted, &method, &args).await;
+            Ok(answer.map_err(Failure::into_js)?.into())
+        })
+    }
+
+    /// A reader that begins at the moment of the call: `events`, `interaction` or `mobEvents`. The arguments are JSON text.
+    pub fn open(&self, kind: &str, args: &str) -> Result<Reader, JsValue> {
+        let items = open(&self.hosted.runtime, kind, args).map_err(Failure::into_js)?;
+        Ok(Reader::new(items))
+    }
+
+    /// Replaces, or takes away, the model of a name; without a name, the default model. Returns the names that it stands for.
+    #[wasm_bindgen(js_name = setModel)]
+    pub fn set_model(
+        &self,
+        name: Option<String>,
+        model: Option<String>,
+        objects: &Array,
+    ) -> Result<Vec<String>, JsValue> {
+        self.hosted
+            .set_model(name, model, objects)
+            .map_err(Failure::into_js)
+    }
+
+    /// Answers a request of the fetch contract: `{status, headers, body}`, where the body is a `Uint8Array` or a [`Body`].
+    pub fn fetch(
+        &self,
+        method: String,
+        url: String,
+        headers: &Array,
+        body: Option<Vec<u8>>,
+    ) -> Promise {
+        let hosted = self.hosted.clone();
+        let headers = convert::headers_from_js(headers);
+        let request = FetchRequest {
+            method,
+            url,
+            headers,
+            body: body.unwrap_or_default(),
+        };
+        future_to_promise(async move {
+            let response = fetch(&hosted.runtime, request).await;
+            let body = match response.body {
+                FetchBody::Full(bytes) => convert::bytes_to_js(&bytes),
+                FetchBody::Stream(chunks) => Body::new(chunks).into(),
+            };
+            Ok(convert::response_to_js(
+                response.status,
+                &response.headers,
+                &body,
+            ))
+        })
+    }
+
+    /// Resolves when the runtime cannot go on, with the reason: `retired` (another context took the mob over), `version_change`
+    /// (another context deletes or upgrades the storage), `lost` (the storage ended unasked) or `closed` (it was shut down).
+    pub fn ended(&self) -> Promise {
+        let hosted = self.hosted.clone();
+        future_to_promise(async move { Ok(hosted.ended().await.into()) })
+    }
+}
+
+impl Hosted {
+    fn set_model(
+        &self,
+        name: Option<String>,
+        model: Option<String>,
+        objects: &Array,
+    ) -> Result<Vec<String>, Failure> {
+        let model = match model {
+            None => None,
+            Some(text) => {
+                let choice: ModelChoice = convert::parse(&text)?;
+                Some(model::make(choice, &self.host, &Objects(objects))?)
+            }
+        };
+        let names = match name {
+            Some(name) => {
+                self.named.set(&name, model.is_some());
+                vec![name]
+            }
+            None => self
+                .named
+                .others(&self.runtime.definition())
+                .into_iter()
+                .collect(),
+        };
+        for name in &names {
+            self.runtime.set_model(name, model.clone());
+        }
+        Ok(names)
+    }
+
+    async fn ended(&self) -> &'static str {
+        let closed = self.storage.closed();
+        let reason = match select(closed, Box::pin(self.runtime.retired())).await {
+            Either::Left((reason, _)) => Some(reason),
+            // A storage that ends retires the runtime too.
+            Either::Right(((), closed)) => closed.now_or_never(),
+        };
+        match reason {
+            None => "retired",
+            Some(ClosedReason::VersionChange) => "version_change",
+            Some(ClosedReason::Lost(_)) => "lost",
+            Some(ClosedReason::Requested) => "closed",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenArgs {
+    identity: Option<AgentIdentity>,
+    interaction_id: Option<InteractionId>,
+    after: Option<Cursor>,
+}
+
+fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failure> {
+    let OpenArgs {
+        identity,
+        interaction_id,
+        after,
+    } = convert::parse(args)?;
+    let events = match kind {
+        "mobEvents" => {
+            let events = runtime.mob_events(after)?;
+            return Ok(events.map(|event| Ok(convert::text(&event?))).boxed_local());
+        }
+        "events" => runtime.events(EventFilter {
+            identity,
+            interaction_id,
+            after,
+        })?,
+        "interaction" => {
+            let id =
+                interaction_id.ok_or_else(|| Failure::params("`interaction_id` is missing"))?;
+            runtime.interaction(&id, after)?
+        }
+        unknown => return Err(Failure::params(format!("there is no stream {unknown}"))),
+    };
+    let items = events.map(|item| {
+        Ok(match item? {
+            LogItem::Entry { cursor, entry } => convert::text(&entry.to_persisted(cursor)),
+            LogItem::Gap { from, to, reason } => convert::text(
+                &json!({ "type": "gap", "from": from, "to": to, "reason": reason.as_str() }),
+            ),
+        })
+    });
+    Ok(items.boxed_local())
+}

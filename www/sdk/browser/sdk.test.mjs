@@ -1,0 +1,412 @@
+// The package in a page and in a worker of a real browser. Needs `cargo xtask build` (or `serve`) before.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Harness } from "./harness.mjs";
+
+let harness;
+before(async () => { harness = await Harness.open(); });
+after(async () => { await harness?.close(); });
+
+/** Runs a function in a fresh tab and closes it. */
+async function inPage(work, arg) {
+  const page = await harness.page();
+  try {
+    return await page.evaluate(work, arg);
+  } catch (error) {
+    error.message += `\n${page.said.join("\n")}`;
+    throw error;
+  } finally {
+    await page.close();
+  }
+}
+
+test("a mob is built, asked, followed and shut down", async () => {
+  const seen = await inPage(async () => {
+    const runtime = await builder().build();
+    const answer = await runtime.ask("lead", "hi");
+    const { interactionId, identity, repeated } = await runtime.send("lead", "again", { idempotencyKey: "k" });
+    const second = await runtime.send("lead", "again", { idempotencyKey: "k" });
+    const types = [];
+    for await (const item of runtime.interaction(interactionId)) types.push(item.event.payload.type);
+    const spawned = await runtime.spawn({ profile: "other", identity: "o1", labels: { team: "a" } });
+    const wired = [await runtime.wire("lead", "o1"), await runtime.wire("lead", "o1")];
+    const members = await runtime.members();
+    const history = await runtime.sessionHistory("lead");
+    const status = await runtime.status();
+    const report = await runtime.shutdown();
+    return {
+      answer, identity, repeated, same: second.interactionId === interactionId && second.repeated, types, spawned: spawned.identity,
+      wired, members: members.map((m) => [m.agent_identity, m.wired_to]), roles: history.messages.map((m) => m.role),
+      status: [status.role, typeof status.latest_mob_cursor, status.models.m.provider], timedOut: report.drain.timed_out,
+      state: runtime.state, afterwards: await codeOf(runtime.members()),
+    };
+  });
+  assert.equal(seen.answer.status, "completed");
+  assert.equal(seen.answer.result, "echo: hi");
+  assert.equal(seen.answer.error, null);
+  assert.deepEqual([seen.identity, seen.repeated, seen.same], ["lead", false, true]);
+  assert.equal(seen.types[0], "user_input");
+  assert.equal(seen.types.at(-1), "interaction_complete");
+  assert.ok(seen.types.includes("text_delta"));
+  assert.deepEqual(seen.wired, [true, false]);
+  assert.deepEqual(seen.members, [["lead", ["o1"]], ["o1", ["lead"]]]);
+  assert.deepEqual(seen.roles, ["user", "assistant", "user", "assistant"]);
+  assert.deepEqual(seen.status, ["leader", "bigint", "scripted"]);
+  assert.deepEqual([seen.timedOut, seen.state, seen.afterwards], [false, "stopped", "runtime_stopped"]);
+});
+
+test("events and ledger are read from a cursor, live, and by query", async () => {
+  const seen = await inPage(async () => {
+    const runtime = await builder().build();
+    const live = runtime.events({ identity: "lead" });
+    const ledger = runtime.mobEvents({ afterSeq: 0n });
+    const kinds = [];
+    for await (const event of ledger) {
+      kinds.push([typeof event.cursor, event.kind]);
+      if (kinds.length === 2) break;
+    }
+    await runtime.ask("lead", "hi");
+    const seqs = [];
+    for await (const item of live) {
+      seqs.push(item.seq);
+      if (item.event.event_type === "interaction_complete") break;
+    }
+    const replayed = [];
+    for await (const item of runtime.events({ after: seqs[0] })) {
+      replayed.push(item.seq);
+      if (item.seq === seqs.at(-1)) break;
+    }
+    const page = await runtime.queryMobEvents({ eventTypes: ["member_spawned"], limit: 5 });
+    const events = await runtime.queryEvents({ identity: "lead", afterSeq: seqs[0], limit: 2 });
+    const stale = await runtime.queryMobEvents({ afterSeq: 99n }).catch((error) => [error.code, error.data, error instanceof Error]);
+    await runtime.shutdown();
+    return {
+      kinds, ascending: seqs.every((seq, i) => i === 0 || seq > seqs[i - 1]), replay: replayed.length === seqs.length - 1,
+      page: page.events.map((e) => [e.kind, e.agent_identity]), resume: typeof page.resume_after_seq,
+      events: events.events.map((e) => e.seq === seqs[1] || e.seq === seqs[2]), stale,
+    };
+  });
+  assert.deepEqual(seen.kinds, [["bigint", "mob_created"], ["bigint", "member_spawned"]]);
+  assert.ok(seen.ascending && seen.replay);
+  assert.deepEqual(seen.page, [["member_spawned", "lead"]]);
+  assert.equal(seen.resume, "bigint");
+  assert.deepEqual(seen.events, [true, true]);
+  assert.deepEqual(seen.stale, ["stale_event_cursor", { after_cursor: 99, latest_cursor: 2 }, true]);
+});
+
+test("bad input is answered clearly", async () => {
+  const seen = await inPage(async () => {
+    const full = (promise) => promise.then(() => null, (error) => ({ code: error.code, message: error.message, is: mobkit.isMobkitError(error) }));
+    const runtime = await builder().build();
+    const answers = {
+      member: await full(runtime.ask("nobody", "hi")),
+      profile: await full(runtime.spawn({ profile: "nope", identity: "x" })),
+      identity: await full(runtime.spawn({ profile: "other", identity: "a/b" })),
+      twice: await full(runtime.spawn({ profile: "other", identity: "lead" })),
+      interaction: await full(runtime.cancel("none")),
+      definition: await full(mobkit.UnifiedRuntime.builder().definition("[mob]\nid='m'\n[profiles.a]\nmodle='x'").build()),
+      none: await full(mobkit.UnifiedRuntime.builder().build()),
+      many: (await runtime.spawnMany([{ profile: "other", identity: "o1" }, { profile: "nope", identity: "o2" }, { profile: "other", identity: "o3" }])),
+      members: (await runtime.members()).length,
+    };
+    await runtime.shutdown();
+    return answers;
+  });
+  const codes = Object.fromEntries(Object.entries(seen).filter(([, v]) => v?.code).map(([k, v]) => [k, v.code]));
+  assert.deepEqual(codes, {
+    member: "member_not_found", profile: "profile_not_found", identity: "invalid_params", twice: "member_already_exists",
+    interaction: "interaction_not_found", definition: "invalid_definition", none: "missing_required_field",
+  });
+  assert.match(seen.definition.message, /profiles\.a\.modle/);
+  assert.ok(seen.member.is);
+  assert.deepEqual([seen.many.spawned.map((r) => r.identity), seen.many.refused.code, seen.members], [["o1"], "profile_not_found", 2]);
+});
+
+test("tools, their gate, hooks, and a model made of JavaScript", async () => {
+  const seen = await inPage(async () => {
+    const seen = { hooks: [], gated: [] };
+    const call = (name, args) => [
+      { type: "tool_call", index: 0, id: `c-${name}`, name, args: JSON.stringify(args) },
+      { type: "stop", reason: "tool_use" },
+    ];
+    const results = (request) => request.messages.filter((m) => m.role === "tool").map((m) => [m.name, m.content, m.is_error]);
+    const plan = [["add", { a: 1, b: 2 }], ["fail", {}], ["denied", {}], ["slow", {}]];
+    let aborted;
+    const stopped = new Promise((resolve) => { aborted = resolve; });
+    const runtime = await mobkit.UnifiedRuntime.builder()
+      .definition(DEFINITION)
+      .model("m", scripted((request) => {
+        const done = results(request).length;
+        return done < plan.length ? call(...plan[done]) : JSON.stringify(results(request));
+      }))
+      .tool({ name: "add", description: "adds", inputSchema: { type: "object" }, execute: ({ a, b }, context) => {
+        seen.context = { ...context, signal: context.signal instanceof AbortSignal };
+        return { sum: a + b };
+      } })
+      .tool({ name: "fail", description: "fails", inputSchema: { type: "object" }, execute: () => { throw new RangeError("out of range"); } })
+      .tool({ name: "denied", description: "is denied", inputSchema: { type: "object" }, execute: () => "never" })
+      .tool({ name: "slow", description: "never ends", inputSchema: { type: "object" }, execute: (_, { signal }) => new Promise(() => {
+        seen.slow = true;
+        signal.addEventListener("abort", aborted);
+      }) })
+      .toolGate((request) => {
+        seen.gated.push(request.name);
+        return request.name === "denied" ? { approve: false, reason: "not today" } : { approve: true };
+      })
+      .postSpawnHook(async (identities) => {
+        // A hook may call back into the runtime.
+        if (seen.runtime) seen.hooks.push([identities, (await seen.runtime.members()).length]);
+      })
+      .build();
+    seen.runtime = runtime;
+    await runtime.spawn({ profile: "other", identity: "o1" });
+    const { interactionId } = await runtime.send("lead", "go");
+    await until(() => seen.slow);
+    await runtime.cancel(interactionId);
+    await stopped;
+    const history = await runtime.sessionHistory("lead");
+    const tools = history.messages.filter((m) => m.role === "tool").map((m) => [m.name, m.content, m.is_error]);
+    await runtime.shutdown();
+    const { runtime: _, ...rest } = seen;
+    return { ...rest, tools: tools.slice(0, 3) };
+  });
+  assert.deepEqual(seen.hooks, [[["o1"], 2]]);
+  assert.deepEqual(seen.gated, ["add", "fail", "denied", "slow"]);
+  assert.equal(seen.context.identity, "lead");
+  assert.equal(seen.context.signal, true);
+  assert.equal(typeof seen.context.callId, "string");
+  assert.deepEqual(seen.tools[0], ["add", '{"sum":3}', false]);
+  assert.match(seen.tools[1][1], /out of range/);
+  assert.equal(seen.tools[1][2], true);
+  assert.match(seen.tools[2][1], /not today/);
+});
+
+test("signals: ask cancels its interaction, a loop ends", async () => {
+  const seen = await inPage(async () => {
+    const runtime = await mobkit.UnifiedRuntime.builder().definition(DEFINITION)
+      .model("m", { async *stream(_, { signal }) {
+        yield { type: "text", text: "…" };
+        await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      } }).build();
+    const failed = (async () => {
+      for await (const item of runtime.events()) if (item.event.event_type === "interaction_failed") return item.event.payload.interaction_id;
+    })();
+    const abort = new AbortController();
+    const asked = runtime.ask("lead", "hi", { signal: abort.signal }).then(() => "answered", (error) => error.name);
+    const loop = (async () => {
+      let count = 0;
+      try {
+        for await (const item of runtime.events({ signal: abort.signal })) {
+          count += 1;
+          if (item.event.event_type === "text_delta") abort.abort();
+        }
+      } catch (error) {
+        return [count > 0, error.name];
+      }
+    })();
+    const answers = [await asked, await loop, typeof await failed];
+    await runtime.shutdown();
+    return answers;
+  });
+  assert.deepEqual(seen, ["AbortError", [true, "AbortError"], "string"]);
+});
+
+test("the fetch contract, with a stream that is cancelled", async () => {
+  const seen = await inPage(async () => {
+    const runtime = await builder().build();
+    const health = await runtime.fetch("/healthz");
+    const rpc = await runtime.fetch(new Request("https://mob.local/console/rpc", {
+      method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id: 7, method: "mobkit/list_members", params: {} }),
+    }));
+    const stream = await runtime.fetch("/mobkit/mob_events/stream?after_seq=0");
+    const reader = stream.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("mob-evt-2")) text += (await reader.read()).value;
+    await reader.cancel();
+    const stale = await runtime.fetch("/mobkit/mob_events/stream?after_seq=99");
+    const abort = new AbortController();
+    const other = await runtime.fetch("/mob/events", { signal: abort.signal });
+    const reading = codeOf(drained(other.body));
+    abort.abort();
+    const answers = {
+      health: [health.status, await health.text()], rpc: (await rpc.json()).result.members.length,
+      type: stream.headers.get("content-type"), stale: [stale.status, (await stale.json()).error], aborted: await reading,
+    };
+    await runtime.shutdown();
+    return answers;
+  });
+  assert.deepEqual(seen, {
+    health: [200, "ok"], rpc: 1, type: "text/event-stream", stale: [410, "event_query_stale"], aborted: "AbortError",
+  });
+});
+
+test("a reload finds everything; export, size and deletion need no runtime", async () => {
+  const page = await harness.page();
+  await page.evaluate(async () => {
+    const runtime = await builder(mobkit.indexedDb("kept")).build();
+    await runtime.spawn({ profile: "other", identity: "o1" });
+    await runtime.wire("lead", "o1");
+    await runtime.ask("lead", "remember me");
+  });
+  await page.reload();
+  const seen = await page.evaluate(async () => {
+    await loaded;
+    const runtime = await builder(mobkit.indexedDb("kept")).build();
+    const members = (await runtime.members()).map((m) => [m.agent_identity, m.wired_to.length]);
+    const history = (await runtime.sessionHistory("lead")).messages.map((m) => m.content ?? m.text);
+    await runtime.flush();
+    const size = await mobkit.storageSize("kept");
+    const lines = (await new Response(mobkit.exportStorage("kept")).text()).trim().split("\n").map((line) => JSON.parse(line));
+    const changed = new Promise((resolve) => runtime.onState((report) => report.state === "stopped" && resolve(report.error.code)));
+    await mobkit.deleteStorage("kept");
+    return {
+      members, history, rows: size.rows === lines.length, bytes: size.bytes > 1000, keys: lines.every((l, i) => i === 0 || l.key > lines[i - 1].key),
+      formats: lines.every((l) => l.format >= 1), ended: await changed, gone: await mobkit.storageSize("kept"),
+      none: await codeOf(drained(mobkit.exportStorage("never"))),
+      made: (await indexedDB.databases()).some((d) => d.name.includes("never")),
+    };
+  });
+  await page.close();
+  assert.deepEqual(seen, {
+    members: [["lead", 1], ["o1", 1]], history: ["remember me", "echo: remember me"], rows: true, bytes: true, keys: true, formats: true,
+    ended: "storage_version_change", gone: { rows: 0, bytes: 0 }, none: "storage_not_found", made: false,
+  });
+});
+
+test("a panic rejects what is open, restarts once, and a loop stops; another runtime in the page is not harmed", async () => {
+  const seen = await inPage(async () => {
+    const other = await builder().build();
+    const runtime = await builder(mobkit.indexedDb("crashing")).build();
+    await runtime.ask("lead", "before");
+    const states = [];
+    runtime.onState((report) => states.push([report.state, report.error?.code ?? null, report.restarts]));
+    const loop = codeOf((async () => { for await (const _ of runtime.events()); })());
+    const stream = await runtime.fetch("/mob/events");
+    const body = codeOf(drained(stream.body));
+    breakRandomness();
+    const sent = await runtime.send("lead", "panic").catch((error) => [error.code, error.message]);
+    const answers = { sent, loop: await loop, body: await body };
+    // Waits for the fresh instance.
+    answers.members = (await runtime.members()).length;
+    answers.history = (await runtime.sessionHistory("lead")).messages.length;
+    answers.asked = (await runtime.ask("lead", "after")).result;
+    answers.other = (await other.ask("lead", "unharmed")).result;
+    breakRandomness();
+    answers.second = await codeOf(runtime.send("lead", "panic"));
+    answers.afterwards = await codeOf(runtime.members());
+    answers.states = states;
+    answers.otherStill = (await other.ask("lead", "still")).result;
+    // The dead instances hold nothing that could bar this.
+    await mobkit.deleteStorage("crashing");
+    await other.shutdown();
+    return answers;
+  });
+  assert.equal(seen.sent[0], "runtime_crashed");
+  assert.match(seen.sent[1], /getRandomValues/);
+  assert.deepEqual([seen.loop, seen.body, seen.members, seen.history, seen.asked], ["runtime_crashed", "runtime_crashed", 1, 2, "echo: after"]);
+  assert.deepEqual([seen.other, seen.otherStill], ["echo: unharmed", "echo: still"]);
+  assert.deepEqual([seen.second, seen.afterwards], ["runtime_crashed", "runtime_crash_loop"]);
+  assert.deepEqual(seen.states, [
+    ["crashed", "runtime_crashed", 1], ["leader", null, 1], ["crashed", "runtime_crash_loop", 1],
+  ]);
+});
+
+test("two tabs: one leads, one follows and takes over", async () => {
+  const [one, two] = [await harness.page(), await harness.page()];
+  await one.evaluate(async () => {
+    globalThis.runtime = await builder(mobkit.indexedDb("shared")).build();
+    await runtime.ask("lead", "from one");
+  });
+  const followed = await two.evaluate(async () => {
+    const locked = await codeOf(builder(mobkit.indexedDb("shared")).build({ ifLocked: "fail" }));
+    globalThis.runtime = await builder(mobkit.indexedDb("shared")).build({ ifLocked: "follow" });
+    const history = await runtime.sessionHistory("lead");
+    return [locked, runtime.state, history.messages.length, await codeOf(runtime.ask("lead", "from two"))];
+  });
+  assert.deepEqual(followed, ["mob_locked", "follower", 2, "not_leader"]);
+  const live = two.evaluate(async () => {
+    for await (const event of runtime.mobEvents()) if (event.kind === "member_spawned") return event.agent_identity;
+  });
+  await two.evaluate(() => 0);
+  await one.evaluate(() => runtime.spawn({ profile: "other", identity: "o1" }));
+  assert.equal(await live, "o1");
+
+  const taken = await two.evaluate(async () => {
+    await runtime.shutdown();
+    globalThis.runtime = await builder(mobkit.indexedDb("shared")).build({ ifLocked: "steal" });
+    return [runtime.state, (await runtime.ask("lead", "from two")).result];
+  });
+  assert.deepEqual(taken, ["leader", "echo: from two"]);
+  const left = await one.evaluate(async () => {
+    await until(() => runtime.state === "follower");
+    await until(async () => (await runtime.sessionHistory("lead")).messages.length === 4);
+    return [runtime.restarts, (await runtime.members()).length, await codeOf(runtime.send("lead", "x"))];
+  });
+  assert.deepEqual(left, [0, 2, "not_leader"]);
+  await Promise.all([one.close(), two.close()]);
+});
+
+test("a runtime in a worker: start, talk, configure, kill the worker, erase", async () => {
+  const seen = await inPage(async () => {
+    const workers = [];
+    const hosted = client.connectRuntime(() => {
+      const worker = new Worker("/worker.js", { type: "module" });
+      workers.push(worker);
+      return worker;
+    });
+    const states = [];
+    hosted.onState((report) => states.push(report.state));
+    const rpc = async (method, params) => {
+      const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+      const answer = await (await hosted.fetch("/console/rpc", { method: "POST", body })).json();
+      if (answer.error) throw Object.assign(new Error(answer.error.message), { code: answer.error.data?.code });
+      return answer.result;
+    };
+    const say = async (content) => {
+      const { interaction_id } = await rpc("mobkit/send_message", { member_id: "lead", content });
+      await until(async () => (await rpc("mobkit/query_events", { event_types: ["interaction_complete"] })).events
+        .some((e) => e.event.payload.interaction_id === interaction_id));
+    };
+    const start = { definitionToml: DEFINITION, storageName: "hosted", model: { kind: "none" } };
+    const answers = { bad: await codeOf(hosted.control("start", { ...start, definitionToml: "[mob]" })) };
+    answers.started = await hosted.control("start", start);
+    await rpc("mobkit/send_message", { member_id: "lead", content: "waits for a model" });
+    await until(async () => (await rpc("mobkit/list_members", {})).members[0].activity === "waiting_model");
+    answers.configured = await hosted.control("configure_model", { kind: "demo", pace: 0 });
+    await until(async () => (await rpc("mobkit/list_members", {})).members[0].activity === "idle");
+    await say("hello");
+    answers.tested = await hosted.control("test_model", { kind: "demo", pace: 0 });
+    answers.unreachable = await hosted.control("test_model", { kind: "openai", baseUrl: "http://127.0.0.1:9/v1", model: "x" });
+    await hosted.control("page_hidden");
+    const usage = await hosted.control("usage");
+    answers.usage = [usage.rows > 0, usage.bytes > 0, typeof usage.origin_quota];
+    const exported = await new Response(await hosted.control("export")).text();
+    answers.exported = exported.trim().split("\n").every((line) => JSON.parse(line).key.length > 0);
+
+    const stream = await hosted.fetch("/mob/events");
+    const body = codeOf(drained(stream.body));
+    workers[0].terminate();
+    answers.body = await body;
+    await until(() => hosted.state === "leader");
+    answers.workers = workers.length;
+    await say("still there?");
+    answers.history = (await rpc("mobkit/session_history", { member_id: "lead" })).total;
+    answers.erased = await hosted.control("erase");
+    answers.gone = (await indexedDB.databases()).some((d) => d.name.includes("hosted"));
+    answers.refused = await codeOf(hosted.fetch("/healthz"));
+    answers.states = states;
+    hosted.close();
+    return answers;
+  });
+  assert.equal(seen.bad, "invalid_definition");
+  assert.deepEqual(seen.started, { state: "leader" });
+  assert.deepEqual(seen.configured, { models: ["m"] });
+  assert.deepEqual([seen.tested.ok, seen.tested.provider, seen.tested.text.length > 0], [true, "demo", true]);
+  assert.equal(seen.unreachable.ok, false);
+  assert.deepEqual(seen.usage, [true, true, "number"]);
+  assert.equal(seen.exported, true);
+  assert.deepEqual([seen.body, seen.workers, seen.history], ["runtime_crashed", 2, 6]);
+  assert.deepEqual([seen.erased, seen.gone, seen.refused], [{ state: "stopped" }, false, "runtime_stopped"]);
+  assert.deepEqual(seen.states, ["starting", "starting", "stopped", "starting", "leader", "crashed", "starting", "starting", "leader", "stopped", "stopped"]);
+});
