@@ -73,7 +73,7 @@ impl ChunkHead {
     }
 
     pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<ChunkHead, StorageError> {
-        let stored: Stored<IgnoredAny> = value::decode(key, bytes)?;
+        let stored: Stored<IgnoredAny> = value::decode_directly(key, bytes)?;
         Ok(ChunkHead {
             last: stored.last,
             at: stored.at,
@@ -109,7 +109,7 @@ fn own_totals<E>(stored: &Stored<E>, bytes: &[u8]) -> Totals {
 
 impl<T: DeserializeOwned> Chunk<T> {
     pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<Chunk<T>, StorageError> {
-        let stored: Stored<SharedEntry<T>> = value::decode(key, bytes)?;
+        let stored: Stored<SharedEntry<T>> = value::decode_directly(key, bytes)?;
         let totals_after = stored.before.plus(own_totals(&stored, bytes));
         Ok(Chunk {
             first: stored.first,

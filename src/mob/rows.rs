@@ -13,14 +13,16 @@
 //! The roster rows change in the same batch as the ledger entry that tells of the change, so that they always equal the
 //! fold of the ledger.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::agent::transcript::TranscriptEntry;
 use crate::mob::definition::MobDefinition;
 use crate::storage::{Key, Record};
 use crate::wire::{
     AgentErrorClass, AgentIdentity, Cause, ContentInput, Cursor, FenceToken, Generation,
-    HandlingMode, InteractionId, SessionId, SpawnMemberSpec, TimestampMs, Usage, WorkId,
+    HandlingMode, InteractionId, SessionId, SpawnMemberSpec, TimestampMs, Usage, WorkId, tagged,
 };
 
 /// Whether a mob takes work (MobKit contract, section 18.6).
@@ -195,12 +197,26 @@ pub struct InteractionError {
 }
 
 /// One message of a member's transcript.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct TranscriptRow {
     pub session_id: SessionId,
     pub number: u64,
     #[serde(flatten)]
     pub entry: TranscriptEntry,
+}
+
+impl<'de> Deserialize<'de> for TranscriptRow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let mut decode = || {
+            Ok::<_, serde_json::Error>(Self {
+                session_id: tagged::take(&mut fields, "session_id")?,
+                number: tagged::take(&mut fields, "number")?,
+                entry: TranscriptEntry::deserialize(Value::Object(std::mem::take(&mut fields)))?,
+            })
+        };
+        decode().map_err(D::Error::custom)
+    }
 }
 
 impl Record for MobRow {

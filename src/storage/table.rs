@@ -3,8 +3,10 @@
 //! Commands validate against the *staged* rows and readers see the *committed* ones. The writer settles both: after a
 //! commit the staged rows become the committed ones, after a failure they are forgotten.
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
@@ -26,11 +28,13 @@ pub trait Record: Serialize + DeserializeOwned + 'static {
 }
 
 /// The rows of one kind.
+///
+/// The typed face of [`Rows`]: everything that needs no type is there, once, for tables of all kinds.
 #[derive(Debug)]
 pub struct Table<V: Record> {
     prefix: Key,
-    committed: RefCell<BTreeMap<V::Key, Rc<V>>>,
-    staged: RefCell<BTreeMap<V::Key, Option<Rc<V>>>>,
+    rows: Rows,
+    kind: PhantomData<fn() -> V>,
 }
 
 /// Rows read per round trip to storage.
@@ -41,35 +45,36 @@ impl<V: Record> Table<V> {
     pub fn new(prefix: Key) -> Self {
         Self {
             prefix,
-            committed: RefCell::default(),
-            staged: RefCell::default(),
+            rows: Rows::default(),
+            kind: PhantomData,
         }
     }
 
     /// Reads all rows below the table's prefix, in place of those that it held.
     pub async fn load(&self, storage: &dyn Storage) -> Result<(), StorageError> {
         let rows = read(storage, &self.prefix).await?;
-        *self.committed.borrow_mut() = rows
-            .into_iter()
-            .map(|row: V| (row.key(), Rc::new(row)))
-            .collect();
+        self.rows.committed.borrow_mut().clear();
+        self.add(rows);
         Ok(())
     }
 
     /// Reads the rows below `prefix`, a part of the table, beside those that it holds.
     pub async fn load_part(&self, storage: &dyn Storage, prefix: &Key) -> Result<(), StorageError> {
         let rows = read(storage, prefix).await?;
-        self.committed
-            .borrow_mut()
-            .extend(rows.into_iter().map(|row: V| (row.key(), Rc::new(row))));
+        self.add(rows);
         Ok(())
+    }
+
+    fn add(&self, rows: Vec<V>) {
+        let mut committed = self.rows.committed.borrow_mut();
+        for row in rows {
+            committed.insert(self.place(&row.key()), Rc::new(row));
+        }
     }
 
     /// Forgets the committed rows in `range`; storage keeps them.
     pub fn unload(&self, range: impl RangeBounds<V::Key>) {
-        self.committed
-            .borrow_mut()
-            .retain(|key, _| !range.contains(key));
+        self.rows.unload(self.places(&range));
     }
 
     /// The table's place in storage.
@@ -79,114 +84,190 @@ impl<V: Record> Table<V> {
 
     /// The committed row.
     pub fn get(&self, key: &V::Key) -> Option<Rc<V>> {
-        self.committed.borrow().get(key).cloned()
+        self.rows.get(&self.place(key)).map(typed)
     }
 
     /// All committed rows, by key.
     pub fn all(&self) -> Vec<Rc<V>> {
-        self.committed.borrow().values().cloned().collect()
+        self.range(..)
     }
 
     /// The number of committed rows.
     pub fn len(&self) -> usize {
-        self.committed.borrow().len()
+        self.rows.committed.borrow().len()
     }
 
     /// Whether there is no committed row.
     pub fn is_empty(&self) -> bool {
-        self.committed.borrow().is_empty()
+        self.len() == 0
     }
 
     /// The committed rows in `range`, by key.
     pub fn range(&self, range: impl RangeBounds<V::Key>) -> Vec<Rc<V>> {
-        self.committed
-            .borrow()
-            .range(range)
-            .map(|(_, row)| row.clone())
-            .collect()
+        let rows = self.rows.range(self.places(&range));
+        rows.into_iter().map(typed).collect()
     }
 
     /// The row as the running commit would leave it.
     pub fn staged(&self, key: &V::Key) -> Option<Rc<V>> {
-        match self.staged.borrow().get(key) {
-            Some(change) => change.clone(),
-            None => self.get(key),
-        }
+        self.rows.staged(&self.place(key)).map(typed)
     }
 
     /// The rows in `range` as the running commit would leave them, by key.
     pub fn staged_range(&self, range: impl RangeBounds<V::Key>) -> Vec<Rc<V>> {
-        let bounds: (Bound<V::Key>, Bound<V::Key>) =
-            (range.start_bound().cloned(), range.end_bound().cloned());
-        let staged = self.staged.borrow();
-        let committed = self.committed.borrow();
-        let mut rows: BTreeMap<&V::Key, &Rc<V>> = committed.range(bounds.clone()).collect();
-        for (key, change) in staged.range(bounds) {
-            match change {
-                Some(row) => rows.insert(key, row),
-                None => rows.remove(key),
-            };
-        }
-        rows.into_values().cloned().collect()
+        let rows = self.rows.staged_range(self.places(&range));
+        rows.into_iter().map(typed).collect()
     }
 
     /// The last key in `range` as the running commit would leave it.
     pub fn last_staged_key(&self, range: impl RangeBounds<V::Key>) -> Option<V::Key> {
-        let bounds: (Bound<V::Key>, Bound<V::Key>) =
-            (range.start_bound().cloned(), range.end_bound().cloned());
-        let staged = self.staged.borrow();
-        let fresh = staged
-            .range(bounds.clone())
-            .rev()
-            .find(|(_, change)| change.is_some())
-            .map(|(key, _)| key.clone());
-        let gone: BTreeSet<&V::Key> = staged
-            .iter()
-            .filter(|(_, change)| change.is_none())
-            .map(|(key, _)| key)
-            .collect();
-        let committed = self.committed.borrow();
-        let kept = committed
-            .range(bounds)
-            .rev()
-            .map(|(key, _)| key)
-            .find(|key| !gone.contains(key))
-            .cloned();
-        fresh.max(kept)
+        let last = self.rows.last_staged(self.places(&range))?;
+        Some(typed::<V>(last).key())
     }
 
     /// Stages a row, replacing the one with its key.
     pub fn put(&self, batch: &mut Batch, row: V) -> Rc<V> {
         let row = Rc::new(row);
-        batch.put(
-            V::place(&row.key(), &self.prefix),
-            value::encode(row.as_ref()),
-        );
-        self.staged
-            .borrow_mut()
-            .insert(row.key(), Some(row.clone()));
+        let place = self.place(&row.key());
+        batch.put(place.clone(), value::encode(row.as_ref()));
+        self.rows.stage(place, Some(row.clone()));
         row
     }
 
     /// Stages the removal of a row.
     pub fn delete(&self, batch: &mut Batch, key: &V::Key) {
-        batch.delete(V::place(key, &self.prefix));
-        self.staged.borrow_mut().insert(key.clone(), None);
+        let place = self.place(key);
+        batch.delete(place.clone());
+        self.rows.stage(place, None);
     }
 
     /// Ends the running commit: applies what it staged, or forgets it. Answers the keys that changed.
     pub fn settle(&self, committed: bool) -> Vec<V::Key> {
-        let staged = std::mem::take(&mut *self.staged.borrow_mut());
-        if !committed {
-            return Vec::new();
+        let touched = self.rows.settle(committed);
+        let keys = touched.into_iter().map(|row| typed::<V>(row).key());
+        keys.collect()
+    }
+
+    fn place(&self, key: &V::Key) -> Key {
+        V::place(key, &self.prefix)
+    }
+
+    fn places(&self, range: &impl RangeBounds<V::Key>) -> Places {
+        (
+            range.start_bound().map(|key| self.place(key)),
+            range.end_bound().map(|key| self.place(key)),
+        )
+    }
+}
+
+type Row = Rc<dyn Any>;
+type Places = (Bound<Key>, Bound<Key>);
+
+/// The row as what its table put in.
+fn typed<V: Record>(row: Row) -> Rc<V> {
+    row.downcast()
+        .expect("a table holds rows of its own kind only")
+}
+
+/// Rows of any kind by their places in storage, which sort as their keys do. Not generic, so that the maps and the walks
+/// over them are compiled once and not once for each kind of row.
+#[derive(Default)]
+struct Rows {
+    committed: RefCell<BTreeMap<Key, Row>>,
+    staged: RefCell<BTreeMap<Key, Option<Row>>>,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows")
+            .field("committed", &self.committed.borrow().len())
+            .field("staged", &self.staged.borrow().len())
+            .finish()
+    }
+}
+
+impl Rows {
+    fn get(&self, place: &Key) -> Option<Row> {
+        self.committed.borrow().get(place).cloned()
+    }
+
+    fn range(&self, places: Places) -> Vec<Row> {
+        let committed = self.committed.borrow();
+        committed
+            .range(places)
+            .map(|(_, row)| row.clone())
+            .collect()
+    }
+
+    fn unload(&self, places: Places) {
+        self.committed
+            .borrow_mut()
+            .retain(|place, _| !places.contains(place));
+    }
+
+    fn staged(&self, place: &Key) -> Option<Row> {
+        match self.staged.borrow().get(place) {
+            Some(change) => change.clone(),
+            None => self.get(place),
         }
-        let mut rows = self.committed.borrow_mut();
-        let touched = staged.keys().cloned().collect();
-        for (key, change) in staged {
+    }
+
+    fn staged_range(&self, places: Places) -> Vec<Row> {
+        let committed = self.committed.borrow();
+        let staged = self.staged.borrow();
+        let mut kept = committed.range(places.clone()).peekable();
+        let mut rows = Vec::new();
+        // Two walks in the same order, merged: where both have a place, the staged change replaces the row.
+        for (place, change) in staged.range(places) {
+            while let Some((_, row)) = kept.next_if(|(at, _)| *at < place) {
+                rows.push(row.clone());
+            }
+            kept.next_if(|(at, _)| *at == place);
+            rows.extend(change.clone());
+        }
+        rows.extend(kept.map(|(_, row)| row.clone()));
+        rows
+    }
+
+    fn last_staged(&self, places: Places) -> Option<Row> {
+        let committed = self.committed.borrow();
+        let staged = self.staged.borrow();
+        let fresh = staged
+            .range(places.clone())
+            .rev()
+            .find_map(|(place, change)| Some((place, change.as_ref()?)));
+        let kept = committed
+            .range(places)
+            .rev()
+            .find(|(place, _)| !staged.contains_key(*place));
+        let last = match (fresh, kept) {
+            (Some(fresh), Some(kept)) if kept.0 > fresh.0 => kept.1,
+            (Some(fresh), _) => fresh.1,
+            (None, kept) => kept?.1,
+        };
+        Some(last.clone())
+    }
+
+    fn stage(&self, place: Key, change: Option<Row>) {
+        self.staged.borrow_mut().insert(place, change);
+    }
+
+    /// The rows that were put, and those that were there before they were deleted.
+    fn settle(&self, applied: bool) -> Vec<Row> {
+        let staged = self.staged.take();
+        let mut touched = Vec::new();
+        if !applied {
+            return touched;
+        }
+        let mut committed = self.committed.borrow_mut();
+        for (place, change) in staged {
             match change {
-                Some(row) => rows.insert(key, row),
-                None => rows.remove(&key),
-            };
+                Some(row) => {
+                    committed.insert(place, row.clone());
+                    touched.push(row);
+                }
+                None => touched.extend(committed.remove(&place)),
+            }
         }
         touched
     }

@@ -3,10 +3,11 @@
 //! The JSON tag is `type`. An event of a type that this version does not know decodes as [`AgentEvent::Unknown`] and is
 //! written again as it came.
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::tagged::{self, Tagged};
+use super::tagged;
 use super::{ContentBlock, ContentInput, InteractionId, SessionId, ToolCallId};
 
 /// Why a turn of the model ended.
@@ -216,7 +217,7 @@ pub struct ToolConfigChange {
 macro_rules! agent_events {
     ($($(#[doc = $doc:literal])+ $variant:ident $tag:literal $({ $($(#[$field_attr:meta])* $field:ident: $type:ty,)* })?)*) => {
         /// One thing that a member did or that was done to it.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(remote = "Self", tag = "type")]
         pub enum AgentEvent {
             $(
@@ -242,18 +243,22 @@ macro_rules! agent_events {
             pub const TYPES: &[&str] = &[$($tag,)*];
         }
 
-        impl Tagged for AgentEvent {
+        impl AgentEvent {
             fn knows(tag: &str) -> bool {
                 matches!(tag, $($tag)|*)
             }
+        }
 
-            fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                AgentEvent::deserialize(deserializer)
-            }
-
-            fn unknown(fields: Map<String, Value>) -> Self {
-                Self::Unknown(fields)
-            }
+        /// The known events with their tag outside, for decoding.
+        #[derive(Deserialize)]
+        #[serde(remote = "AgentEvent")]
+        // Never made: it tells serde how to make the other.
+        #[allow(dead_code)]
+        enum Known {
+            $(
+                #[serde(rename = $tag)]
+                $variant { $($($(#[$field_attr])* $field: $type,)*)? },
+            )*
         }
     };
 }
@@ -629,6 +634,12 @@ impl Serialize for AgentEvent {
 
 impl<'de> Deserialize<'de> for AgentEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        tagged::deserialize(deserializer)
+        let fields = Map::deserialize(deserializer)?;
+        match fields.get("type") {
+            Some(Value::String(tag)) if !Self::knows(tag) => Ok(Self::Unknown(fields)),
+            _ => tagged::outside(fields, "type")
+                .and_then(Known::deserialize)
+                .map_err(D::Error::custom),
+        }
     }
 }

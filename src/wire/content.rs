@@ -1,18 +1,33 @@
 //! What is said to a member: text, or blocks of text and media (MobKit contract, section 19).
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::tagged;
 
 /// The content of a message: plain text, or a list of blocks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "content must be a string or an array of content blocks"
-)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum ContentInput {
     /// Plain text.
     Text(String),
     /// Blocks in reading order.
     Blocks(Vec<ContentBlock>),
+}
+
+impl<'de> Deserialize<'de> for ContentInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self::Text(text)),
+            blocks @ Value::Array(_) => Vec::deserialize(blocks)
+                .map(Self::Blocks)
+                .map_err(D::Error::custom),
+            _ => Err(D::Error::custom(
+                "content must be a string or an array of content blocks",
+            )),
+        }
+    }
 }
 
 impl ContentInput {
@@ -53,7 +68,7 @@ impl From<String> for ContentInput {
 }
 
 /// One block of content, tagged `type`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ContentBlock {
     /// Text.
@@ -65,6 +80,23 @@ pub enum ContentBlock {
     Image(MediaSource),
     /// A moving image.
     Video(MediaSource),
+}
+
+/// The blocks with their tag outside, for decoding.
+#[derive(Deserialize)]
+#[serde(remote = "ContentBlock", rename_all = "snake_case")]
+// Never made: it tells serde how to make the other.
+#[allow(dead_code)]
+enum OutsideTagged {
+    Text { text: String },
+    Image(MediaSource),
+    Video(MediaSource),
+}
+
+impl<'de> Deserialize<'de> for ContentBlock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        tagged::deserialize(deserializer, "type", OutsideTagged::deserialize)
+    }
 }
 
 impl ContentBlock {

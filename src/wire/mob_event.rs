@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::tagged;
 use super::{
     AgentIdentity, AgentRuntimeId, Cursor, FenceToken, FlowId, Generation, KickoffSnapshot, MobId,
     MobRuntimeMode, ProfileName, RunId, StepId, TimestampMs,
@@ -42,7 +43,7 @@ pub struct MobEvent {
 macro_rules! mob_event_kinds {
     ($($(#[doc = $doc:literal])+ $variant:ident $tag:literal $({ $($(#[$field_attr:meta])* $field:ident: $type:ty,)* })?)*) => {
         /// What happened to the mob's structure, tagged `type`.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(tag = "type")]
         pub enum MobEventKind {
             $(
@@ -50,6 +51,24 @@ macro_rules! mob_event_kinds {
                 #[serde(rename = $tag)]
                 $variant $({ $($(#[$field_attr])* $field: $type,)* })?,
             )*
+        }
+
+        /// The kinds with their tag outside, for decoding.
+        #[derive(Deserialize)]
+        #[serde(remote = "MobEventKind")]
+        // Never made: it tells serde how to make the other.
+        #[allow(dead_code)]
+        enum Known {
+            $(
+                #[serde(rename = $tag)]
+                $variant { $($($(#[$field_attr])* $field: $type,)*)? },
+            )*
+        }
+
+        impl<'de> Deserialize<'de> for MobEventKind {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                tagged::deserialize(deserializer, "type", Known::deserialize)
+            }
         }
 
         /// The labels of all kinds of ledger entries.

@@ -13,7 +13,7 @@ mod mob_event;
 mod query;
 mod report;
 mod rfc3339;
-mod tagged;
+pub(crate) mod tagged;
 
 pub use agent_event::{
     AgentErrorClass, AgentEvent, AssistantImage, BackgroundJobStatus, BudgetType, HandlingMode,

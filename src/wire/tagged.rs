@@ -1,97 +1,44 @@
-//! Decoding of `type`-tagged objects that keeps what it does not know.
+//! Decoding of tagged objects by way of a JSON value.
 //!
-//! A derived decoder fails on an unknown tag, or forgets what it held. Here the tag is looked at first: known tags go to
-//! the derived decoder (whose errors stay exact), unknown ones keep their fields as they came.
+//! What serde derives for an enum with a tag inside collects the fields in a form of its own and decodes them with a second
+//! decoder: for the wire's large enums that is a third of a megabyte of machine code. Here the object becomes a
+//! JSON value, the tag goes outside (`{"type": "x", "n": 1}` becomes `{"x": {"n": 1}}`), and what serde derives for that, the
+//! untagged form, decodes it. Its errors are as exact.
 
-use std::fmt;
-use std::marker::PhantomData;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde_json::{Error, Map, Value};
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
-use serde_json::{Map, Value};
-
-/// An enum, tagged `type`, that has a place for unknown tags.
-pub(super) trait Tagged: Sized {
-    /// Whether the derived decoder has a variant for the tag.
-    fn knows(tag: &str) -> bool;
-
-    /// The derived decoder.
-    fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
-
-    /// The place for an unknown tag; the fields include the tag.
-    fn unknown(fields: Map<String, Value>) -> Self;
+/// The fields of an object, with the tag taken out and put around them.
+pub(crate) fn outside(mut fields: Map<String, Value>, tag: &'static str) -> Result<Value, Error> {
+    match fields.remove(tag) {
+        Some(Value::String(name)) => {
+            let mut tagged = Map::new();
+            tagged.insert(name, Value::Object(fields));
+            Ok(Value::Object(tagged))
+        }
+        Some(_) => Err(Error::custom(format_args!("`{tag}` must be a string"))),
+        None => Err(Error::missing_field(tag)),
+    }
 }
 
-/// Decodes a tagged object, known or not.
-pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Tagged>(
+/// Decodes an object whose tag is inside; `decode` decodes the form with the tag outside.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>, T>(
     deserializer: D,
+    tag: &'static str,
+    decode: fn(Value) -> Result<T, Error>,
 ) -> Result<T, D::Error> {
-    deserializer.deserialize_map(TaggedVisitor(PhantomData))
+    let fields = Map::deserialize(deserializer)?;
+    outside(fields, tag)
+        .and_then(decode)
+        .map_err(D::Error::custom)
 }
 
-struct TaggedVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Tagged> Visitor<'de> for TaggedVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with a `type`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        let mut fields = Map::new();
-        if let Some(key) = map.next_key::<String>()? {
-            if key == "type" {
-                let tag: String = map.next_value()?;
-                if T::knows(&tag) {
-                    // The common case, because everything of ours writes the tag first: nothing is copied.
-                    return T::known(MapAccessDeserializer::new(TagFirst {
-                        tag: Some(tag),
-                        rest: map,
-                    }));
-                }
-                fields.insert(key, Value::String(tag));
-            } else {
-                fields.insert(key, map.next_value()?);
-            }
-        }
-        while let Some((key, value)) = map.next_entry()? {
-            fields.insert(key, value);
-        }
-        match fields.get("type") {
-            Some(Value::String(tag)) if T::knows(tag) => {
-                T::known(Value::Object(fields)).map_err(A::Error::custom)
-            }
-            Some(Value::String(_)) => Ok(T::unknown(fields)),
-            Some(_) => Err(A::Error::custom("`type` must be a string")),
-            None => Err(A::Error::missing_field("type")),
-        }
-    }
-}
-
-/// A map whose first entry, the tag, was already read.
-struct TagFirst<A> {
-    tag: Option<String>,
-    rest: A,
-}
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for TagFirst<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        if self.tag.is_some() {
-            return seed.deserialize("type".into_deserializer()).map(Some);
-        }
-        self.rest.next_key_seed(seed)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        match self.tag.take() {
-            Some(tag) => seed.deserialize(tag.into_deserializer()),
-            None => self.rest.next_value_seed(seed),
-        }
-    }
+/// Takes a field out of an object and decodes it; an absent one is null.
+pub(crate) fn take<T: DeserializeOwned>(
+    fields: &mut Map<String, Value>,
+    name: &str,
+) -> Result<T, Error> {
+    T::deserialize(fields.remove(name).unwrap_or_default())
+        .map_err(|error| Error::custom(format_args!("`{name}`: {error}")))
 }

@@ -220,7 +220,7 @@ fn a_known_agent_event_with_a_wrong_field_is_an_error_that_names_it() {
         (json!({"delta": 1, "type": "text_delta"}), "integer `1`"),
         (json!({"type": 1}), "string"),
         (json!({}), "type"),
-        (json!("x"), "object"),
+        (json!("x"), "map"),
     ];
     for (json, part) in cases {
         let from_value = serde_json::from_value::<AgentEvent>(json.clone())

@@ -1,9 +1,9 @@
 //! What a model is asked: a system prompt, the transcript so far and the tools on offer.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::wire::ContentInput;
+use crate::wire::{ContentInput, tagged};
 
 /// One question to a model: everything it gets to see.
 ///
@@ -30,7 +30,7 @@ pub struct ModelRequest {
 }
 
 /// One message of a transcript. Its JSON form has the tag `role` and is what transcripts store.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
 pub enum ChatMessage {
     /// What the member was told, by a person or by a peer.
@@ -38,19 +38,18 @@ pub enum ChatMessage {
         /// The message.
         content: ContentInput,
         /// The peer that wrote it; absent when it came from outside the mob.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         from: Option<String>,
     },
     /// What the model answered in one turn.
     Assistant {
         /// The visible text; empty when the turn only called tools.
-        #[serde(default)]
         text: String,
         /// The reasoning the provider showed; empty when none.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
+        #[serde(skip_serializing_if = "String::is_empty")]
         reasoning: String,
         /// The tools it called, in the order of the answer.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall>,
     },
     /// What a tool call came to.
@@ -62,9 +61,42 @@ pub enum ChatMessage {
         /// The result as text; JSON results are serialised.
         content: String,
         /// Whether the call failed.
+        is_error: bool,
+    },
+}
+
+/// The messages with their tag outside, for decoding.
+#[derive(Deserialize)]
+#[serde(remote = "ChatMessage", rename_all = "snake_case")]
+// Never made: it tells serde how to make the other.
+#[allow(dead_code)]
+enum OutsideTagged {
+    User {
+        content: ContentInput,
+        #[serde(default)]
+        from: Option<String>,
+    },
+    Assistant {
+        #[serde(default)]
+        text: String,
+        #[serde(default)]
+        reasoning: String,
+        #[serde(default)]
+        tool_calls: Vec<ToolCall>,
+    },
+    Tool {
+        call_id: String,
+        name: String,
+        content: String,
         #[serde(default)]
         is_error: bool,
     },
+}
+
+impl<'de> Deserialize<'de> for ChatMessage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        tagged::deserialize(deserializer, "role", OutsideTagged::deserialize)
+    }
 }
 
 impl ChatMessage {

@@ -119,9 +119,11 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
         }
         "shutdown" => return Ok(convert::text(&runtime.shutdown().await)),
         unknown => {
-            return Err(
-                ErrorData::new("method_not_found", format!("there is no method {unknown}")).into(),
-            );
+            return Err(ErrorData::new(
+                "method_not_found",
+                format!("there is no method {unknown}"),
+            )
+            .into());
         }
     };
     Ok(convert::text(&answer))
