@@ -11,7 +11,7 @@ use mobkit_web::log::{Log, LogConfig};
 use mobkit_web::shim::Host;
 use mobkit_web::storage::{
     self, Batch, ClosedReason, Durability, Key, KeyRange, Storage, StorageError, Writer,
-    WriterConfig, conformance, migrations,
+    WriterClosed, WriterConfig, conformance, migrations,
 };
 use mobkit_web::web::{BrowserHost, IndexedDbConfig, IndexedDbStorage};
 use mobkit_web::wire::Cursor;
@@ -185,6 +185,49 @@ async fn who_is_blocked_is_told_and_a_late_success_closes_itself() {
     // If the late success had not closed itself, this would be blocked.
     let newer = Foreign::open(&name, Some(9)).await;
     drop(newer);
+    erase(&name).await;
+}
+
+/// Lets the test end the newest connection as the browser does: with a `close` that nobody asked
+/// for.
+fn catch_connections() {
+    let script = "if (!globalThis.loseConnection) {
+        const open = IDBFactory.prototype.open;
+        IDBFactory.prototype.open = function (...args) {
+            const request = open.apply(this, args);
+            request.addEventListener('success', () => {
+                const database = request.result;
+                globalThis.loseConnection = () => database.dispatchEvent(new Event('close'));
+            });
+            return request;
+        };
+    }";
+    js_sys::eval(script).expect("the script is sound");
+}
+
+#[wasm_bindgen_test]
+async fn a_close_that_nobody_asked_for_leaves_outcomes_unknown() {
+    catch_connections();
+    let name = name();
+    let storage = open(&name).await;
+    let group = host().task_group();
+    let writer = Writer::spawn(&group.host(), storage.clone(), WriterConfig::default());
+    let (commit, a) = (storage.commit(put("a"), Durability::Relaxed), row("a"));
+    let read = storage.get(&a);
+    js_sys::eval("loseConnection()").expect("there is a connection");
+    assert_eq!(commit.await, Err(StorageError::OutcomeUnknown));
+    let read = read.await;
+    assert!(
+        matches!(read, Err(StorageError::Aborted(_)) | Ok(_)),
+        "{read:?}"
+    );
+    assert!(matches!(storage.closed().await, ClosedReason::Lost(_)));
+    assert_eq!(storage.get(&a).await, Err(StorageError::Closed));
+    assert_eq!(
+        writer.closed().await,
+        WriterClosed::Storage(StorageError::Closed)
+    );
+    drop(storage);
     erase(&name).await;
 }
 

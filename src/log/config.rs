@@ -48,7 +48,8 @@ impl Default for LogConfig {
             tail_capacity: 1024,
             block: 1024,
             chunk_max_entries: 512,
-            chunk_max_bytes: 256 << 10,
+            // Chromium keeps a value above 64 KiB in a file of its own.
+            chunk_max_bytes: 60 << 10,
             chunk_merge_bytes: 16 << 10,
             flush_entries: 64,
             flush_after: Duration::from_millis(250),

@@ -82,7 +82,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
 
     async fn flush_and_trim(&self, writer: &Writer) -> Result<(), SubmitError<Infallible>> {
         writer.flush(Durability::Relaxed).await?;
-        if !self.inner.over_budget() {
+        if !self.inner.trim_due() {
             return Ok(());
         }
         match self.trim().await {

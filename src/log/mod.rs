@@ -30,7 +30,7 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::shim::{Fault, Host, Notify, Tail};
+use crate::shim::{Fault, Host, Instant, Notify, Tail};
 use crate::storage::{Batch, Direction, Key, Participant, Storage, value};
 use crate::wire::Cursor;
 
@@ -63,6 +63,10 @@ struct Inner<T> {
     dirty: Notify,
     closed: Cell<bool>,
     end: Notify,
+    /// About how many entries a chunk row has, as reading has found.
+    entries_per_row: Cell<usize>,
+    /// When retention last looked for what is too old.
+    looked_at_age: Cell<Option<Instant>>,
 }
 
 /// The rows of a log.
@@ -137,6 +141,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
                 dirty: Notify::new(),
                 closed: Cell::new(false),
                 end: Notify::new(),
+                entries_per_row: Cell::new(64),
+                looked_at_age: Cell::new(None),
             }),
         })
     }

@@ -14,7 +14,7 @@ use crate::storage::{Direction, Row, StorageError};
 use crate::wire::Cursor;
 
 /// The most chunk rows fetched at once.
-const PAGE_ROWS: usize = 16;
+const PAGE_ROWS: usize = 64;
 
 /// What reading found, and up to where it has looked: there may be nothing in between.
 pub(super) struct Found<T> {
@@ -59,7 +59,6 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
             at = found.reached;
             items.extend(found.items);
         }
-        // A missing stretch may be two gaps; the reader meets the second where it goes on.
         items.truncate(limit);
         Ok(items)
     }
@@ -122,7 +121,7 @@ impl<T> Inner<T> {
 
 impl<T: DeserializeOwned> Inner<T> {
     /// Some of the next items, from memory or storage; `reached` stays at `after` only if there
-    /// are none.
+    /// are none. A chunk that was decoded is answered whole, even beyond the limit.
     pub(super) async fn read_some(&self, at: Place, limit: usize) -> Result<Found<T>, LogError> {
         match self.read_memory(at.after, limit) {
             Some(found) => Ok(found),
@@ -163,7 +162,7 @@ impl<T: DeserializeOwned> Inner<T> {
                     continue;
                 }
                 walk.gap_before(chunk.first, self.state.borrow().trimmed);
-                walk.take(chunk, stored, limit);
+                walk.take(chunk, stored);
                 if walk.items.len() >= limit {
                     return Ok(walk.into_found());
                 }
@@ -171,12 +170,10 @@ impl<T: DeserializeOwned> Inner<T> {
             if walk.reached.after >= stored {
                 break;
             }
-            // A few more entries than asked for are decoded at most, and a long replay pays one
-            // round trip for many chunks.
-            let wanted = (limit - walk.items.len()) / self.config.chunk_max_entries.max(1) + 1;
+            let wanted = self.rows_for(limit - walk.items.len());
             rows = self
                 .storage
-                .scan(rest.clone(), Direction::Forward, wanted.min(PAGE_ROWS))
+                .scan(rest.clone(), Direction::Forward, wanted)
                 .await?;
             match rows.last() {
                 Some((key, _)) => rest = rest.after(key),
@@ -208,10 +205,10 @@ impl<T: DeserializeOwned> Inner<T> {
         let chunks = self.keys.chunks.prefix_range();
         let mut rest = chunks.before(&self.keys.chunks.number(above));
         while items.len() < limit && above > 1 {
-            let wanted = (limit - items.len()) / self.config.chunk_max_entries.max(1) + 1;
+            let wanted = self.rows_for(limit - items.len());
             let rows = self
                 .storage
-                .scan(rest.clone(), Direction::Backward, wanted.min(PAGE_ROWS))
+                .scan(rest.clone(), Direction::Backward, wanted)
                 .await?;
             let Some((lowest, _)) = rows.last() else {
                 break;
@@ -236,10 +233,19 @@ impl<T: DeserializeOwned> Inner<T> {
         Ok(items)
     }
 
+    /// How many rows hold about so many entries: a long replay pays one round trip for many rows,
+    /// a short page does not read what it throws away.
+    fn rows_for(&self, entries: usize) -> usize {
+        let per_row = self.entries_per_row.get().max(1);
+        (entries / per_row).saturating_add(1).min(PAGE_ROWS)
+    }
+
     /// Decodes a chunk row, with the entries that lie in rows of their own.
     pub(super) async fn decode_chunk(&self, row: &Row) -> Result<Chunk<T>, StorageError> {
         let (key, bytes) = row;
         let mut chunk = Chunk::decode(key, bytes)?;
+        let (before, now) = (self.entries_per_row.get(), chunk.rows.len());
+        self.entries_per_row.set((3 * before + now).div_ceil(4));
         for Split(number, len) in std::mem::take(&mut chunk.split) {
             let entry = self.read_parts(number, len).await?;
             let at = chunk.rows.partition_point(|(other, _)| *other < number);
@@ -290,9 +296,9 @@ impl<T> Walk<T> {
     }
 
     /// Takes what is stored for good: the rest belongs to a commit that is not through yet.
-    fn take(&mut self, chunk: Chunk<T>, stored: u64, limit: usize) {
+    fn take(&mut self, chunk: Chunk<T>, stored: u64) {
         for (number, entry) in chunk.rows {
-            if number > stored || self.items.len() >= limit {
+            if number > stored {
                 return;
             }
             if number > self.reached.after {

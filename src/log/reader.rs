@@ -32,6 +32,8 @@ pub struct LogReader<T> {
     /// What is read and not handed out yet.
     buffer: VecDeque<LogItem<T>>,
     fetch: Option<Fetch<T>>,
+    /// What the fetch has found ahead of time.
+    ahead: Option<Result<Option<Found<T>>, LogError>>,
     ended: bool,
 }
 
@@ -42,6 +44,7 @@ impl<T: DeserializeOwned + 'static> LogReader<T> {
             at: Place::after(after),
             buffer: VecDeque::new(),
             fetch: None,
+            ahead: None,
             ended: false,
         }
     }
@@ -66,6 +69,8 @@ impl<T: DeserializeOwned + 'static> LogReader<T> {
         };
         let mut items = vec![first?];
         if self.buffer.is_empty()
+            && self.fetch.is_none()
+            && self.ahead.is_none()
             && let Some(found) = self.log.read_memory(self.at.after, READ_AHEAD)
         {
             self.keep(found);
@@ -73,6 +78,16 @@ impl<T: DeserializeOwned + 'static> LogReader<T> {
         let more = self.buffer.len().min(max.saturating_sub(1));
         items.extend(self.buffer.drain(..more));
         Ok(items)
+    }
+
+    fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found<T>>, LogError>> {
+        let (log, at) = (&self.log, self.at);
+        let fetch = self
+            .fetch
+            .get_or_insert_with(|| fetch(log.clone(), at).boxed_local());
+        let found = ready!(fetch.as_mut().poll(cx));
+        self.fetch = None;
+        Poll::Ready(found)
     }
 
     fn keep(&mut self, found: Found<T>) {
@@ -112,13 +127,20 @@ impl<T: DeserializeOwned + 'static> Stream for LogReader<T> {
             if this.ended {
                 return Poll::Ready(None);
             }
-            let fetch = this
-                .fetch
-                .get_or_insert_with(|| fetch(this.log.clone(), this.at).boxed_local());
-            let found = ready!(fetch.as_mut().poll(cx));
-            this.fetch = None;
+            let found = match this.ahead.take() {
+                Some(found) => found,
+                None => ready!(this.poll_fetch(cx)),
+            };
             match found {
-                Ok(Some(found)) => this.keep(found),
+                Ok(Some(found)) => {
+                    this.keep(found);
+                    // Storage fetches the next rows while the caller is busy with these.
+                    if this.at.at_chunk
+                        && let Poll::Ready(next) = this.poll_fetch(cx)
+                    {
+                        this.ahead = Some(next);
+                    }
+                }
                 Ok(None) => this.ended = true,
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }

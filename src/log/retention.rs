@@ -1,5 +1,7 @@
 //! Retention: old chunks are deleted as a whole.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,6 +15,11 @@ use crate::wire::Cursor;
 
 /// So many chunk rows are looked at in one go.
 const PAGE_ROWS: usize = 16;
+/// A log that is written to looks for what is too old so many times in the time that it keeps
+/// entries...
+const AGE_LOOKS: u32 = 8;
+/// ...and at least this often.
+const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
 impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
     /// Looks which old chunks the [`Retention`] no longer allows; they are deleted with the next
@@ -26,6 +33,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         if inner.config.read_only || inner.config.retention == Retention::default() {
             return Ok(None);
         }
+        inner.looked_at_age.set(Some(inner.host.instant()));
         let plan = inner.find_trim().await?;
         if let Some(plan) = plan {
             inner.state.borrow_mut().plan_trim(plan);
@@ -35,13 +43,18 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
 }
 
 impl<T> Inner<T> {
-    /// Whether more is stored than may be, so that a trim is worth its reads. Age is looked at
-    /// when a trim is made for another reason, and when the flusher has time.
-    pub(super) fn over_budget(&self) -> bool {
+    /// Whether a trim is worth its reads: more is stored than may be, or it is time to look how
+    /// old the oldest is.
+    pub(super) fn trim_due(&self) -> bool {
+        let limits = &self.config.retention;
         let (entries, bytes) = self.state.borrow().retained();
         let over = |limit: Option<u64>, have| limit.is_some_and(|limit| have > limit);
-        over(self.config.retention.max_entries, entries)
-            || over(self.config.retention.max_bytes, bytes)
+        let aged = limits.max_age.is_some_and(|age| {
+            let pause = (age / AGE_LOOKS).min(LONGEST_LOOK);
+            let looked = self.looked_at_age.get();
+            looked.is_none_or(|looked| self.host.instant() >= looked + pause)
+        });
+        over(limits.max_entries, entries) || over(limits.max_bytes, bytes) || aged
     }
 
     async fn find_trim(&self) -> Result<Option<TrimPlan>, LogError> {

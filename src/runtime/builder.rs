@@ -19,7 +19,7 @@ use crate::runtime::{Inner, Role, UnifiedRuntime};
 use crate::shim::{Host, Notify};
 use crate::storage::{
     AcquireMode, Batch, Lease, LeaseGuard, Participant, Signal, Storage, Writer, WriterConfig,
-    take_token, token_key, token_value,
+    migrations, take_token, token_key, token_value,
 };
 use crate::wire::{Cursor, ErrorEvent, MobStructuralEventEnvelope};
 
@@ -203,8 +203,12 @@ impl UnifiedRuntimeBuilder {
             .filter(|_| matches!(guard, Hold::Following));
         let mut changed = listener.map(|signal| signal.changed());
         let writer = match &guard {
-            Hold::Following => None,
+            Hold::Following => {
+                migrations::check(storage.as_ref()).await?;
+                None
+            }
             Hold::Unguarded | Hold::Held(_) => {
+                migrations::migrate(storage.as_ref()).await?;
                 let token = take_token(storage.as_ref()).await?;
                 let config = WriterConfig {
                     backlog: crate::mob::WRITER_BACKLOG,

@@ -550,6 +550,39 @@ fn the_flusher_holds_no_timer_while_nothing_waits() {
 }
 
 #[test]
+fn the_flusher_keeps_to_the_retention() {
+    let kept = Retention {
+        max_age: Some(Duration::from_secs(800)),
+        max_entries: Some(50),
+        ..Retention::default()
+    };
+    let config = LogConfig {
+        chunk_max_entries: 10,
+        retention: kept,
+        ..small(LogConfig::default())
+    };
+    let sim = Sim::new(1);
+    let disk = SimDisk::new();
+    let desk = sim.block_on(open(&sim.host(), &disk, StoragePlan::default(), config));
+    let _flusher = desk
+        .log
+        .run_flusher(&sim.host(), &desk.writer, |error| panic!("{error}"));
+    for n in 0..200 {
+        desk.append(format!("{n}"));
+        sim.advance(Duration::from_secs(1));
+        assert!(desk.log.stored_totals().0 <= 50);
+    }
+    assert!(desk.log.stored_totals().0 > 30);
+    // Too old, which shows with the next entry.
+    sim.advance(Duration::from_secs(900));
+    desk.append("new");
+    sim.advance(Duration::from_secs(1));
+    let all = sim.block_on(read_all(&desk.log, 0));
+    assert!(all.len() <= 12, "{all:?}");
+    assert_eq!(sim.armed_timers(), 0);
+}
+
+#[test]
 fn what_storage_refuses_waits_and_then_is_given_up() {
     let sim = Sim::new(1);
     let disk = SimDisk::new();
