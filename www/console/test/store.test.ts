@@ -94,6 +94,26 @@ describe("chat", () => {
     assert.equal(chat.run, undefined);
     assert.equal(chat.openInteractions.size, 0);
   });
+  test("thoughts and text that are completed only when the answer is stored show once", () => {
+    const chat = fold(
+      { type: "run_started", prompt: "x", from: "user" },
+      { type: "reasoning_delta", delta: "Think" },
+      { type: "text_delta", delta: "I spl" },
+      { type: "peer_message", from: "b", content: "hello", work_id: "w" },
+      { type: "text_delta", delta: "it it" },
+      { type: "reasoning_complete", content: "Thinking" },
+      { type: "text_complete", content: "I split it" },
+      { type: "tool_call_requested", id: "1", name: "now", args: {} },
+      { type: "turn_completed", stop_reason: "tool_use", usage: usage(1, 1) },
+      { type: "reasoning_delta", delta: "Again" },
+      { type: "text_delta", delta: "Do" },
+      { type: "retrying", attempt: 1, max_attempts: 3, error: "cut.", delay_ms: 500 },
+      { type: "text_delta", delta: "Done" },
+      { type: "text_complete", content: "Done" },
+    );
+    assert.deepEqual(shape(chat), ["user x", "reasoning Thinking", "assistant I spl", "peer hello", "assistant it it", "tool now requested ", "notice retrying", "assistant Done"]);
+    assert.ok(chat.items.every((item) => !("open" in item) || !item.open));
+  });
   test("a message waits as queued until its run begins", () => {
     const chat = fold({ type: "user_input", interaction_id: "i", content: "one" }, { type: "user_input", interaction_id: "j", content: "two" }, { type: "run_started", prompt: "one", from: "user", interaction_id: "i" });
     assert.deepEqual(chat.items.map((item) => item.kind === "user" && item.queued), [false, true]);

@@ -67,6 +67,8 @@ export interface ChatState {
   cursor: number;
   generation: number;
   items: ChatItem[];
+  /** What was streamed of the answer under way: its whole texts are still to come, or it will be given anew. */
+  partial: SpeechItem[];
   run: OpenRun | undefined;
   /** Set while work waits for a model that is not there. */
   waitingFor: { model: string; reason: string } | undefined;
@@ -85,6 +87,7 @@ export function emptyChat(identity: string): ChatState {
     cursor: 0,
     generation: 0,
     items: [],
+    partial: [],
     run: undefined,
     waitingFor: undefined,
     tokens: { input: 0, output: 0, runs: 0 },
@@ -198,7 +201,7 @@ function apply(chat: ChatState, type: string, p: AgentEventPayload, base: ItemBa
       const usage = p["usage"] as Partial<Usage> | undefined;
       chat.turnUsage.input += usage?.input_tokens ?? 0;
       chat.turnUsage.output += usage?.output_tokens ?? 0;
-      endSpeech(chat);
+      keepPartial(chat);
       const stop = str(p["stop_reason"]);
       if (stop === "max_tokens") return notice(chat, base, "warn", stop, "The model stopped at its limit of output tokens.");
       if (stop === "content_filter") return notice(chat, base, "warn", stop, "The provider's content filter stopped the answer.");
@@ -258,7 +261,7 @@ function apply(chat: ChatState, type: string, p: AgentEventPayload, base: ItemBa
 }
 
 function runStarted(chat: ChatState, p: AgentEventPayload, base: ItemBase): boolean {
-  endSpeech(chat);
+  keepPartial(chat);
   const from = typeof p["from"] === "string" ? p["from"] : undefined;
   const prompt = contentText(p["prompt"]);
   chat.run = { interactionId: p.interaction_id, from, startedAt: base.at, key: base.key };
@@ -300,7 +303,7 @@ function sayingLast(chat: ChatState, text: string): boolean {
 }
 
 function runCompleted(chat: ChatState, p: AgentEventPayload, base: ItemBase): boolean {
-  endSpeech(chat);
+  keepPartial(chat);
   const result = str(p["result"]);
   // A model without streaming, or a log that begins in mid-run: then the result is all there is of the answer.
   const run = chat.run;
@@ -316,7 +319,7 @@ function runFailed(chat: ChatState, p: AgentEventPayload, base: ItemBase): boole
   const cause = str(p["terminal_cause_kind"]);
   // The turn is made again from the transcript, which does not hold a half-said sentence.
   if (cause === "interrupted") dropPartial(chat);
-  endSpeech(chat);
+  keepPartial(chat);
   for (const item of chat.items) {
     if (item.kind === "tool" && (item.status === "requested" || item.status === "running")) item.status = "interrupted";
   }
@@ -351,16 +354,22 @@ function speak(chat: ChatState, kind: SpeechItem["kind"], delta: string, base: I
   if (open) open.text += delta;
   else {
     endSpeech(chat);
-    chat.items.push({ ...base, kind, text: delta, open: true });
+    const item: SpeechItem = { ...base, kind, text: delta, open: true };
+    chat.items.push(item);
+    chat.partial.push(item);
   }
   return true;
 }
 
+/** The whole text of an answer, which comes when the answer is stored: after all of its pieces, of both kinds. */
 function complete(chat: ChatState, kind: SpeechItem["kind"], content: string, base: ItemBase): boolean {
-  const open = openSpeech(chat, kind);
-  if (open) {
-    open.text = content || open.text;
-    open.open = false;
+  const pieces = chat.partial.filter((item) => item.kind === kind);
+  chat.partial = chat.partial.filter((item) => item.kind !== kind);
+  for (const item of pieces) item.open = false;
+  const [piece] = pieces;
+  if (piece) {
+    // Several are the same text with something between; one may lack pieces that an unclean stop took.
+    if (pieces.length === 1) piece.text = content || piece.text;
     return true;
   }
   if (content === "") return false;
@@ -384,9 +393,17 @@ function endSpeech(chat: ChatState): void {
   if (item?.kind === "assistant" || item?.kind === "reasoning") item.open = false;
 }
 
+/** Takes back what was said of an answer that will be given anew. */
 function dropPartial(chat: ChatState): void {
-  const at = openIndex(chat);
-  if (at >= 0) chat.items.splice(at, 1);
+  const dropped = new Set<ChatItem>(chat.partial);
+  chat.partial = [];
+  if (dropped.size > 0) chat.items = chat.items.filter((item) => !dropped.has(item));
+}
+
+/** What was said stays as it is: nothing more will come of it. */
+function keepPartial(chat: ChatState): void {
+  endSpeech(chat);
+  chat.partial = [];
 }
 
 function findTool(chat: ChatState, p: AgentEventPayload): ToolItem | undefined {
