@@ -15,6 +15,7 @@ use crate::paths::Paths;
 use crate::process;
 use crate::setup::{self, Need, Tools};
 use size::Size;
+use wasm::Artefact;
 
 /// What every build needs.
 pub const NEEDS: &[Need] = &[Need::Wasm, Need::WasmBindgen, Need::Npm];
@@ -24,13 +25,8 @@ pub fn release(paths: &Paths) -> Result<()> {
     let tools = setup::run(paths, NEEDS)?;
     println!("build");
     let row = matrix::row(paths, "release")?;
-    // What an earlier state of the sources left behind must not be published.
     let dist = paths.www().join("sdk/dist");
-    if dist.exists() {
-        fs::remove_dir_all(&dist).context("cannot empty www/sdk/dist")?;
-    }
-    let artefact = wasm::build(paths, &tools, &row)?;
-    process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
+    let artefact = optimised(paths, &tools)?;
     let package = package::assemble(paths)?;
 
     let mut sizes = vec![
@@ -53,6 +49,18 @@ pub fn release(paths: &Paths) -> Result<()> {
     }
     println!("the npm package is in {}", package.display());
     Ok(())
+}
+
+/// The module as it is published, its glue and the TypeScript around them, in `www/sdk/dist`.
+pub fn optimised(paths: &Paths, tools: &Tools) -> Result<Artefact> {
+    // What an earlier state of the sources left behind must not be published.
+    let dist = paths.www().join("sdk/dist");
+    if dist.exists() {
+        fs::remove_dir_all(&dist).context("cannot empty www/sdk/dist")?;
+    }
+    let artefact = wasm::build(paths, tools, &matrix::row(paths, "release")?)?;
+    process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
+    Ok(artefact)
 }
 
 /// The module, its glue and the TypeScript around them, as fast as possible: no package, no sizes.

@@ -1,10 +1,12 @@
 //! The table of suites. A suite enters it together with its first test.
 
+use std::env;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::build;
 use crate::npm;
 use crate::paths::Paths;
 use crate::process;
@@ -61,6 +63,13 @@ pub const SUITES: &[Suite] = &[
         limit: minutes(15),
         command: |paths, tools| in_browser(paths, tools, "geckodriver"),
     },
+    Suite {
+        name: "playwright",
+        about: "the page end to end in Chromium, killed and restarted, on a profile on disk",
+        needs: &[Need::Wasm, Need::WasmBindgen, Need::Npm, Need::Chromium],
+        limit: minutes(30),
+        command: end_to_end,
+    },
 ];
 
 const fn minutes(minutes: u64) -> Duration {
@@ -95,6 +104,15 @@ fn console(paths: &Paths, _: &Tools) -> Result<Command> {
     // The page sees the published face of `sdk`, which is in its build.
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
     Ok(node_tests(paths, "console"))
+}
+
+/// The page as people get it: with the optimised module, from the project's own server.
+fn end_to_end(paths: &Paths, tools: &Tools) -> Result<Command> {
+    build::optimised(paths, tools)?;
+    process::run(&mut npm::run_script(paths, "build", &["console"]))?;
+    let mut command = node_tests(paths, "e2e");
+    command.env("MOBKIT_XTASK", env::current_exe()?);
+    Ok(command)
 }
 
 /// The crate's wasm tests, in the browser that the driver starts. `webdriver.json` has the browser's flags.
