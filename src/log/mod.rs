@@ -203,6 +203,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         self.inner.state.borrow_mut().released = true;
     }
 
+    /// Takes [`Log::release`] back: the next commit reserves a block again.
+    pub fn reserve(&self) {
+        self.inner.state.borrow_mut().released = false;
+    }
+
     /// Ends every follower, once it has read what is visible.
     pub fn close(&self) {
         self.inner.closed.set(true);

@@ -68,6 +68,7 @@ impl Runners {
         for member in core.members.all() {
             self.touch(core, member.identity());
         }
+        self.rest(core);
     }
 
     /// Holds what a member does against its rows, after they changed.
@@ -90,12 +91,26 @@ impl Runners {
             runner.kicked.set(true);
             runner.wake.notify_waiters();
         } else if core.has_work(identity) {
+            core.events.reserve();
             let runner = Rc::new(Runner::default());
             self.active
                 .borrow_mut()
                 .insert(identity.clone(), runner.clone());
             let identity = identity.clone();
             core.host.spawn(pump(strong, identity, runner));
+        }
+    }
+
+    /// With nobody at work no event comes, so that the event log gives back the numbers which it holds ready: a tab that is
+    /// closed now leaves no gap behind.
+    fn rest(&self, core: &Core) {
+        if !self.active.borrow().is_empty() {
+            return;
+        }
+        core.events.release();
+        if let Some(writer) = &core.writer {
+            // Nobody waits for it: if it fails, the next start reads a gap where nothing was lost.
+            core.host.spawn(writer.flush(Durability::Relaxed));
         }
     }
 
@@ -236,6 +251,7 @@ async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
         failures = 0;
     }
     core.runners.active.borrow_mut().remove(&identity);
+    core.runners.rest(&core);
     // `changed` readers show activity.
     core.changed.notify_waiters();
 }

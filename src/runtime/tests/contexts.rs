@@ -180,3 +180,30 @@ fn a_clock_that_jumps_breaks_nothing() {
         assert_eq!(outcome.result, "all done");
     });
 }
+
+#[test]
+fn a_tab_that_is_closed_at_rest_leaves_no_gap() {
+    let disk = SimDisk::new();
+    for life in 0..4 {
+        let sim = Sim::new(life);
+        let host = sim.host();
+        let model = teamwork(&host);
+        sim.block_on(async {
+            let runtime = builder(&host, &disk, &model).build().await.unwrap();
+            let page = runtime
+                .query_events(&EventQuery {
+                    after_seq: Some(Cursor::START),
+                    ..EventQuery::default()
+                })
+                .await;
+            assert_eq!(page.unwrap().gaps, [], "life {life}");
+            runtime
+                .ask(&id("lead"), SendRequest::new("build a house"))
+                .await
+                .unwrap();
+            host.sleep(Duration::from_secs(1)).await;
+        });
+        // Killed, not shut down.
+        sim.crash();
+    }
+}

@@ -132,7 +132,13 @@ fn the_same_key_is_accepted_once_and_another_message_under_it_is_refused() {
         );
         let other = runtime.send(&id("lead"), keyed("two")).await.unwrap_err();
         assert_eq!(other.code(), "idempotency_conflict");
-        assert_eq!(model.requests().len().min(1), 1);
+        let handle = runtime.mob_handle();
+        handle
+            .wait_interaction(&first.interaction_id)
+            .await
+            .unwrap();
+        let told = kinds(&all_events(&runtime).await, "lead");
+        assert_eq!(told.iter().filter(|kind| *kind == "user_input").count(), 1);
     });
 }
 
