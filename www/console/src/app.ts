@@ -86,6 +86,8 @@ export class App {
   readonly connection = signal<{ error: ConsoleError } | undefined>(undefined);
   readonly pulses = signal<Pulse[]>([]);
   readonly historyFrom = signal(0);
+  /** What serves the definition's model names, in words; undefined where they are sent as they are. */
+  readonly servedBy = signal<string | undefined>(undefined);
 
   readonly roster: RosterState = emptyRoster();
   readonly chats = new Map<string, ChatState>();
@@ -111,6 +113,7 @@ export class App {
   #nextId = 1;
   #unread = new Set<string>();
   #logsRead = 0;
+  #lastEventAt = 0;
   #complete = new Set<string>();
 
   constructor(client: RuntimeClient, frame: Frame = browserFrame) {
@@ -244,6 +247,7 @@ export class App {
     this.ledger.length = 0;
     this.#unread.clear();
     this.#complete.clear();
+    this.#lastEventAt = 0;
     batch(() => {
       this.members.value = new Map();
       this.status.value = undefined;
@@ -268,6 +272,7 @@ export class App {
   #onAgent(events: PersistedEvent[], live: boolean): void {
     let listing = false;
     for (const event of events) {
+      this.#lastEventAt = event.timestamp_ms;
       const entry = feedOfAgent(event);
       if (entry) {
         pushFeed(this.feed, entry);
@@ -293,18 +298,20 @@ export class App {
   }
 
   #onGap(gap: Gap): void {
-    const at = this.feed.at(-1)?.at ?? Date.now();
-    for (const chat of this.chats.values()) foldGap(chat, gap, at);
+    for (const chat of this.chats.values()) foldGap(chat, gap, this.#lastEventAt);
+    this.#touch(this.chatVersion);
+    // Before the first event that is left there is nothing that a gap could stand between.
+    if (this.#lastEventAt === 0) return;
     pushFeed(this.feed, {
       id: `g${gap.from}`,
-      at,
+      at: this.#lastEventAt,
       identity: undefined,
       peer: undefined,
-      tone: "warn",
-      title: gap.reason === "retention" ? "older events discarded" : "unclean stop",
-      detail: gap.reason === "retention" ? "" : "Events that were not stored yet are missing here.",
+      tone: "structure",
+      title: gap.reason === "retention" ? "older events were discarded" : "the runtime was restarted",
+      detail: "",
     });
-    this.#touch(this.chatVersion, this.feedVersion);
+    this.#touch(this.feedVersion);
   }
 
   #pulse(from: string, to: string): void {

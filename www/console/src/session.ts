@@ -1,6 +1,6 @@
 // One page's life: reads the definition, starts the runtime in its worker, follows it; tells what went wrong if it does not start.
 
-import { batch, type Signal, signal } from "@preact/signals";
+import { batch, effect, type Signal, signal } from "@preact/signals";
 import { App } from "./app.ts";
 import { ConsoleError, type RuntimeClient, toConsoleError } from "./client.ts";
 import type { ModelChoice, Settings } from "./settings.ts";
@@ -42,6 +42,10 @@ export class Session {
   ) {
     this.app = new App(client);
     this.model.value = modelRequest(env.settings.model.value);
+    effect(() => {
+      const model = this.model.value;
+      this.app.servedBy.value = model.kind === "demo" ? "demo model" : model.kind === "none" ? "no model" : model.model ? `model ${model.model}` : undefined;
+    });
   }
 
   get settings(): Settings {

@@ -159,7 +159,7 @@ describe("chat", () => {
     foldGap(chat, { from: 4, to: 1024, reason: "unclean_stop" }, 0);
     foldChat(chat, agent(1025, { type: "run_failed", error_class: "terminal", terminal_cause_kind: "interrupted", error: "interrupted" }));
     foldChat(chat, agent(1026, { type: "run_started", prompt: "x", from: "user", interaction_id: "i" }));
-    assert.deepEqual(shape(chat), ["user x", "tool now interrupted ", "notice gap", "notice interrupted"]);
+    assert.deepEqual(shape(chat), ["user x", "tool now interrupted ", "notice interrupted"]);
     assert.notEqual(chat.run, undefined);
   });
   test("a gap in a chat at rest shows nothing", () => {
@@ -204,6 +204,10 @@ describe("chat", () => {
     assert.deepEqual(chat.items.map((item) => (item.kind === "peer" ? item.queued : item.kind)), [true, false, "notice"]);
     settle(chat, "i");
     assert.ok(chat.items.every((item) => item.kind !== "peer" || !item.queued));
+  });
+  test("what a cancelled stream delivers late is not shown", () => {
+    const chat = fold({ type: "run_started", prompt: "x", from: "user" }, { type: "text_delta", delta: "so " }, { type: "run_failed", error_class: "cancelled", error: "cancelled" }, { type: "text_delta", delta: "far" });
+    assert.deepEqual(shape(chat), ["user x", "assistant so ", "notice cancelled"]);
   });
   test("a cancelled interaction says once that it was stopped; steering does not wait", () => {
     const chat = fold(

@@ -70,6 +70,8 @@ export interface ChatState {
   /** What was streamed of the answer under way: its whole texts are still to come, or it will be given anew. */
   partial: SpeechItem[];
   run: OpenRun | undefined;
+  /** The last run is over: what a cancelled stream still delivers after that is nobody's words any more. */
+  ended: boolean;
   /** Set while work waits for a model that is not there. */
   waitingFor: { model: string; reason: string } | undefined;
   tokens: { input: number; output: number; runs: number };
@@ -89,6 +91,7 @@ export function emptyChat(identity: string): ChatState {
     items: [],
     partial: [],
     run: undefined,
+    ended: false,
     waitingFor: undefined,
     tokens: { input: 0, output: 0, runs: 0 },
     turnUsage: { input: 0, output: 0 },
@@ -149,13 +152,13 @@ function apply(chat: ChatState, type: string, p: AgentEventPayload, base: ItemBa
     case "turn_started":
       return false;
     case "text_delta":
-      return speak(chat, "assistant", str(p["delta"]), base);
+      return !chat.ended && speak(chat, "assistant", str(p["delta"]), base);
     case "reasoning_delta":
-      return speak(chat, "reasoning", str(p["delta"]), base);
+      return !chat.ended && speak(chat, "reasoning", str(p["delta"]), base);
     case "text_complete":
-      return complete(chat, "assistant", str(p["content"]), base);
+      return !chat.ended && complete(chat, "assistant", str(p["content"]), base);
     case "reasoning_complete":
-      return complete(chat, "reasoning", str(p["content"]), base);
+      return !chat.ended && complete(chat, "reasoning", str(p["content"]), base);
     case "tool_call_requested":
       endSpeech(chat);
       chat.items.push({
@@ -265,6 +268,7 @@ function runStarted(chat: ChatState, p: AgentEventPayload, base: ItemBase): bool
   const from = typeof p["from"] === "string" ? p["from"] : undefined;
   const prompt = contentText(p["prompt"]);
   chat.run = { interactionId: p.interaction_id, from, startedAt: base.at, key: base.key };
+  chat.ended = false;
   chat.waitingFor = undefined;
   chat.turnUsage = { input: 0, output: 0 };
   chat.lastError = undefined;
@@ -326,7 +330,12 @@ function runFailed(chat: ChatState, p: AgentEventPayload, base: ItemBase): boole
   countRun(chat, p["usage"] as Partial<Usage> | undefined);
   chat.run = undefined;
   const errorClass = str(p["error_class"]);
-  if (cause === "interrupted") return notice(chat, base, "info", "interrupted", "Interrupted by the end of the page; the work goes on from what is stored.");
+  if (cause === "interrupted") {
+    // Says it better than the gap that the same stop has left.
+    const last = chat.items.at(-1);
+    if (last?.kind === "notice" && last.code === "gap") chat.items.pop();
+    return notice(chat, base, "info", "interrupted", "Interrupted by the end of the page; the work goes on from what is stored.");
+  }
   if (errorClass === "cancelled" || cause === "cancelled") return notice(chat, base, "info", "cancelled", "Stopped.");
   const error = str(p["error"]) || "The run failed.";
   chat.lastError = error;
@@ -340,6 +349,7 @@ function countRun(chat: ChatState, usage: Partial<Usage> | undefined): void {
   chat.tokens.input += input;
   chat.tokens.output += output;
   chat.tokens.runs += 1;
+  chat.ended = true;
   chat.turnUsage = { input: 0, output: 0 };
 }
 

@@ -75,10 +75,13 @@ export function feedOfAgent(event: PersistedEvent): FeedEntry | undefined {
     case "run_failed": {
       const cause = str(p["terminal_cause_kind"]);
       if (cause === "interrupted") return line("warn", "was interrupted", "The work goes on from what is stored.");
+      // The interaction has told it already.
+      if (cause === "interaction_ended") return undefined;
       if (p["error_class"] === "cancelled" || cause === "cancelled") return line("warn", "was stopped");
       return line("error", "failed", str(p["error"]));
     }
     case "interaction_failed":
+      if (p["error"] === "cancelled") return line("warn", "was stopped");
       return line("error", "could not answer", str(p["error"]) || str(p["reason"]));
     case "retrying":
       return line("warn", `tries again (${str(p["attempt"])}/${str(p["max_attempts"])})`, str(p["error"]));

@@ -49,7 +49,7 @@ function ChatHead({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
         <h2>{row?.displayName ?? chat.identity}</h2>
         <p class="quiet">
           {row ? row.role : "no longer in the mob"}
-          {row?.model !== undefined && ` · model ${row.model}`}
+          {row && (app.servedBy.value !== undefined ? ` · ${app.servedBy.value}` : row.model !== undefined && ` · model ${row.model}`)}
           {row !== undefined && row.generation > 0 && ` · generation ${row.generation}`}
         </p>
       </div>

@@ -68,7 +68,7 @@ export function ModelPanel({ session }: { session: Session }) {
         <div class="callout" role="status" data-testid="model-key-needed">
           <Icon name="warn" />
           <p>
-            {waiting ? `${waiting.identity} has work that waits for its model. ` : ""}
+            {waiting ? `${app.person(waiting.identity).name} has work that waits for its model. ` : ""}
             {needsKey ? "Give the key again and the work goes on where it stopped." : waiting?.reason}
           </p>
         </div>

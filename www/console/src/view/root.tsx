@@ -122,7 +122,7 @@ function Header({ session }: { session: Session }) {
       )}
       <span class="spacer" />
       <span class="quiet hide-narrow" data-testid="totals">
-        {totals.running > 0 && `${totals.running} working · `}
+        {totals.running > 0 && `${totals.running} working${totals.input + totals.output > 0 ? " · " : ""}`}
         {totals.input + totals.output > 0 && `${count(totals.input + totals.output)} tokens`}
       </span>
       <button type="button" class={`chip${model.kind === "none" ? " chip-warn" : ""}`} data-testid="model-chip" onClick={() => (app.view.value = "model")}>
@@ -198,7 +198,9 @@ function Banners({ session }: { session: Session }) {
         <div class="banner banner-warn" role="status" data-testid="waiting-banner">
           <p>
             <b>{waiting ? "Work waits for a model." : "The model's key is needed again."}</b>{" "}
-            {waiting ? `${waiting.identity} cannot go on${waiting.reason ? `: ${waiting.reason}` : "."}` : "It was kept in memory only and went with the last visit."}
+            {session.model.value.kind === "none"
+              ? `${waiting ? `${app.person(waiting.identity).name} cannot go on without its key.` : ""} It was kept in memory only and went with the last visit.`
+              : waiting && `${app.person(waiting.identity).name} cannot go on${waiting.reason ? `: ${waiting.reason}` : "."}`}
           </p>
           {app.view.value !== "model" && (
             <button type="button" class="primary" onClick={() => (app.view.value = "model")}>
