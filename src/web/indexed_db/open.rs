@@ -19,6 +19,7 @@ use super::migrations::{self, current};
 use crate::shim::{Host, Notify};
 use crate::storage::{DomError, StorageError};
 
+type Handler = Closure<dyn FnMut(JsValue)>;
 type Outcome = Result<Option<IdbDatabase>, StorageError>;
 
 /// A request under way. Its closures hold it, and it holds them, until the browser answers.
@@ -28,7 +29,7 @@ struct Pending {
     blocked: Cell<bool>,
     blocked_now: Notify,
     upgrade_error: RefCell<Option<StorageError>>,
-    handlers: RefCell<Vec<Closure<dyn FnMut(JsValue)>>>,
+    handlers: RefCell<Vec<Handler>>,
 }
 
 pub(super) async fn open(
