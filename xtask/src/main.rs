@@ -41,7 +41,7 @@ fn run() -> Result<ExitCode> {
             setup::run(&paths, setup::Need::ALL)?;
         }
         Command::Serve(options) => serve::run(&paths, options)?,
-        Command::Build => build::release(&paths)?,
+        Command::Build => build::run(&paths)?,
         Command::Lint => lint::run(&paths)?,
         Command::Test { suites } => return test::run(&paths, &suites),
     }

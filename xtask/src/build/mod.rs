@@ -7,6 +7,7 @@ mod size;
 mod wasm;
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -15,19 +16,47 @@ use crate::paths::Paths;
 use crate::process;
 use crate::setup::{self, Need, Tools};
 use size::Size;
-use wasm::Artefact;
 
 /// What every build needs.
 pub const NEEDS: &[Need] = &[Need::Wasm, Need::WasmBindgen, Need::Npm];
 
-/// The whole release: the package in `target/npm/`, and its sizes. Over the budget is an error.
-pub fn release(paths: &Paths) -> Result<()> {
-    let tools = setup::run(paths, NEEDS)?;
+/// The package that was built.
+pub struct Package {
+    dir: PathBuf,
+    sizes: Vec<Size>,
+    budget: Option<u64>,
+}
+
+impl Package {
+    /// Refuses more bytes than the build matrix allows.
+    pub fn check_budget(&self) -> Result<()> {
+        if let Some(budget) = self.budget {
+            println!("{}", size::check_budget(&self.sizes, budget)?);
+        }
+        Ok(())
+    }
+}
+
+/// `cargo xtask build`: the package in `target/npm/`, and its sizes. Over the budget is an error.
+pub fn run(paths: &Paths) -> Result<()> {
+    let package = release(paths, &setup::run(paths, NEEDS)?)?;
+    println!("the npm package is in {}", package.dir.display());
+    package.check_budget()
+}
+
+/// The module as it is published, its glue and the TypeScript around them in `www/sdk/dist`, and the npm package of it
+/// all. Prints the sizes.
+pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
     println!("build");
     let row = matrix::row(paths, "release")?;
+    // What an earlier state of the sources left behind must not be published.
     let dist = paths.www().join("sdk/dist");
-    let artefact = optimised(paths, &tools)?;
-    let package = package::assemble(paths)?;
+    if dist.exists() {
+        fs::remove_dir_all(&dist).context("cannot empty www/sdk/dist")?;
+    }
+    let artefact = wasm::build(paths, tools, &row)?;
+    process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
+    let dir = package::assemble(paths)?;
 
     let mut sizes = vec![
         Size::of_file("module", &artefact.module)?,
@@ -44,27 +73,18 @@ pub fn release(paths: &Paths) -> Result<()> {
         ..Size::total(&scripts)
     });
     println!("\n{}", size::table(&sizes));
-    if let Some(budget) = row.gzip_budget {
-        println!("{}", size::check_budget(&sizes, budget)?);
-    }
-    println!("the npm package is in {}", package.display());
-    Ok(())
-}
-
-/// The module as it is published, its glue and the TypeScript around them, in `www/sdk/dist`.
-pub fn optimised(paths: &Paths, tools: &Tools) -> Result<Artefact> {
-    // What an earlier state of the sources left behind must not be published.
-    let dist = paths.www().join("sdk/dist");
-    if dist.exists() {
-        fs::remove_dir_all(&dist).context("cannot empty www/sdk/dist")?;
-    }
-    let artefact = wasm::build(paths, tools, &matrix::row(paths, "release")?)?;
-    process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
-    Ok(artefact)
+    let budget = row.gzip_budget;
+    Ok(Package { dir, sizes, budget })
 }
 
 /// The module, its glue and the TypeScript around them, as fast as possible: no package, no sizes.
 pub fn dev(paths: &Paths, tools: &Tools) -> Result<()> {
+    println!("build");
     wasm::build(paths, tools, &matrix::row(paths, "dev")?)?;
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))
+}
+
+/// The console's page over the package that was built last, in `www/console/dist`.
+pub fn console(paths: &Paths) -> Result<()> {
+    process::run(&mut npm::run_script(paths, "build", &["console"]))
 }

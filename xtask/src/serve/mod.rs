@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tiny_http::{Header, Request, Response, Server};
 
 use crate::paths::{self, Paths};
-use crate::{build, npm, process, setup};
+use crate::{build, setup};
 
 /// The port if none is asked for.
 const DEFAULT_PORT: u16 = 8787;
@@ -42,9 +42,8 @@ pub fn run(paths: &Paths, options: Options) -> Result<()> {
     let site = paths.www().join("console/dist");
     if options.build {
         let tools = setup::run(paths, build::NEEDS)?;
-        println!("build");
         build::dev(paths, &tools)?;
-        process::run(&mut npm::run_script(paths, "build", &["console"]))?;
+        build::console(paths)?;
     }
     if !site.join("index.html").is_file() {
         bail!("www/console/dist has no index.html: run `cargo xtask serve` without `--no-build`");

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::paths::Paths;
 use crate::{lint, process, setup};
 use count::Counts;
-use suites::{SUITES, Suite};
+use suites::{SUITES, Session, Suite};
 
 /// How one suite ended.
 struct Outcome {
@@ -26,18 +26,12 @@ struct Outcome {
 pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
     let chosen = choose(names)?;
     let mut outcomes = vec![];
-    let started = Instant::now();
-    let linted = lint::run(paths);
-    outcomes.push(Outcome {
-        name: "lint",
-        counts: Counts::default(),
-        took: started.elapsed(),
-        fault: linted.err().map(|error| format!("{error:#}")),
-    });
+    outcomes.push(checked("lint", || lint::run(paths)));
+    let session = Session::new(paths);
     for suite in chosen {
         println!("\n{} — {}", suite.name, suite.about);
         let started = Instant::now();
-        let (counts, fault) = match run_suite(paths, suite) {
+        let (counts, fault) = match run_suite(&session, suite) {
             Ok(ended) => ended,
             Err(error) => (Counts::default(), Some(format!("{error:#}"))),
         };
@@ -47,6 +41,9 @@ pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
             took: started.elapsed(),
             fault,
         });
+    }
+    if let Some(package) = session.package() {
+        outcomes.push(checked("size", || package.check_budget()));
     }
     let total = outcomes.iter().fold(Counts::default(), |total, outcome| {
         total + outcome.verdict()
@@ -58,6 +55,18 @@ pub fn run(paths: &Paths, names: &[String]) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// A check that is no test: it counts only if it fails.
+fn checked(name: &'static str, check: impl FnOnce() -> Result<()>) -> Outcome {
+    let started = Instant::now();
+    let fault = check().err().map(|error| format!("{error:#}"));
+    Outcome {
+        name,
+        counts: Counts::default(),
+        took: started.elapsed(),
+        fault,
+    }
 }
 
 fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
@@ -82,9 +91,9 @@ fn choose(names: &[String]) -> Result<Vec<&'static Suite>> {
         .collect()
 }
 
-fn run_suite(paths: &Paths, suite: &Suite) -> Result<(Counts, Option<String>)> {
-    let tools = setup::run(paths, suite.needs)?;
-    let mut command = (suite.command)(paths, &tools)?;
+fn run_suite(session: &Session<'_>, suite: &Suite) -> Result<(Counts, Option<String>)> {
+    let tools = setup::run(session.paths, suite.needs)?;
+    let mut command = (suite.command)(session, &tools)?;
     let finished = process::stream(&mut command, suite.limit)?;
     let counts = count::count(&finished.output);
     let fault = if finished.timed_out {

@@ -1,12 +1,13 @@
 //! The table of suites. A suite enters it together with its first test.
 
+use std::cell::OnceCell;
 use std::env;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::build;
+use crate::build::{self, Package};
 use crate::npm;
 use crate::paths::Paths;
 use crate::process;
@@ -23,8 +24,40 @@ pub struct Suite {
     /// How long it may take, compiling included, before it is stopped.
     pub limit: Duration,
     /// The command that runs it.
-    pub command: fn(&Paths, &Tools) -> Result<Command>,
+    pub command: fn(&Session<'_>, &Tools) -> Result<Command>,
 }
+
+/// One run of the suites, with what they share.
+pub struct Session<'a> {
+    /// Where things are.
+    pub paths: &'a Paths,
+    package: OnceCell<Package>,
+}
+
+impl<'a> Session<'a> {
+    /// A run that has built nothing yet.
+    pub fn new(paths: &'a Paths) -> Self {
+        let package = OnceCell::new();
+        Self { paths, package }
+    }
+
+    /// The npm package, if a suite needed it.
+    pub fn package(&self) -> Option<&Package> {
+        self.package.get()
+    }
+
+    /// Builds the npm package, once in a run.
+    fn release(&self, tools: &Tools) -> Result<()> {
+        if self.package.get().is_none() {
+            let package = build::release(self.paths, tools)?;
+            self.package.get_or_init(|| package);
+        }
+        Ok(())
+    }
+}
+
+/// What a suite needs that runs the package in Chromium.
+const RELEASE: &[Need] = &[Need::Wasm, Need::WasmBindgen, Need::Npm, Need::Chromium];
 
 /// All suites, in the order in which they run: what fails fastest comes first.
 pub const SUITES: &[Suite] = &[
@@ -40,7 +73,7 @@ pub const SUITES: &[Suite] = &[
         about: "the package's TypeScript in Node",
         needs: &[Need::Npm],
         limit: minutes(5),
-        command: |paths, _| Ok(node_tests(paths, "sdk")),
+        command: |session, _| Ok(node_tests(session, "sdk", "test")),
     },
     Suite {
         name: "console",
@@ -54,19 +87,33 @@ pub const SUITES: &[Suite] = &[
         about: "the crate in Chromium",
         needs: &[Need::Wasm, Need::WasmBindgen, Need::Chromium],
         limit: minutes(15),
-        command: |paths, tools| in_browser(paths, tools, "chromedriver"),
+        command: |session, tools| in_browser(session, tools, "chromedriver"),
     },
     Suite {
         name: "wasm-firefox",
         about: "the crate in Firefox",
         needs: &[Need::Wasm, Need::WasmBindgen, Need::Firefox],
         limit: minutes(15),
-        command: |paths, tools| in_browser(paths, tools, "geckodriver"),
+        command: |session, tools| in_browser(session, tools, "geckodriver"),
+    },
+    Suite {
+        name: "sdk-browser",
+        about: "the package in a page and in a worker of Chromium",
+        needs: RELEASE,
+        limit: minutes(10),
+        command: |session, tools| packaged(session, tools, "test:browser"),
+    },
+    Suite {
+        name: "sdk-bundlers",
+        about: "the packed tarball under Vite, esbuild and as a plain module script",
+        needs: RELEASE,
+        limit: minutes(10),
+        command: |session, tools| packaged(session, tools, "test:bundlers"),
     },
     Suite {
         name: "playwright",
         about: "the page end to end in Chromium, killed and restarted, on a profile on disk",
-        needs: &[Need::Wasm, Need::WasmBindgen, Need::Npm, Need::Chromium],
+        needs: RELEASE,
         limit: minutes(30),
         command: end_to_end,
     },
@@ -76,7 +123,7 @@ const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
 }
 
-fn native(paths: &Paths, _: &Tools) -> Result<Command> {
+fn native(session: &Session<'_>, _: &Tools) -> Result<Command> {
     let mut command = Command::new("cargo");
     // All binaries run even if one fails, so that the count is whole.
     command
@@ -88,36 +135,42 @@ fn native(paths: &Paths, _: &Tools) -> Result<Command> {
             "--no-fail-fast",
             "--quiet",
         ])
-        .current_dir(&paths.root);
+        .current_dir(&session.paths.root);
     Ok(command)
 }
 
 /// The tests of one npm package, which Node's test runner runs.
-fn node_tests(paths: &Paths, package: &str) -> Command {
-    let mut command = npm::run_script(paths, "test", &[package]);
+fn node_tests(session: &Session<'_>, package: &str, script: &str) -> Command {
+    let mut command = npm::run_script(session.paths, script, &[package]);
     // One line for a test; without a terminal the runner would write a page for each.
     command.env("NODE_OPTIONS", "--test-reporter=spec");
     command
 }
 
-fn console(paths: &Paths, _: &Tools) -> Result<Command> {
+fn console(session: &Session<'_>, _: &Tools) -> Result<Command> {
     // The page sees the published face of `sdk`, which is in its build.
-    process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
-    Ok(node_tests(paths, "console"))
+    process::run(&mut npm::run_script(session.paths, "build", &["sdk"]))?;
+    Ok(node_tests(session, "console", "test"))
+}
+
+/// A suite of `sdk` that runs what is published.
+fn packaged(session: &Session<'_>, tools: &Tools, script: &str) -> Result<Command> {
+    session.release(tools)?;
+    Ok(node_tests(session, "sdk", script))
 }
 
 /// The page as people get it: with the optimised module, from the project's own server.
-fn end_to_end(paths: &Paths, tools: &Tools) -> Result<Command> {
-    build::optimised(paths, tools)?;
-    process::run(&mut npm::run_script(paths, "build", &["console"]))?;
-    let mut command = node_tests(paths, "e2e");
+fn end_to_end(session: &Session<'_>, tools: &Tools) -> Result<Command> {
+    session.release(tools)?;
+    build::console(session.paths)?;
+    let mut command = node_tests(session, "e2e", "test");
     command.env("MOBKIT_XTASK", env::current_exe()?);
     Ok(command)
 }
 
 /// The crate's wasm tests, in the browser that the driver starts. `webdriver.json` has the browser's flags.
-fn in_browser(paths: &Paths, tools: &Tools, driver: &str) -> Result<Command> {
-    let mut command = tools.wasm_cargo(paths)?;
+fn in_browser(session: &Session<'_>, tools: &Tools, driver: &str) -> Result<Command> {
+    let mut command = tools.wasm_cargo(session.paths)?;
     command.args(["test", "--package", "mobkit-web", "--target", WASM_TARGET]);
     command.args([
         "--lib",
