@@ -400,7 +400,12 @@ async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpe
     core.runners.touch(core, &turn.identity);
     let port = MemberRun::new(core, &turn);
     let ended = Abortable::new(run::run(port.clone(), spec), registration).await;
-    port.flush();
+    if ended.is_ok() {
+        port.flush();
+    } else {
+        // Whoever dropped the run has told its end; nothing is shown after it.
+        port.discard();
+    }
     runner.running.borrow_mut().take();
     let ending = match ended {
         Err(_) | Ok(RunEnd::Stopped) => return,

@@ -66,6 +66,11 @@ impl MemberRun {
         }
     }
 
+    /// Forgets the deltas that were held back.
+    pub fn discard(&self) {
+        self.pending.borrow_mut().take();
+    }
+
     /// Tells that a step could not be stored, so that nobody wonders why the member fell silent.
     pub fn report_lost_step(&self, error: &MobError) {
         if matches!(

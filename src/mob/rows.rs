@@ -131,6 +131,9 @@ pub(crate) struct OpenTurn {
     #[serde(default)]
     pub absorbed: Vec<WorkItem>,
     pub started_at: TimestampMs,
+    /// Tokens of this work so far, over all its runs.
+    #[serde(default)]
+    pub usage: Usage,
     /// Interruptions since the transcript grew last.
     #[serde(default)]
     pub stalled: u32,

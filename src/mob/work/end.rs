@@ -50,12 +50,14 @@ impl Core {
             } => {
                 self.write_message(batch, member, &turn.item, message);
                 self.charge(batch, member, &turn.item, usage);
+                let mut spent = turn.usage;
+                spent += usage;
                 events.push(AgentEvent::RunCompleted {
                     session_id: member.session_id.clone(),
                     result: result.clone(),
                     structured_output: None,
                     extraction_required: false,
-                    usage,
+                    usage: spent,
                     terminal_cause_kind: None,
                 });
                 self.announce(batch, member, &turn.item, events);

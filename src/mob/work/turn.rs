@@ -87,6 +87,7 @@ impl Core {
             fence_token: member.fence_token,
             item,
             absorbed: Vec::new(),
+            usage: Usage::default(),
             started_at: self.now(),
             stalled: 0,
             paused: false,
@@ -221,14 +222,11 @@ impl Core {
         let written = write(fared);
         self.write(batch, &member, &turn.item, written);
         self.charge(batch, &member, &turn.item, usage);
-        if turn.stalled > 0 {
-            self.turns.put(
-                batch,
-                OpenTurn {
-                    stalled: 0,
-                    ..turn.as_ref().clone()
-                },
-            );
+        if turn.stalled > 0 || usage != Usage::default() {
+            let mut turn = turn.as_ref().clone();
+            turn.stalled = 0;
+            turn.usage += usage;
+            self.turns.put(batch, turn);
         }
         Ok(())
     }

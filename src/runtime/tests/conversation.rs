@@ -273,7 +273,11 @@ fn cancelling_an_interaction_ends_its_work_everywhere() {
             "a second cancel changes nothing"
         );
         let events = all_events(&runtime).await;
-        assert_eq!(kinds(&events, "ann").last().unwrap(), "run_failed");
+        assert_eq!(
+            kinds(&events, "ann").last().unwrap(),
+            "run_failed",
+            "nothing is heard after the end"
+        );
         assert_eq!(kinds(&events, "lead").last().unwrap(), "interaction_failed");
     });
 }
@@ -373,4 +377,32 @@ impl crate::agent::tool::Tool for TestTool {
             Err(crate::agent::tool::ToolError::new("it broke"))
         })
     }
+}
+
+#[test]
+fn a_run_tells_the_tokens_of_all_its_turns() {
+    let sim = Sim::new(10);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    model.push(Reply::call("peers", json!({})).with_usage(100, 10));
+    model.push(Reply::text("two").with_usage(120, 5));
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let outcome = runtime
+            .ask(&id("ann"), SendRequest::new("who?"))
+            .await
+            .unwrap();
+        let told = all_events(&runtime)
+            .await
+            .into_iter()
+            .find_map(|(_, _, event)| match event {
+                AgentEvent::RunCompleted { usage, .. } => Some(usage.total()),
+                _ => None,
+            });
+        assert_eq!((told, outcome.usage.total()), (Some(235), 235));
+        assert_eq!(
+            runtime.member_status(&id("ann")).await.unwrap().tokens_used,
+            235
+        );
+    });
 }
