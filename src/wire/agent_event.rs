@@ -3,11 +3,11 @@
 //! The JSON tag is `type`. An event of a type that this version does not know decodes as [`AgentEvent::Unknown`] and is
 //! written again as it came.
 
-use serde::de::Error;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::{Error, Map, Value};
 
-use super::tagged;
+use super::tagged::{self, take_field};
 use super::{ContentBlock, ContentInput, InteractionId, SessionId, ToolCallId};
 
 /// Why a turn of the model ended.
@@ -215,7 +215,7 @@ pub struct ToolConfigChange {
 }
 
 macro_rules! agent_events {
-    ($($(#[doc = $doc:literal])+ $variant:ident $tag:literal $({ $($(#[$field_attr:meta])* $field:ident: $type:ty,)* })?)*) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident $tag:literal $({ $($(#[$($attr:tt)*])* $field:ident: $type:ty,)* })?)*) => {
         /// One thing that a member did or that was done to it.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(remote = "Self", tag = "type")]
@@ -223,7 +223,7 @@ macro_rules! agent_events {
             $(
                 $(#[doc = $doc])+
                 #[serde(rename = $tag)]
-                $variant $({ $($(#[$field_attr])* $field: $type,)* })?,
+                $variant $({ $($(#[$($attr)*])* $field: $type,)* })?,
             )*
             /// An event of a type that this version does not know, with all its fields, `type` included.
             #[serde(skip)]
@@ -241,24 +241,17 @@ macro_rules! agent_events {
 
             /// The types that this version knows.
             pub const TYPES: &[&str] = &[$($tag,)*];
-        }
 
-        impl AgentEvent {
-            fn knows(tag: &str) -> bool {
-                matches!(tag, $($tag)|*)
+            fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Error> {
+                let tag = tagged::take_tag(&mut fields, "type")?;
+                Ok(match tag.as_str() {
+                    $($tag => Self::$variant $({ $($field: take_field!(fields $field $(#[$($attr)*])*),)* })?,)*
+                    _ => {
+                        fields.insert("type".to_owned(), Value::String(tag));
+                        Self::Unknown(fields)
+                    }
+                })
             }
-        }
-
-        /// The known events with their tag outside, for decoding.
-        #[derive(Deserialize)]
-        #[serde(remote = "AgentEvent")]
-        // Never made: it tells serde how to make the other.
-        #[allow(dead_code)]
-        enum Known {
-            $(
-                #[serde(rename = $tag)]
-                $variant { $($($(#[$field_attr])* $field: $type,)*)? },
-            )*
         }
     };
 }
@@ -634,12 +627,6 @@ impl Serialize for AgentEvent {
 
 impl<'de> Deserialize<'de> for AgentEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = Map::deserialize(deserializer)?;
-        match fields.get("type") {
-            Some(Value::String(tag)) if !Self::knows(tag) => Ok(Self::Unknown(fields)),
-            _ => tagged::outside(fields, "type")
-                .and_then(Known::deserialize)
-                .map_err(D::Error::custom),
-        }
+        Self::from_fields(Map::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

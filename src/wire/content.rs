@@ -1,8 +1,8 @@
 //! What is said to a member: text, or blocks of text and media (MobKit contract, section 19).
 
-use serde::de::Error;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Error, Map, Value};
 
 use super::tagged;
 
@@ -82,20 +82,29 @@ pub enum ContentBlock {
     Video(MediaSource),
 }
 
-/// The blocks with their tag outside, for decoding.
-#[derive(Deserialize)]
-#[serde(remote = "ContentBlock", rename_all = "snake_case")]
-// Never made: it tells serde how to make the other.
-#[allow(dead_code)]
-enum OutsideTagged {
-    Text { text: String },
-    Image(MediaSource),
-    Video(MediaSource),
-}
-
 impl<'de> Deserialize<'de> for ContentBlock {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        tagged::deserialize(deserializer, "type", OutsideTagged::deserialize)
+        Self::from_fields(Map::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl ContentBlock {
+    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Error> {
+        let tag = tagged::take_tag(&mut fields, "type")?;
+        let mut media = || {
+            Ok::<_, Error>(MediaSource {
+                media_type: tagged::take(&mut fields, "media_type")?,
+                data: tagged::take(&mut fields, "data")?,
+            })
+        };
+        Ok(match tag.as_str() {
+            "text" => Self::Text {
+                text: tagged::take(&mut fields, "text")?,
+            },
+            "image" => Self::Image(media()?),
+            "video" => Self::Video(media()?),
+            unknown => return Err(tagged::unknown(unknown, &["text", "image", "video"])),
+        })
     }
 }
 

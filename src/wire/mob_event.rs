@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Error, Map, Value};
 
-use super::tagged;
+use super::tagged::{self, take_field};
 use super::{
     AgentIdentity, AgentRuntimeId, Cursor, FenceToken, FlowId, Generation, KickoffSnapshot, MobId,
     MobRuntimeMode, ProfileName, RunId, StepId, TimestampMs,
@@ -41,7 +42,7 @@ pub struct MobEvent {
 }
 
 macro_rules! mob_event_kinds {
-    ($($(#[doc = $doc:literal])+ $variant:ident $tag:literal $({ $($(#[$field_attr:meta])* $field:ident: $type:ty,)* })?)*) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident $tag:literal $({ $($(#[$($attr:tt)*])* $field:ident: $type:ty,)* })?)*) => {
         /// What happened to the mob's structure, tagged `type`.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(tag = "type")]
@@ -49,25 +50,23 @@ macro_rules! mob_event_kinds {
             $(
                 $(#[doc = $doc])+
                 #[serde(rename = $tag)]
-                $variant $({ $($(#[$field_attr])* $field: $type,)* })?,
+                $variant $({ $($(#[$($attr)*])* $field: $type,)* })?,
             )*
         }
 
-        /// The kinds with their tag outside, for decoding.
-        #[derive(Deserialize)]
-        #[serde(remote = "MobEventKind")]
-        // Never made: it tells serde how to make the other.
-        #[allow(dead_code)]
-        enum Known {
-            $(
-                #[serde(rename = $tag)]
-                $variant { $($($(#[$field_attr])* $field: $type,)*)? },
-            )*
+        impl MobEventKind {
+            fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Error> {
+                let tag = tagged::take_tag(&mut fields, "type")?;
+                Ok(match tag.as_str() {
+                    $($tag => Self::$variant $({ $($field: take_field!(fields $field $(#[$($attr)*])*),)* })?,)*
+                    unknown => return Err(tagged::unknown(unknown, &MOB_EVENT_KINDS)),
+                })
+            }
         }
 
         impl<'de> Deserialize<'de> for MobEventKind {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                tagged::deserialize(deserializer, "type", Known::deserialize)
+                Self::from_fields(Map::deserialize(deserializer)?).map_err(D::Error::custom)
             }
         }
 

@@ -1,7 +1,8 @@
 //! What a model is asked: a system prompt, the transcript so far and the tools on offer.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Error, Map, Value};
 
 use crate::wire::{ContentInput, tagged};
 
@@ -65,37 +66,34 @@ pub enum ChatMessage {
     },
 }
 
-/// The messages with their tag outside, for decoding.
-#[derive(Deserialize)]
-#[serde(remote = "ChatMessage", rename_all = "snake_case")]
-// Never made: it tells serde how to make the other.
-#[allow(dead_code)]
-enum OutsideTagged {
-    User {
-        content: ContentInput,
-        #[serde(default)]
-        from: Option<String>,
-    },
-    Assistant {
-        #[serde(default)]
-        text: String,
-        #[serde(default)]
-        reasoning: String,
-        #[serde(default)]
-        tool_calls: Vec<ToolCall>,
-    },
-    Tool {
-        call_id: String,
-        name: String,
-        content: String,
-        #[serde(default)]
-        is_error: bool,
-    },
-}
-
 impl<'de> Deserialize<'de> for ChatMessage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        tagged::deserialize(deserializer, "role", OutsideTagged::deserialize)
+        Self::from_fields(Map::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl ChatMessage {
+    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Error> {
+        let role = tagged::take_tag(&mut fields, "role")?;
+        let fields = &mut fields;
+        Ok(match role.as_str() {
+            "user" => Self::User {
+                content: tagged::take(fields, "content")?,
+                from: tagged::take_or_default(fields, "from")?,
+            },
+            "assistant" => Self::Assistant {
+                text: tagged::take_or_default(fields, "text")?,
+                reasoning: tagged::take_or_default(fields, "reasoning")?,
+                tool_calls: tagged::take_or_default(fields, "tool_calls")?,
+            },
+            "tool" => Self::Tool {
+                call_id: tagged::take(fields, "call_id")?,
+                name: tagged::take(fields, "name")?,
+                content: tagged::take(fields, "content")?,
+                is_error: tagged::take_or_default(fields, "is_error")?,
+            },
+            unknown => return Err(tagged::unknown(unknown, &["user", "assistant", "tool"])),
+        })
     }
 }
 

@@ -2,15 +2,17 @@
 
 use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use super::error::Failure;
 
-/// What came over as JSON text.
-pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
-    Ok(serde_json::from_str(text)?)
+/// The fields of an object that came over as JSON text.
+pub(super) fn fields(text: &str) -> Result<Map<String, Value>, Failure> {
+    match serde_json::from_str(text)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Failure::params("an object is expected")),
+    }
 }
 
 /// What goes over as JSON text.

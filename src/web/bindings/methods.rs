@@ -1,75 +1,72 @@
 //! The methods of a runtime by name, with arguments and answers as JSON text.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use super::convert;
 use super::error::Failure;
 use super::runtime::Hosted;
 use crate::mob::{InteractionOutcome, SendRequest, SpawnReceipt};
-use crate::wire::{
-    AgentIdentity, ContentInput, ErrorData, EventQuery, HandlingMode, InteractionId,
-    SpawnMemberSpec,
-};
+use crate::wire::tagged::{take, take_or_default};
+use crate::wire::{AgentIdentity, ContentInput, ErrorData, InteractionId};
 
-/// The arguments of all methods: each takes its own. One decoder for all is a fraction of the code of one for each.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Args {
-    identity: Option<AgentIdentity>,
-    a: Option<AgentIdentity>,
-    b: Option<AgentIdentity>,
-    content: Option<ContentInput>,
-    handling_mode: Option<HandlingMode>,
-    origin: Option<String>,
-    idempotency_key: Option<String>,
-    interaction_id: Option<InteractionId>,
-    spec: Option<SpawnMemberSpec>,
-    specs: Option<Vec<SpawnMemberSpec>>,
-    offset: Option<usize>,
-    limit: Option<usize>,
-    query: Option<EventQuery>,
-}
+/// The arguments of a method.
+struct Args(Map<String, Value>);
 
-fn need<T>(value: Option<T>, name: &str) -> Result<T, Failure> {
-    value.ok_or_else(|| Failure::params(format!("`{name}` is missing")))
+impl Args {
+    fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, Failure> {
+        Ok(take(&mut self.0, name)?)
+    }
+
+    fn maybe<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
+        Ok(take_or_default(&mut self.0, name)?)
+    }
+
+    fn identity(&mut self) -> Result<AgentIdentity, Failure> {
+        self.take("identity")
+    }
+
+    fn interaction_id(&mut self) -> Result<InteractionId, Failure> {
+        self.take("interaction_id")
+    }
 }
 
 /// Calls a method.
 pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<String, Failure> {
     let runtime = &hosted.runtime;
-    let args: Args = convert::parse(args)?;
-    let identity = || need(args.identity.clone(), "identity");
-    let interaction_id = || need(args.interaction_id.clone(), "interaction_id");
-    let pair = || Ok::<_, Failure>((need(args.a.clone(), "a")?, need(args.b.clone(), "b")?));
+    let mut args = Args(convert::fields(args)?);
     let answer = match method {
         "members" => return Ok(convert::text(&runtime.members())),
-        "member_status" => return Ok(convert::text(&runtime.member_status(&identity()?).await?)),
-        "spawn" => receipt(&runtime.spawn(need(args.spec, "spec")?).await?),
+        "member_status" => {
+            return Ok(convert::text(
+                &runtime.member_status(&args.identity()?).await?,
+            ));
+        }
+        "spawn" => receipt(&runtime.spawn(args.take("spec")?).await?),
         "spawn_many" => {
-            let report = runtime.spawn_many(need(args.specs, "specs")?).await?;
+            let report = runtime.spawn_many(args.take("specs")?).await?;
             let spawned: Vec<Value> = report.spawned.iter().map(receipt).collect();
             json!({ "spawned": spawned, "refused": report.refused.map(|error| error.data()) })
         }
         "retire" => {
-            runtime.retire(&identity()?).await?;
+            runtime.retire(&args.identity()?).await?;
             Value::Null
         }
-        "respawn" => receipt(&runtime.respawn(&identity()?).await?),
+        "respawn" => receipt(&runtime.respawn(&args.identity()?).await?),
         "wire" => {
-            let (a, b) = pair()?;
+            let (a, b): (AgentIdentity, AgentIdentity) = (args.take("a")?, args.take("b")?);
             runtime.wire(&a, &b).await?.into()
         }
         "unwire" => {
-            let (a, b) = pair()?;
+            let (a, b): (AgentIdentity, AgentIdentity) = (args.take("a")?, args.take("b")?);
             runtime.unwire(&a, &b).await?.into()
         }
         "send" => {
-            let identity = identity()?;
-            let mut request = SendRequest::new(need(args.content, "content")?);
-            request.mode = args.handling_mode.unwrap_or(request.mode);
-            request.origin = args.origin.unwrap_or(request.origin);
-            request.idempotency_key = args.idempotency_key;
+            let identity = args.identity()?;
+            let mut request = SendRequest::new(args.take::<ContentInput>("content")?);
+            request.mode = args.maybe("handling_mode")?.unwrap_or(request.mode);
+            request.origin = args.maybe("origin")?.unwrap_or(request.origin);
+            request.idempotency_key = args.maybe("idempotency_key")?;
             let accepted = runtime.send(&identity, request).await?;
             json!({
                 "interaction_id": accepted.interaction_id,
@@ -79,27 +76,30 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
             })
         }
         "outcome" => {
-            let id = interaction_id()?;
+            let id = args.interaction_id()?;
             outcome(&runtime.mob_handle().wait_interaction(&id).await?)
         }
-        "cancel" => runtime.cancel(&interaction_id()?).await?.into(),
-        "cancel_turn" => runtime.cancel_turn(&identity()?).await?.into(),
+        "cancel" => runtime.cancel(&args.interaction_id()?).await?.into(),
+        "cancel_turn" => runtime.cancel_turn(&args.identity()?).await?.into(),
         "cancel_all" => runtime.cancel_all().await?.into(),
         "stop" => runtime.stop().await?.into(),
         "resume" => runtime.resume().await?.into(),
         "query_mob_events" => {
-            let page = runtime
-                .query_mob_events(&need(args.query, "query")?)
-                .await?;
+            let page = runtime.query_mob_events(&args.take("query")?).await?;
             return Ok(convert::text(&page));
         }
         "query_events" => {
-            let page = runtime.query_events(&need(args.query, "query")?).await?;
+            let page = runtime.query_events(&args.take("query")?).await?;
             json!({ "events": page.events, "next_after_seq": page.next_after_seq, "gaps": page.gaps })
         }
         "session_history" => {
-            let (offset, limit) = (args.offset.unwrap_or(0), args.limit.unwrap_or(usize::MAX));
-            let (messages, total) = runtime.session_history(&identity()?, offset, limit).await?;
+            let (offset, limit) = (
+                args.maybe("offset")?.unwrap_or(0),
+                args.maybe("limit")?.unwrap_or(usize::MAX),
+            );
+            let (messages, total) = runtime
+                .session_history(&args.identity()?, offset, limit)
+                .await?;
             let messages: Vec<Value> = messages
                 .iter()
                 .map(|entry| {

@@ -25,7 +25,7 @@ pub(super) fn make(
     objects: &Objects<'_>,
 ) -> Result<Rc<dyn LanguageModel>, Failure> {
     Ok(match choice {
-        ModelChoice::Openai {
+        ModelChoice::OpenAi {
             base_url,
             api_key,
             model,

@@ -20,12 +20,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Asks the model for a word. Answers JSON text `{provider, text}`.
 pub(super) async fn run(choice: &str, objects: &Array) -> Result<String, Failure> {
     let host = BrowserHost::host();
-    let choice: ModelChoice = convert::parse(choice)?;
+    let choice = ModelChoice::from_json(convert::fields(choice)?)?;
     let name = match &choice {
-        ModelChoice::Openai {
+        ModelChoice::OpenAi {
             model: Some(name), ..
         } => name.clone(),
-        ModelChoice::Openai { .. } | ModelChoice::Demo { .. } | ModelChoice::Js { .. } => {
+        ModelChoice::OpenAi { .. } | ModelChoice::Demo { .. } | ModelChoice::Js { .. } => {
             "test".to_owned()
         }
     };

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
 use js_sys::{Array, Promise};
-use serde::Deserialize;
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
@@ -25,7 +24,8 @@ use crate::runtime::{EventFilter, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
-use crate::wire::{AgentIdentity, Cursor, ErrorData, InteractionId};
+use crate::wire::tagged::take_or_default;
+use crate::wire::{ErrorData, InteractionId};
 
 /// A runtime and what its methods need beside it.
 pub(super) struct Hosted {
@@ -37,7 +37,7 @@ pub(super) struct Hosted {
 
 /// Builds a runtime from options as they cross.
 pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Failure> {
-    let options: BuildOptions = convert::parse(options)?;
+    let options = BuildOptions::from_json(convert::fields(options)?)?;
     let objects = Objects(objects);
     let host = BrowserHost::host();
     let definition = match options.definition_format {
@@ -49,9 +49,9 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
         .if_locked(options.if_locked);
 
     let named = Named::default();
-    for entry in options.models {
-        named.set(&entry.name, true);
-        builder = builder.model(entry.name, model::make(entry.model, &host, &objects)?);
+    for (name, choice) in options.models {
+        named.set(&name, true);
+        builder = builder.model(name, model::make(choice, &host, &objects)?);
     }
     if let Some(choice) = options.default_model {
         let default = model::make(choice, &host, &objects)?;
@@ -195,7 +195,7 @@ impl Hosted {
         let model = match model {
             None => None,
             Some(text) => {
-                let choice: ModelChoice = convert::parse(&text)?;
+                let choice = ModelChoice::from_json(convert::fields(&text)?)?;
                 Some(model::make(choice, &self.host, &Objects(objects))?)
             }
         };
@@ -232,20 +232,11 @@ impl Hosted {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OpenArgs {
-    identity: Option<AgentIdentity>,
-    interaction_id: Option<InteractionId>,
-    after: Option<Cursor>,
-}
-
 fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failure> {
-    let OpenArgs {
-        identity,
-        interaction_id,
-        after,
-    } = convert::parse(args)?;
+    let fields = &mut convert::fields(args)?;
+    let identity = take_or_default(fields, "identity")?;
+    let interaction_id: Option<InteractionId> = take_or_default(fields, "interaction_id")?;
+    let after = take_or_default(fields, "after")?;
     let events = match kind {
         "mobEvents" => {
             let events = runtime.mob_events(after)?;

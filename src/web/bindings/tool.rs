@@ -5,7 +5,6 @@ use std::rc::Rc;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use js_sys::Function;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use wasm_bindgen::JsValue;
 use web_sys::AbortController;
@@ -88,13 +87,6 @@ fn context_json(context: &ToolContext) -> Value {
 /// A gate whose function takes the request as JSON text and answers `{approve, reason?}` as JSON text.
 pub(super) struct JsToolGate(Function);
 
-#[derive(Deserialize)]
-struct Decision {
-    approve: bool,
-    #[serde(default)]
-    reason: String,
-}
-
 impl JsToolGate {
     /// The gate of this function.
     pub fn new(place: Place, objects: &Objects<'_>) -> Result<Self, Failure> {
@@ -113,11 +105,16 @@ impl ToolGate for JsToolGate {
             // What cannot be decided is denied.
             match call(&gate, &[convert::text(&text).into()]).await {
                 Err(thrown) => deny(format!("the tool gate failed: {}", thrown.message)),
-                Ok(answer) => match answer.as_deref().map(serde_json::from_str::<Decision>) {
-                    Some(Ok(Decision { approve: true, .. })) => ToolDecision::Approve,
-                    Some(Ok(Decision { reason, .. })) => deny(reason),
-                    _ => deny("the tool gate gave no decision".to_owned()),
-                },
+                Ok(answer) => {
+                    let decision =
+                        answer.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+                    let decision = decision.unwrap_or_default();
+                    match (decision["approve"].as_bool(), decision["reason"].as_str()) {
+                        (Some(true), _) => ToolDecision::Approve,
+                        (Some(false), reason) => deny(reason.unwrap_or_default().to_owned()),
+                        (None, _) => deny("the tool gate gave no decision".to_owned()),
+                    }
+                }
             }
         }
         .boxed_local()
