@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::failure;
 use super::slots::CallSlots;
+use super::surrogates::{Joiner, escape_halves};
 use crate::agent::model::{ModelDelta, ModelError};
 use crate::agent::sse::{MAX_EVENT_BYTES, SseEvent, SseParser};
 use crate::wire::{StopReason, Usage};
@@ -18,6 +19,10 @@ pub struct Decoder {
     stopped: bool,
     done: bool,
     deltas: VecDeque<ModelDelta>,
+    text: Joiner,
+    reasoning: Joiner,
+    /// One per tool call, by its index.
+    arguments: Vec<Joiner>,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +96,8 @@ impl Decoder {
                     }
                 }
                 Form::Document(document) => {
-                    let value = serde_json::from_slice(&document).map_err(|error| {
+                    let text = String::from_utf8_lossy(&document);
+                    let value = serde_json::from_str(&escape_halves(&text)).map_err(|error| {
                         if error.is_eof() {
                             ModelError::Truncated {
                                 message: "the document ended early".into(),
@@ -139,7 +145,7 @@ impl Decoder {
             self.done = true;
             return Ok(());
         }
-        match serde_json::from_str(data) {
+        match serde_json::from_str(&escape_halves(data)) {
             Ok(value) if event.event == "error" => Err(failure::in_stream(&value)),
             Ok(value) => self.chunk(&value),
             Err(_) if event.event == "error" => {
@@ -191,8 +197,7 @@ impl Decoder {
             .into_iter()
             .find_map(|field| non_empty(delta.get(field)));
         if let Some(reasoning) = reasoning {
-            self.deltas
-                .push_back(ModelDelta::Reasoning(reasoning.to_owned()));
+            self.reason(reasoning);
         }
         match delta.get("content") {
             Some(Value::Array(parts)) => parts.iter().for_each(|part| self.part(part)),
@@ -214,8 +219,14 @@ impl Decoder {
 
     fn text(&mut self, text: Option<&str>) {
         if let Some(text) = text {
-            self.deltas.push_back(ModelDelta::Text(text.to_owned()));
+            let text = self.text.join(text);
+            self.deltas.push_back(ModelDelta::Text(text));
         }
+    }
+
+    fn reason(&mut self, text: &str) {
+        let text = self.reasoning.join(text);
+        self.deltas.push_back(ModelDelta::Reasoning(text));
     }
 
     /// A content part, as Mistral streams them: text, or thinking that holds texts.
@@ -225,8 +236,7 @@ impl Decoder {
                 .iter()
                 .filter_map(|inner| non_empty(inner.get("text")))
             {
-                self.deltas
-                    .push_back(ModelDelta::Reasoning(text.to_owned()));
+                self.reason(text);
             }
         }
         self.text(non_empty(part.get("text")));
@@ -251,6 +261,11 @@ impl Decoder {
         let index = self
             .slots
             .place(call.get("index").and_then(Value::as_u64), id, name, &args);
+        let slot = index as usize;
+        if self.arguments.len() <= slot {
+            self.arguments.resize_with(slot + 1, Joiner::default);
+        }
+        let args = self.arguments[slot].join(&args);
         self.deltas.push_back(ModelDelta::ToolCall {
             index,
             id: id.map(Into::into),

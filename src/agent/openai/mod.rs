@@ -9,6 +9,7 @@ pub mod failure;
 mod model;
 pub mod request;
 mod slots;
+mod surrogates;
 
 #[cfg(test)]
 mod tests;
