@@ -10,7 +10,7 @@ use futures::stream::LocalBoxStream;
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{Tool, ToolGate, ToolSet};
-use crate::log::{Checkpointer, LogConfig};
+use crate::log::{Checkpointer, LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
 use crate::mob::{Core, Installed, Kit, MobError, MobHandle, MobOptions, open};
 use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
@@ -22,6 +22,13 @@ use crate::storage::{
     migrations, take_token, token_key, token_value,
 };
 use crate::wire::{Cursor, ErrorEvent, MobStructuralEventEnvelope};
+
+/// What is kept of the agent events: long histories, and a fraction of what any browser grants an origin.
+const EVENT_RETENTION: Retention = Retention {
+    max_age: None,
+    max_entries: Some(200_000),
+    max_bytes: Some(128 << 20),
+};
 
 /// Told of failures that have no caller; runs detached and never holds the runtime up.
 pub type ErrorHook = Rc<dyn Fn(ErrorEvent) -> LocalBoxFuture<'static, ()>>;
@@ -239,7 +246,10 @@ impl UnifiedRuntimeBuilder {
                 block: 0,
                 ..log.clone()
             },
-            events: log,
+            events: LogConfig {
+                retention: EVENT_RETENTION,
+                ..log
+            },
         })
         .await?;
 
