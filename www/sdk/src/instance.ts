@@ -11,6 +11,9 @@ import { crashedError, type MobkitError } from "./error.js";
 /** Makes the glue of one instance around the given `WebAssembly`. */
 export type InstanceFactory = (webAssembly: typeof WebAssembly) => Glue;
 
+/** What a dead instance answers. The glue takes apart the answers of fallible calls: zero is success, and no value. */
+const NOTHING = Object.freeze([0, 0, 0, 0]);
+
 /** One wasm instance. */
 export class WasmInstance {
   readonly glue: Glue;
@@ -66,7 +69,7 @@ export class WasmInstance {
   #guardedWebAssembly(): typeof WebAssembly {
     const Native = globalThis.WebAssembly;
     const guard = (call: (...args: unknown[]) => unknown) => (...args: unknown[]): unknown => {
-      if (this.#error) return undefined;
+      if (this.#error) return NOTHING;
       try {
         return call(...args);
       } catch (error) {
