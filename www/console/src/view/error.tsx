@@ -7,12 +7,13 @@ import { Icon, pretty } from "./common.tsx";
 /** What a person can do, by code. Only where the message alone would leave them helpless. */
 const ADVICE: Record<string, string> = {
   not_leader: "This tab only reads. Take over to act from here.",
-  quota_exceeded: "The browser gives this page no more room. Export, then free some space or erase.",
-  blocked: "Another tab holds the storage open with an older version. Close it, then try again.",
-  version_change: "Another tab needs a newer version of the storage. Reload this page.",
-  unavailable: "The browser does not let this page store anything; private windows often do so.",
+  storage_quota_exceeded: "The browser gives this page no more room. Export, then free some space or erase.",
+  storage_blocked: "Another tab holds the storage open with an older version. Close it, then try again.",
+  storage_schema_too_new: "A newer version of this page has used the storage. Reload to get that version; erasing the site's data begins anew.",
+  storage_version_change: "Another tab needs a newer version of the storage. Reload this page.",
+  storage_unavailable: "The browser does not let this page store anything; private windows often do so.",
   runtime_crash_loop: "The runtime failed again at once. Reload the page; export the storage if it goes on.",
-  stale_cursor: "The log is shorter than what this page had seen; it was read anew.",
+  stale_event_cursor: "The log is shorter than what this page had seen; it was read anew.",
 };
 
 /** The path in a definition or in parameters that an error names. */
