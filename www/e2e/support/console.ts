@@ -25,6 +25,9 @@ export async function readStored(context: BrowserContext, site: string, name = S
   }
 }
 
+/** The test's compiler names functions with a helper, which functions that run in the page then look for there. */
+export const NAMES = "globalThis.__name ??= (value) => value;";
+
 let bundle: Promise<string> | undefined;
 
 /** Lets a recording hear what every page of a context is told. */
@@ -38,7 +41,7 @@ export async function observe(context: BrowserContext, recording: Recording): Pr
     logLevel: "warning",
   }).then((result) => result.outputFiles[0]?.text ?? "");
   await context.exposeFunction("mobReport", (report: Report) => recording.take(report));
-  await context.addInitScript({ content: await bundle });
+  await context.addInitScript({ content: `${NAMES}${await bundle}` });
 }
 
 /** What a person sees of a mob at rest. */
@@ -61,7 +64,7 @@ export class Console {
   readonly faults: string[] = [];
 
   private constructor(readonly page: Page) {
-    page.on("pageerror", (error) => this.faults.push(`uncaught: ${error.message}`));
+    page.on("pageerror", (error) => this.faults.push(`uncaught: ${error.stack ?? error.message}`));
     page.on("console", (message) => {
       if (message.type() === "error") this.faults.push(`console: ${message.text()}`);
     });

@@ -1,6 +1,7 @@
 // What the runtime acknowledged, kept outside the browser, and held against what is stored.
 
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import type { AgentEventPayload, PersistedEvent, StructuralEvent } from "../../console/src/wire.ts";
 
 /** A message of a transcript as `mobkit/session_history` answers. */
@@ -47,8 +48,19 @@ export class Recording {
   readonly events = new Map<number, PersistedEvent>();
   readonly transcripts = new Map<string, Map<number, TranscriptMessage>>();
   readonly accepted: Accepted[] = [];
+  /** Numbers that have named two things. */
+  readonly #renamed: string[] = [];
   /** Called for each thing that happened now, in order. */
   onLive: (what: StructuralEvent | PersistedEvent) => void = () => undefined;
+
+  /** For another storage, whose numbers begin anew. */
+  forget(): void {
+    this.ledger.clear();
+    this.events.clear();
+    this.transcripts.clear();
+    this.accepted.length = 0;
+    this.#renamed.length = 0;
+  }
 
   take(report: Report): void {
     if ("ledger" in report) {
@@ -72,7 +84,7 @@ export class Recording {
   /** A number never names another thing, whatever died in between. */
   #same<T>(known: Map<number, T>, number: number, what: T, name: string): void {
     const before = known.get(number);
-    if (before !== undefined) assert.deepEqual(what, before, `${name} ${number} is another one than before`);
+    if (before !== undefined && !isDeepStrictEqual(what, before)) this.#renamed.push(`${name} ${number} was ${JSON.stringify(before)} and is ${JSON.stringify(what)}`);
     known.set(number, what);
   }
 
@@ -94,6 +106,7 @@ export class Recording {
 
   /** Everything acknowledged is there, as it was acknowledged. */
   assertStored(stored: Stored): void {
+    assert.deepEqual(this.#renamed, []);
     const ledger = new Map(stored.ledger);
     for (const [cursor, entry] of this.ledger) {
       const row = ledger.get(cursor);
