@@ -9,6 +9,8 @@ pub mod shim;
 #[cfg(any(not(target_arch = "wasm32"), test, feature = "testing"))]
 pub mod sim;
 pub mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 pub mod wire;

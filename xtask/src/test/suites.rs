@@ -97,6 +97,18 @@ pub const SUITES: &[Suite] = &[
         command: |session, tools| in_browser(session, tools, "geckodriver"),
     },
     Suite {
+        name: "downstream",
+        about: "a crate that uses the library, tested with wasm-pack as its users would",
+        needs: &[
+            Need::Wasm,
+            Need::WasmBindgen,
+            Need::WasmPack,
+            Need::Chromium,
+        ],
+        limit: minutes(10),
+        command: downstream,
+    },
+    Suite {
         name: "sdk-browser",
         about: "the package in a page and in a worker of Chromium",
         needs: RELEASE,
@@ -151,6 +163,21 @@ fn console(session: &Session<'_>, _: &Tools) -> Result<Command> {
     // The page sees the published face of `sdk`, which is in its build.
     process::run(&mut npm::run_script(session.paths, "build", &["sdk"]))?;
     Ok(node_tests(session, "console", "test"))
+}
+
+/// A crate outside of this one, under the tool that its authors would use.
+fn downstream(session: &Session<'_>, tools: &Tools) -> Result<Command> {
+    let root = &session.paths.root;
+    let mut command = tools.command("wasm-pack")?;
+    tools.for_wasm(&mut command)?;
+    command.args(["test", "--headless", "--chrome", "--mode", "no-install"]);
+    command.arg("tests/downstream").current_dir(root);
+    command.env(
+        "WASM_BINDGEN_TEST_WEBDRIVER_JSON",
+        root.join("webdriver.json"),
+    );
+    command.env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    Ok(command)
 }
 
 /// A suite of `sdk` that runs what is published.
