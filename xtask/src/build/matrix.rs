@@ -27,8 +27,10 @@ pub struct Row {
     /// Flags of `wasm-opt`; it does not run without any.
     #[serde(default)]
     pub wasm_opt: Vec<String>,
-    /// How many bytes everything may have after gzip.
+    /// How many bytes everything shall have after gzip.
     pub gzip_budget: Option<u64>,
+    /// How many bytes everything may have after gzip, until it is within the budget.
+    pub gzip_limit: Option<u64>,
 }
 
 /// A target of `wasm-bindgen` for which there is a wrapping.

@@ -73,16 +73,25 @@ pub fn table(sizes: &[Size]) -> String {
     text
 }
 
-/// Refuses a total above the budget; says what is left of it otherwise.
-pub fn check_budget(sizes: &[Size], budget: u64) -> Result<String> {
+/// Refuses a total above the limit; says how it stands to the budget otherwise.
+pub fn check_budget(sizes: &[Size], budget: u64, limit: u64) -> Result<String> {
     let gzip = Size::total(sizes).gzip;
-    if gzip > budget {
+    if gzip > limit.max(budget) {
         bail!(
-            "{} bytes after gzip are {} over the budget of {}",
+            "{} bytes after gzip are {} over the limit of {}",
+            grouped(gzip),
+            grouped(gzip - limit.max(budget)),
+            grouped(limit.max(budget))
+        );
+    }
+    if gzip > budget {
+        return Ok(format!(
+            "OVER THE BUDGET: {} bytes after gzip are {} more than the {} that they shall be; the limit until then is {}",
             grouped(gzip),
             grouped(gzip - budget),
-            grouped(budget)
-        );
+            grouped(budget),
+            grouped(limit)
+        ));
     }
     Ok(format!(
         "within the budget of {} bytes after gzip; {} left",
@@ -146,15 +155,20 @@ mod tests {
     #[test]
     fn the_budget_is_for_the_total() {
         assert!(
-            check_budget(&[size(300), size(200)], 500)
+            check_budget(&[size(300), size(200)], 500, 500)
                 .unwrap()
                 .contains("0 left")
         );
         assert!(
-            check_budget(&[size(300), size(201)], 500)
+            check_budget(&[size(300), size(201)], 500, 500)
                 .unwrap_err()
                 .to_string()
                 .contains("1 over")
+        );
+        assert!(
+            check_budget(&[size(300), size(201)], 500, 600)
+                .unwrap()
+                .starts_with("OVER THE BUDGET")
         );
     }
 
