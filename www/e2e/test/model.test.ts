@@ -22,12 +22,12 @@ function reply(request: ChatCompletionRequest): { content: string } | { content?
   const { text, after } = newest(request);
   const tell = (to: string, content: string) => ({ name: "send_message", arguments: JSON.stringify({ to, content }) });
   if (text === "Answer with one word: hello.") return { content: "hello" };
-  if (text.startsWith("[message from lead]")) return after > 0 ? { content: "I told the lead." } : { toolCalls: [tell("lead", `My part is done — fertig ✓`)] };
+  if (text.startsWith("[message from lead]")) return after > 0 ? { content: "I told the lead." } : { toolCalls: [tell("lead", `My part is done — fertig ✓ 🙂`)] };
   if (text.startsWith("[message from ")) {
     const told = request.messages.filter((message) => message.role === "user" && String(message.content).startsWith("[message from ")).length;
-    return { content: told % 2 === 0 ? "**Final**: both parts are in — 完了" : "One part is in; I wait for the other." };
+    return { content: told % 2 === 0 ? "**Final**: both parts are in — 完了 🙂" : "One part is in; I wait for the other." };
   }
-  if (!text.startsWith("Split ")) return { content: `You said: ${text}. It was a pleasure to hear so — ありがとう` };
+  if (!text.startsWith("Split ")) return { content: `You said: ${text}. It was a pleasure to hear so — ありがとう 🙂` };
   return after > 0 ? { content: "I asked both." } : { content: "I ask both.", toolCalls: [tell("researcher", "Find the facts"), tell("writer", "Write it down")] };
 }
 
@@ -90,7 +90,7 @@ describe("an OpenAI-compatible server", () => {
 
   test("streams, calls tools, and the mob answers", async () => {
     await console.say("Split this, please");
-    await said("Final: both parts are in — 完了").waitFor();
+    await said("Final: both parts are in — 完了 🙂").waitFor();
     await console.rest();
     assert.equal(await console.get("chat-events").locator('[data-kind="tool"][data-status="done"]').count(), 2);
     const deltas = [...recording.events.values()].filter((event) => event.event.event_type === "text_delta");
