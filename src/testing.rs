@@ -113,12 +113,10 @@ impl EventRecorder {
         loop {
             // Asked for before the look, so that nothing is missed between the two.
             let grew = self.tape.grew.notified();
-            let found = {
-                let records = self.tape.records.borrow();
-                let fresh = &records[seen..];
-                seen = records.len();
-                fresh.iter().find(|record| wanted(record)).cloned()
-            };
+            // A copy, for `wanted` may look at the recorder itself.
+            let fresh = self.tape.records.borrow()[seen..].to_vec();
+            seen += fresh.len();
+            let found = fresh.into_iter().find(|record| wanted(record));
             match found {
                 Some(record) => return record,
                 None => grew.await,
