@@ -56,14 +56,15 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         })
     }
 
-    /// Resolves when it is time to flush.
+    /// Resolves when it is time to flush, or to trim what the commits of others have stored.
     async fn wait_for_work(&self, host: &Host) {
         let inner = &self.inner;
         let mut deadline = None;
         loop {
             let dirty = inner.dirty.notified();
             let waiting = inner.state.borrow().waiting();
-            if inner.closed.get() || waiting >= inner.config.flush_entries || inner.is_urgent() {
+            let full = waiting >= inner.config.flush_entries || inner.is_urgent();
+            if inner.closed.get() || full || inner.trim_due() {
                 return;
             }
             if waiting == 0 {
