@@ -4,6 +4,7 @@ mod contexts;
 mod conversation;
 mod lifecycle;
 mod models;
+mod projection;
 mod simulation;
 mod trial;
 
