@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 /// A DOM exception (or what else the host threw), kept as data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomError {
@@ -135,6 +137,14 @@ impl StorageError {
             | StorageError::Other(dom) => Some(dom),
             _ => None,
         }
+    }
+
+    /// The exception behind it as an error's data, `null` if there is none.
+    pub(crate) fn dom_json(&self) -> Value {
+        self.dom().map_or(
+            Value::Null,
+            |DomError { name, message }| json!({ "name": name, "message": message }),
+        )
     }
 
     /// Whether the connection is of no more use: whoever owns it must stop and open anew.
