@@ -123,7 +123,7 @@ async fn capabilities(runtime: &UnifiedRuntime, params: Params) -> Answer {
 
 async fn list_members(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(json!({ "members": runtime.members() }))
+    Ok(json!(runtime.members()))
 }
 
 async fn member_status(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
