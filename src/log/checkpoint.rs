@@ -10,7 +10,7 @@ use futures::future::{Either, select};
 use futures::pin_mut;
 
 use super::LogError;
-use crate::shim::{Fault, Host, Notify};
+use crate::shim::{Host, Notify};
 use crate::storage::{
     Batch, Durability, Key, Participant, Staged, StorageError, SubmitError, Writer, value,
 };
@@ -210,11 +210,10 @@ impl Inner {
         let key = self.key.clone();
         let cursor = self.advanced.get();
         let counted = self.unwritten.get();
-        let ahead = u64::from(self.host.planted(Fault::CursorBeforeProjection));
         let outcome = self
             .writer
             .submit(Durability::Relaxed, move |batch: &mut Batch| {
-                batch.put(key.clone(), value::encode(&Cursor::new(cursor + ahead)));
+                batch.put(key.clone(), value::encode(&Cursor::new(cursor)));
                 Ok(Staged::answer(()))
             })
             .await;

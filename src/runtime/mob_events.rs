@@ -12,7 +12,7 @@ use crate::log::{Checkpointer, LogError, LogItem, LogReader};
 use crate::mob::{Core, LedgerEntry, MobError};
 use crate::runtime::SubscriptionStart;
 use crate::runtime::builder::Errors;
-use crate::shim::Notify;
+use crate::shim::{Fault, Notify};
 use crate::storage::Writer;
 use crate::wire::{
     Cursor, ErrorEvent, EventQuery, MobEvent, MobEventsPage, MobStructuralEventEnvelope,
@@ -261,6 +261,10 @@ impl Projection {
             };
             pause = RETRY_FIRST;
             let cursor = item.cursor();
+            if core.host.planted(Fault::CursorBeforeProjection) {
+                checkpoint.advance(cursor);
+                core.host.yield_now().await;
+            }
             match item {
                 LogItem::Entry { cursor, entry } => {
                     let envelope = project(&core, cursor, &entry);

@@ -130,6 +130,13 @@ impl SimDisk {
         self.rows.rows()
     }
 
+    /// One row.
+    pub fn get(&self, key: &Key) -> Option<Vec<u8>> {
+        let row = self.rows.get(key).now_or_never();
+        let row = row.expect("memory storage answers at once");
+        row.expect("memory storage that is open can be read")
+    }
+
     /// How many commits reached the disk and were stored, on all connections.
     pub fn commits(&self) -> u64 {
         self.commits.get()

@@ -127,20 +127,3 @@ fn where_it_begins_travels_with_the_first_commit() {
     sim.advance(Duration::from_secs(1));
     assert_eq!(stored(&disk), 3);
 }
-
-#[test]
-fn the_planted_mistake_runs_ahead() {
-    let sim = Sim::new(1);
-    let disk = SimDisk::new();
-    let host = sim.host().with_planted(Fault::CursorBeforeProjection);
-    let writer = Writer::spawn(
-        &host,
-        disk.open(&host, StoragePlan::default()),
-        WriterConfig::default(),
-    );
-    let key = Key::root().part("cursor");
-    let checkpoint = Checkpointer::new(&host, &writer, key, |error| panic!("{error}"));
-    checkpoint.advance(Cursor::new(7));
-    sim.block_on(checkpoint.flush()).unwrap();
-    assert!(stored(&disk) > 7);
-}

@@ -4,9 +4,11 @@ mod contexts;
 mod conversation;
 mod lifecycle;
 mod models;
+mod people;
 mod projection;
 mod simulation;
 mod trial;
+mod watched;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -126,58 +128,61 @@ pub(crate) fn interrupted_calls(request: &ModelRequest) -> Vec<(String, serde_js
 
 /// A team that works: the lead asks both workers, they answer, the lead gathers.
 pub(crate) fn teamwork(host: &Host) -> ScriptedModel {
-    ScriptedModel::answering(host.clone(), |request| {
-        let name = asked(request);
-        let told_by_user = matches!(
-            news(request).first(),
-            Some(ChatMessage::User { from: None, .. })
-        );
-        let after_tools = matches!(news(request).first(), Some(ChatMessage::Tool { .. }));
-        let again = interrupted_calls(request);
-        if !again.is_empty() {
-            return Reply::calls(
-                again
-                    .iter()
-                    .map(|(name, args)| (name.as_str(), args.clone())),
-            );
-        }
-        if after_tools {
-            return Reply::text(format!("{name} has sent its messages"))
-                .with_usage(10, 5)
-                .after(Duration::from_millis(5));
-        }
-        if name == "lead" {
-            if told_by_user {
-                return Reply::calls([
-                    (
-                        "send_message",
-                        json!({ "to": "ann", "content": "part one" }),
-                    ),
-                    (
-                        "send_message",
-                        json!({ "to": "bob", "content": "part two" }),
-                    ),
-                ])
-                .with_usage(20, 10);
-            }
-            let answers = request
-                .messages
+    ScriptedModel::answering(host.clone(), team_answer)
+}
+
+/// What somebody of that team answers.
+pub(crate) fn team_answer(request: &ModelRequest) -> Reply {
+    let name = asked(request);
+    let told_by_user = matches!(
+        news(request).first(),
+        Some(ChatMessage::User { from: None, .. })
+    );
+    let after_tools = matches!(news(request).first(), Some(ChatMessage::Tool { .. }));
+    let again = interrupted_calls(request);
+    if !again.is_empty() {
+        return Reply::calls(
+            again
                 .iter()
-                .filter(|m| matches!(m, ChatMessage::User { from: Some(_), .. }))
-                .count();
-            let text = if answers.is_multiple_of(2) {
-                "all done".to_owned()
-            } else {
-                format!("{answers} so far")
-            };
-            return Reply::words(&text).with_usage(30, 3);
+                .map(|(name, args)| (name.as_str(), args.clone())),
+        );
+    }
+    if after_tools {
+        return Reply::text(format!("{name} has sent its messages"))
+            .with_usage(10, 5)
+            .after(Duration::from_millis(5));
+    }
+    if name == "lead" {
+        if told_by_user {
+            return Reply::calls([
+                (
+                    "send_message",
+                    json!({ "to": "ann", "content": "part one" }),
+                ),
+                (
+                    "send_message",
+                    json!({ "to": "bob", "content": "part two" }),
+                ),
+            ])
+            .with_usage(20, 10);
         }
-        Reply::call(
-            "send_message",
-            json!({ "to": "lead", "content": format!("{name} did it") }),
-        )
-        .with_usage(7, 7)
-    })
+        let answers = request
+            .messages
+            .iter()
+            .filter(|m| matches!(m, ChatMessage::User { from: Some(_), .. }))
+            .count();
+        let text = if answers.is_multiple_of(2) {
+            "all done".to_owned()
+        } else {
+            format!("{answers} so far")
+        };
+        return Reply::words(&text).with_usage(30, 3);
+    }
+    Reply::call(
+        "send_message",
+        json!({ "to": "lead", "content": format!("{name} did it") }),
+    )
+    .with_usage(7, 7)
 }
 
 pub(crate) async fn all_events(runtime: &UnifiedRuntime) -> Vec<(u64, String, AgentEvent)> {

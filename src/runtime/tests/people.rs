@@ -1,0 +1,313 @@
+//! The people of a trial: what they do to a mob while it works. What they were answered must hold, whatever dies next.
+
+use super::watched::Watched;
+use super::*;
+use crate::mob::{MobError, MobStatus};
+use crate::sim::SimRandom;
+use crate::wire::{HandlingMode, SpawnMemberSpec};
+
+/// Who is about while the mob works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum People {
+    /// Nobody but the one who asks.
+    Nobody,
+    /// People who hire and dismiss members that have no work.
+    Hiring,
+    /// People who besides get in the way of those at work.
+    Meddling,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    /// Spawns a member.
+    Hire,
+    /// Retires one that was hired.
+    Dismiss,
+    /// Asks a member something.
+    Ask,
+    /// Steers a member.
+    Steer,
+    /// Cancels something that was asked.
+    Cancel,
+    /// Stops what a member does now.
+    CancelTurn,
+    /// Stops the mob, and lets it go on after a while.
+    Stop,
+    Wire,
+    Unwire,
+    /// Respawns a member, at work or waiting for others.
+    Respawn,
+    /// Retires a member of whom nobody waits for an answer, at work or not, and perhaps spawns one of the same name.
+    Retire,
+    /// Retires a member that was asked and has not answered.
+    RetireAsked,
+}
+
+const HIRING: &[Deed] = &[Deed::Hire, Deed::Hire, Deed::Dismiss];
+const TALKING: &[Deed] = &[
+    Deed::Hire,
+    Deed::Dismiss,
+    Deed::Ask,
+    Deed::Ask,
+    Deed::Stop,
+    Deed::Wire,
+    Deed::Unwire,
+];
+const STEERING: &[Deed] = &[Deed::Steer, Deed::Steer];
+const ENDING: &[Deed] = &[
+    Deed::Cancel,
+    Deed::Cancel,
+    Deed::CancelTurn,
+    Deed::Respawn,
+    Deed::Respawn,
+    Deed::Retire,
+    Deed::RetireAsked,
+];
+
+/// Deeds after which a promise is known to be broken. Switch each on as soon as it is kept, and this with the last.
+mod held_back {
+    /// Retiring the asked member while a peer works leaves the interaction open, and then completes it without an event.
+    pub const RETIRE_ASKED: bool = true;
+    /// A steered message that is put back because what it steered was ended is written into the transcript again.
+    pub const STEER_WHAT_IS_ENDED: bool = true;
+}
+
+/// Why a person gives up: the runtime is not theirs any more.
+struct Gone;
+
+/// One life of the people: what they do to one runtime.
+pub(super) struct Crew {
+    pub people: People,
+    pub host: Host,
+    pub runtime: UnifiedRuntime,
+    pub watched: Rc<Watched>,
+    pub random: SimRandom,
+    /// The longest pause between two deeds, in milliseconds.
+    pub pace: u64,
+    /// Whether a great many are hired at once.
+    pub crowd: bool,
+    /// Whether it steers, while it must not end what it steers.
+    pub steers: bool,
+}
+
+impl Crew {
+    /// Does its deeds, one after the other, and leaves the mob running.
+    pub async fn act(self) {
+        let deeds: Vec<Deed> = match self.people {
+            People::Nobody => return,
+            People::Hiring => HIRING.to_vec(),
+            People::Meddling if !held_back::STEER_WHAT_IS_ENDED => {
+                [TALKING, STEERING, ENDING].concat()
+            }
+            People::Meddling if self.steers => [TALKING, STEERING].concat(),
+            People::Meddling => [TALKING, ENDING].concat(),
+        };
+        if self.crowd && self.crowded().await.is_err() {
+            return;
+        }
+        for round in 0..6 + self.random.below(4) {
+            self.pause().await;
+            let deed = deeds[self.below(deeds.len())];
+            if self.perform(deed, round).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Lets a mob that somebody stopped go on; answers whether that was possible.
+    pub async fn set_going(&self) -> bool {
+        loop {
+            if self.runtime.status().mob_state == MobStatus::Running {
+                return true;
+            }
+            match self.runtime.resume().await {
+                Ok(_) => return true,
+                Err(MobError::Storage(_)) => self.pause().await,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn below(&self, bound: usize) -> usize {
+        usize::try_from(self.random.below(bound as u64)).expect("a small number")
+    }
+
+    fn one_of<'a>(&self, names: &[&'a str]) -> &'a str {
+        names[self.below(names.len())]
+    }
+
+    async fn pause(&self) {
+        let pause = self.random.below(self.pace);
+        self.host.sleep(Duration::from_millis(pause)).await;
+    }
+
+    /// A name that nobody had before.
+    fn name(&self, what: &str, number: u64) -> String {
+        format!("{what}-{}-{number}", self.watched.lives.get())
+    }
+
+    async fn perform(&self, deed: Deed, round: u64) -> Result<(), Gone> {
+        let worker = self.one_of(&["ann", "bob"]);
+        let anybody = self.one_of(&["lead", "lead", "ann", "bob"]);
+        match deed {
+            Deed::Hire => self.spawn("worker", &self.name("extra", round)).await,
+            Deed::Dismiss => match self.watched.hired() {
+                Some(name) => self.retire(&name).await,
+                None => Ok(()),
+            },
+            Deed::Ask => self.say(anybody, HandlingMode::Queue, round).await,
+            Deed::Steer => self.say(anybody, HandlingMode::Steer, round).await,
+            Deed::Cancel => {
+                let accepted = self.watched.accepted();
+                let Some(accepted) = accepted.get(self.below(accepted.len().max(1))) else {
+                    return Ok(());
+                };
+                let cancelled = self.runtime.cancel(&accepted.interaction_id).await;
+                self.heard(cancelled, "cancel").map(drop)
+            }
+            Deed::CancelTurn => {
+                let cancelled = self.runtime.cancel_turn(&id(anybody)).await;
+                self.heard(cancelled, anybody).map(drop)
+            }
+            Deed::Stop => {
+                self.heard(self.runtime.stop().await, "stop")?;
+                self.pause().await;
+                if self.set_going().await {
+                    Ok(())
+                } else {
+                    Err(Gone)
+                }
+            }
+            Deed::Wire | Deed::Unwire => {
+                let other = self.one_of(&["lead", "ann", "bob"]);
+                self.rewire(deed == Deed::Wire, worker, other).await
+            }
+            Deed::Respawn => self.respawn(anybody).await,
+            Deed::Retire | Deed::RetireAsked => {
+                let asked = self.is_asked(anybody);
+                let wanted = deed == Deed::RetireAsked && !held_back::RETIRE_ASKED;
+                if asked != wanted {
+                    return Ok(());
+                }
+                self.retire(anybody).await?;
+                if self.random.chance(1, 2) {
+                    self.pause().await;
+                    let profile = if anybody == "lead" { "lead" } else { "worker" };
+                    self.spawn(profile, anybody).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether somebody waits for a member's answer.
+    fn is_asked(&self, name: &str) -> bool {
+        let interactions = self.runtime.inner.core.interactions.all();
+        interactions.iter().any(|interaction| {
+            interaction.status == InteractionStatus::Open && interaction.identity == *name
+        })
+    }
+
+    /// What a person takes from an answer: its value, nothing if it was refused, and that all is over.
+    fn heard<T>(&self, answer: Result<T, MobError>, about: &str) -> Result<Option<T>, Gone> {
+        match answer {
+            Ok(value) => Ok(Some(value)),
+            Err(MobError::NotLeader | MobError::ShuttingDown) => Err(Gone),
+            Err(MobError::Storage(_)) => Ok(None),
+            Err(MobError::MemberNotFound(name)) => {
+                if self.watched.is_known_to_be_there(name.as_str()) {
+                    self.watched
+                        .violation(format!("{name} is there and was not found"));
+                }
+                Ok(None)
+            }
+            // Two people may have had the same idea.
+            Err(MobError::MemberAlreadyExists(_) | MobError::Wiring(_)) => Ok(None),
+            Err(error) => {
+                self.watched.violation(format!("{about}: {error}"));
+                Ok(None)
+            }
+        }
+    }
+
+    async fn spawn(&self, profile: &str, name: &str) -> Result<(), Gone> {
+        self.watched.forget_member(name);
+        let spec = SpawnMemberSpec::new(profile, name).unwrap();
+        if let Some(receipt) = self.heard(self.runtime.spawn(spec).await, name)? {
+            self.watched.know_member(name, Some(receipt.session_id));
+        }
+        Ok(())
+    }
+
+    async fn retire(&self, name: &str) -> Result<(), Gone> {
+        self.watched.forget_edges(name);
+        let known = self.watched.forget_member(name);
+        match self.runtime.retire(&id(name)).await {
+            Err(MobError::MemberNotFound(_)) if known.is_some_and(|there| there.is_some()) => {
+                self.watched
+                    .violation(format!("{name} is there and was not found"));
+            }
+            answer => {
+                if self.heard(answer, name)?.is_some() {
+                    self.watched.know_member(name, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn respawn(&self, name: &str) -> Result<(), Gone> {
+        self.watched.forget_member(name);
+        if let Some(receipt) = self.heard(self.runtime.respawn(&id(name)).await, name)? {
+            self.watched.know_member(name, Some(receipt.session_id));
+        }
+        Ok(())
+    }
+
+    async fn rewire(&self, on: bool, a: &str, b: &str) -> Result<(), Gone> {
+        self.watched.forget_edge(a, b);
+        let (from, to) = (id(a), id(b));
+        let answer = if on {
+            self.runtime.wire(&from, &to).await
+        } else {
+            self.runtime.unwire(&from, &to).await
+        };
+        if self.heard(answer, "wiring")?.is_some() {
+            self.watched.know_edge(a, b, on);
+        }
+        Ok(())
+    }
+
+    async fn say(&self, name: &str, mode: HandlingMode, round: u64) -> Result<(), Gone> {
+        let text = self.name("word", round);
+        let request = SendRequest {
+            mode,
+            ..SendRequest::new(text.as_str())
+        };
+        let answer = self.runtime.send(&id(name), request).await;
+        if let Some(accepted) = self.heard(answer, name)? {
+            self.watched.accept(accepted, &text);
+        }
+        Ok(())
+    }
+
+    /// Hires so many at once that the projection falls far behind the tail.
+    async fn crowded(&self) -> Result<(), Gone> {
+        let names: Vec<String> = (0..130).map(|n| self.name("crowd", n)).collect();
+        let specs = names
+            .iter()
+            .map(|name| SpawnMemberSpec::new("worker", name).unwrap())
+            .collect();
+        names.iter().for_each(|name| {
+            self.watched.forget_member(name);
+        });
+        if let Some(report) = self.heard(self.runtime.spawn_many(specs).await, "a crowd")? {
+            for receipt in report.spawned {
+                let name = receipt.identity.to_string();
+                self.watched.know_member(&name, Some(receipt.session_id));
+            }
+        }
+        Ok(())
+    }
+}
