@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::params::Params;
 use crate::mob::{MobError, SendRequest};
 use crate::runtime::{Role, UnifiedRuntime};
+use crate::wire::json::value_of;
 use crate::wire::{EventQuery, InteractionId, SpawnMemberSpec};
 
 /// The most entries that one query answers with.
@@ -99,7 +100,7 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
         "latest_mob_cursor": status.latest_mob_cursor,
         "latest_event_cursor": status.latest_event_cursor,
         "models": models.collect::<Map<String, Value>>(),
-        "definition_changes": status.definition_changes,
+        "definition_changes": value_of(&status.definition_changes),
     }))
 }
 
@@ -123,13 +124,13 @@ async fn capabilities(runtime: &UnifiedRuntime, params: Params) -> Answer {
 
 async fn list_members(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(json!({ "members": runtime.members() }))
+    Ok(json!({ "members": value_of(&runtime.members()) }))
 }
 
 async fn member_status(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let member = params.identity("member_id")?;
     params.finish()?;
-    Ok(json!(runtime.member_status(&member).await?))
+    Ok(value_of(&runtime.member_status(&member).await?))
 }
 
 async fn send_message(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
@@ -224,14 +225,17 @@ fn event_query(params: Params) -> Result<EventQuery, Failure> {
 }
 
 async fn query_mob_events(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    Ok(json!(
-        runtime.query_mob_events(&event_query(params)?).await?
-    ))
+    let page = runtime.query_mob_events(&event_query(params)?).await?;
+    Ok(value_of(&page))
 }
 
 async fn query_events(runtime: &UnifiedRuntime, params: Params) -> Answer {
     let page = runtime.query_events(&event_query(params)?).await?;
-    Ok(json!({ "events": page.events, "next_after_seq": page.next_after_seq, "gaps": page.gaps }))
+    Ok(json!({
+        "events": value_of(&page.events),
+        "next_after_seq": page.next_after_seq,
+        "gaps": value_of(&page.gaps),
+    }))
 }
 
 async fn session_history(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
@@ -249,7 +253,7 @@ async fn session_history(runtime: &UnifiedRuntime, mut params: Params) -> Answer
                 "number": entry.number,
                 "timestamp_ms": entry.timestamp_ms,
                 "interaction_id": entry.interaction_id,
-                "message": entry.message,
+                "message": value_of(&entry.message),
             })
         })
         .collect();

@@ -7,27 +7,38 @@
 
 use std::rc::Rc;
 
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Error, Value};
 
 use crate::storage::{Key, Row, StorageError, value};
+use crate::wire::json::{FromJson, from_json};
 
 /// Numbers up to `reserved` may have been shown.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct BlockRow {
     pub(super) reserved: u64,
 }
 
+from_json!(BlockRow { reserved });
+
 /// Entries up to `through` were deleted by retention; they were so many, in so many bytes.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct TrimRow {
     pub(super) through: u64,
     pub(super) totals: Totals,
 }
 
+from_json!(TrimRow { through, totals });
+
 /// So many entries in so many bytes of chunk rows, since the log began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Totals(pub(super) u64, pub(super) u64);
+
+impl FromJson for Totals {
+    fn from_json(value: Value) -> Result<Totals, Error> {
+        <(u64, u64)>::from_json(value).map(|(entries, bytes)| Totals(entries, bytes))
+    }
+}
 
 /// A chunk without its entries.
 #[derive(Debug)]
@@ -40,8 +51,14 @@ pub(super) struct ChunkHead {
 
 /// An entry too large for one value, by its number: its JSON, of so many bytes, lies in the rows
 /// `{prefix}/x/{number}/{part}`, each a format byte and a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Split(pub(super) u64, pub(super) u64);
+
+impl FromJson for Split {
+    fn from_json(value: Value) -> Result<Split, Error> {
+        <(u64, u64)>::from_json(value).map(|(number, bytes)| Split(number, bytes))
+    }
+}
 
 /// A chunk with its entries, those in rows of their own still missing.
 #[derive(Debug)]
@@ -53,17 +70,17 @@ pub(super) struct Chunk<T> {
     pub(super) totals_after: Totals,
 }
 
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "E: Deserialize<'de>"))]
-struct Stored<E> {
+/// A chunk as it is stored, its entries not yet decoded.
+struct Stored {
     first: u64,
     last: u64,
     at: u64,
     before: Totals,
-    #[serde(default)]
     split: Vec<Split>,
-    rows: Vec<(u64, E)>,
+    rows: Vec<(u64, Value)>,
 }
+
+from_json!(Stored { first, last, at, before, split = default, rows });
 
 impl ChunkHead {
     /// Of a row, if there is one.
@@ -73,12 +90,12 @@ impl ChunkHead {
     }
 
     pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<ChunkHead, StorageError> {
-        let stored: Stored<IgnoredAny> = value::decode_directly(key, bytes)?;
+        let stored: Stored = value::decode(key, bytes)?;
         Ok(ChunkHead {
             last: stored.last,
             at: stored.at,
             before: stored.before,
-            own: own_totals(&stored, bytes),
+            own: stored.own_totals(bytes),
         })
     }
 
@@ -101,36 +118,30 @@ impl Totals {
     }
 }
 
-fn own_totals<E>(stored: &Stored<E>, bytes: &[u8]) -> Totals {
-    let entries = stored.rows.len() + stored.split.len();
-    let split: u64 = stored.split.iter().map(|split| split.1).sum();
-    Totals(entries as u64, bytes.len() as u64 + split)
-}
-
-impl<T: DeserializeOwned> Chunk<T> {
-    pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<Chunk<T>, StorageError> {
-        let stored: Stored<SharedEntry<T>> = value::decode_directly(key, bytes)?;
-        let totals_after = stored.before.plus(own_totals(&stored, bytes));
-        Ok(Chunk {
-            first: stored.first,
-            last: stored.last,
-            rows: stored
-                .rows
-                .into_iter()
-                .map(|(number, entry)| (number, entry.0))
-                .collect(),
-            split: stored.split,
-            totals_after,
-        })
+impl Stored {
+    fn own_totals(&self, bytes: &[u8]) -> Totals {
+        let entries = self.rows.len() + self.split.len();
+        let split: u64 = self.split.iter().map(|split| split.1).sum();
+        Totals(entries as u64, bytes.len() as u64 + split)
     }
 }
 
-/// Decodes straight into the shared form, so that an entry is moved once.
-struct SharedEntry<T>(Rc<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for SharedEntry<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(|entry| SharedEntry(Rc::new(entry)))
+impl<T: FromJson> Chunk<T> {
+    pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<Chunk<T>, StorageError> {
+        let stored: Stored = value::decode(key, bytes)?;
+        let totals_after = stored.before.plus(stored.own_totals(bytes));
+        let mut rows = Vec::with_capacity(stored.rows.len());
+        for (number, entry) in stored.rows {
+            let entry = T::from_json(entry).map_err(|error| value::corrupt(key, &error))?;
+            rows.push((number, Rc::new(entry)));
+        }
+        Ok(Chunk {
+            first: stored.first,
+            last: stored.last,
+            rows,
+            split: stored.split,
+            totals_after,
+        })
     }
 }
 

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::{Log, LogError};
 use crate::shim::{Host, JoinHandle};
 use crate::storage::{Durability, StorageError, SubmitError, Writer};
+use crate::wire::json::FromJson;
 
 /// The first pause after storage refused.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// The longest pause while storage refuses.
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
-impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+impl<T: Serialize + FromJson + 'static> Log<T> {
     /// Starts the task that commits appended entries: as soon as
     /// [`flush_entries`](super::LogConfig::flush_entries) wait, [`flush_after`](super::LogConfig::flush_after)
     /// after the first, at once if entries wait that nobody sees before; and that deletes what

@@ -28,11 +28,11 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::shim::{Fault, Host, Instant, Notify, Tail};
 use crate::storage::{Batch, Direction, Key, Participant, Storage, value};
 use crate::wire::Cursor;
+use crate::wire::json::FromJson;
 
 pub use checkpoint::Checkpointer;
 pub use config::{LogConfig, Retention};
@@ -85,7 +85,7 @@ impl<T> Clone for Log<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+impl<T: Serialize + FromJson + 'static> Log<T> {
     /// Opens the log under `prefix`, or begins it. Writes nothing.
     ///
     /// If the last owner stopped without [`Log::release`], the numbers that it had reserved and
@@ -307,7 +307,7 @@ impl<T> Inner<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Participant for Log<T> {
+impl<T: Serialize + FromJson + 'static> Participant for Log<T> {
     fn stage(&self, batch: &mut Batch) {
         let inner = &self.inner;
         if inner.config.read_only {

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::chunk::{Chunk, Split};
 use super::item::{GapReason, LogError, LogItem};
@@ -12,6 +11,7 @@ use super::{Inner, Log};
 use crate::shim::TailRead;
 use crate::storage::{Direction, Row, StorageError};
 use crate::wire::Cursor;
+use crate::wire::json::{self, FromJson};
 
 /// The most chunk rows fetched at once.
 const PAGE_ROWS: usize = 64;
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+impl<T: Serialize + FromJson + 'static> Log<T> {
     /// The items after a cursor, ascending, at most `limit`; none if the reader has seen the
     /// newest. A gap counts as one item.
     ///
@@ -119,7 +119,7 @@ impl<T> Inner<T> {
     }
 }
 
-impl<T: DeserializeOwned> Inner<T> {
+impl<T: FromJson> Inner<T> {
     /// Some of the next items, from memory or storage; `reached` stays at `after` only if there
     /// are none. A chunk that was decoded is answered whole, even beyond the limit.
     pub(super) async fn read_some(&self, at: Place, limit: usize) -> Result<Found<T>, LogError> {
@@ -275,7 +275,7 @@ impl<T: DeserializeOwned> Inner<T> {
                 json.extend_from_slice(crate::storage::value::json(key, bytes)?);
             }
         }
-        serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))
+        json::from_slice(&json).map_err(|error| corrupt(error.to_string()))
     }
 }
 

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use futures::future::{FutureExt, LocalBoxFuture, select};
 use futures::stream::{FusedStream, Stream, StreamExt};
-use serde::de::DeserializeOwned;
 
 use super::Inner;
 use super::item::{LogError, LogItem};
 use super::read::{Found, Place};
 use crate::wire::Cursor;
+use crate::wire::json::FromJson;
 
 /// The most items read ahead.
 const READ_AHEAD: usize = 4096;
@@ -37,7 +37,7 @@ pub struct LogReader<T> {
     ended: bool,
 }
 
-impl<T: DeserializeOwned + 'static> LogReader<T> {
+impl<T: FromJson + 'static> LogReader<T> {
     pub(super) fn new(log: Rc<Inner<T>>, after: u64) -> LogReader<T> {
         LogReader {
             log,
@@ -97,10 +97,7 @@ impl<T: DeserializeOwned + 'static> LogReader<T> {
 }
 
 /// The next items, waiting for them; `None` when the log has ended.
-async fn fetch<T: DeserializeOwned>(
-    log: Rc<Inner<T>>,
-    at: Place,
-) -> Result<Option<Found<T>>, LogError> {
+async fn fetch<T: FromJson>(log: Rc<Inner<T>>, at: Place) -> Result<Option<Found<T>>, LogError> {
     loop {
         let grown = log.tail.grown();
         let end = log.end.notified();
@@ -115,7 +112,7 @@ async fn fetch<T: DeserializeOwned>(
     }
 }
 
-impl<T: DeserializeOwned + 'static> Stream for LogReader<T> {
+impl<T: FromJson + 'static> Stream for LogReader<T> {
     type Item = Result<LogItem<T>, LogError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -148,7 +145,7 @@ impl<T: DeserializeOwned + 'static> Stream for LogReader<T> {
     }
 }
 
-impl<T: DeserializeOwned + 'static> FusedStream for LogReader<T> {
+impl<T: FromJson + 'static> FusedStream for LogReader<T> {
     fn is_terminated(&self) -> bool {
         self.ended && self.buffer.is_empty()
     }

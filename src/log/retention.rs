@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::chunk::{ChunkHead, Totals};
 use super::config::Retention;
@@ -12,6 +11,7 @@ use super::state::TrimPlan;
 use super::{Inner, Log};
 use crate::storage::Direction;
 use crate::wire::Cursor;
+use crate::wire::json::FromJson;
 
 /// So many chunk rows are looked at in one go.
 const PAGE_ROWS: usize = 16;
@@ -21,7 +21,7 @@ const AGE_LOOKS: u32 = 8;
 /// ...and at least this often.
 const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
-impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+impl<T: Serialize + FromJson + 'static> Log<T> {
     /// Looks which old chunks the [`Retention`] no longer allows; they are deleted with the next
     /// commit, and readers find a gap in their place. The newest row always stays. Answers the
     /// newest number that goes.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{ToolGate, ToolSet};
@@ -24,17 +24,20 @@ use crate::mob::rows::{
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
 use crate::storage::{Batch, Durability, Key, Participant, Staged, Storage, Table, Writer};
+use crate::wire::json::from_json;
 use crate::wire::{
     AgentEvent, AgentEventRecord, AgentIdentity, Cursor, FenceToken, Generation, InteractionId,
     MobEventKind, MobId, SessionId, TimestampMs, WorkId,
 };
 
 /// One entry of the structural ledger as it is stored; its cursor is its number in the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct LedgerEntry {
     pub timestamp_ms: TimestampMs,
     pub kind: MobEventKind,
 }
+
+from_json!(LedgerEntry { timestamp_ms, kind });
 
 /// What a mob works with that is not state: models, tools, limits.
 pub(crate) struct Kit {

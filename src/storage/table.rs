@@ -11,12 +11,12 @@ use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::{Batch, Direction, Key, Storage, StorageError, value};
+use crate::wire::json::FromJson;
 
 /// A value that knows where it is stored.
-pub trait Record: Serialize + DeserializeOwned + 'static {
+pub trait Record: Serialize + FromJson + 'static {
     /// What a row is found by; sorts as its storage keys do.
     type Key: Ord + Clone + 'static;
 

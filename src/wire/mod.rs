@@ -8,12 +8,12 @@ mod agent_record;
 mod content;
 mod error;
 mod ids;
+pub mod json;
 mod member;
 mod mob_event;
 mod query;
 mod report;
 mod rfc3339;
-pub(crate) mod tagged;
 
 pub use agent_event::{
     AgentErrorClass, AgentEvent, AssistantImage, BackgroundJobStatus, BudgetType, HandlingMode,

@@ -216,11 +216,11 @@ fn an_unknown_agent_event_is_kept_as_it_came() {
 fn a_known_agent_event_with_a_wrong_field_is_an_error_that_names_it() {
     let cases = [
         (json!({"type": "turn_started"}), "turn_number"),
-        (json!({"type": "text_delta", "delta": 1}), "integer `1`"),
-        (json!({"delta": 1, "type": "text_delta"}), "integer `1`"),
+        (json!({"type": "text_delta", "delta": 1}), "found 1"),
+        (json!({"delta": 1, "type": "text_delta"}), "`delta`"),
         (json!({"type": 1}), "string"),
         (json!({}), "type"),
-        (json!("x"), "map"),
+        (json!("x"), "object"),
     ];
     for (json, part) in cases {
         let from_value = serde_json::from_value::<AgentEvent>(json.clone())

@@ -12,6 +12,7 @@
 use serde_json::Value;
 
 use super::{ModelDelta, ModelError};
+use crate::wire::json::FromJson;
 use crate::wire::{StopReason, Usage};
 
 impl ModelDelta {
@@ -52,7 +53,7 @@ impl ModelDelta {
                 }))
             }
             Some("stop") => {
-                let reason: Result<StopReason, _> = serde_json::from_value(value["reason"].clone());
+                let reason: Result<StopReason, _> = StopReason::from_json(value["reason"].clone());
                 let expected =
                     "end_turn, tool_use, max_tokens, stop_sequence, content_filter or cancelled";
                 Ok(Self::Stop(

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::issue::DefinitionIssue;
@@ -16,6 +15,7 @@ use super::{
     InitialMember, Limits, MobDefinition, Orchestrator, Profile, ProfileTools, RoleWiring, Skill,
     Wiring,
 };
+use crate::wire::json::FromJson;
 
 /// A path with one more key; keys that are not plain words are quoted.
 pub(super) fn join_key(path: &str, key: &str) -> String {
@@ -112,8 +112,8 @@ impl<'a> Node<'a> {
     }
 
     /// For the types of the wire, which have decoders of their own.
-    fn wire<T: DeserializeOwned>(&self) -> Option<T> {
-        match T::deserialize(self.value) {
+    fn wire<T: FromJson>(&self) -> Option<T> {
+        match T::from_json(self.value.clone()) {
             Ok(value) => Some(value),
             Err(error) => self.fault(error.to_string()),
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::wire::ErrorData;
+use crate::wire::json::value_of;
 
 /// One thing that is wrong with a definition.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -80,7 +81,7 @@ impl DefinitionError {
     /// The error as data: code `invalid_definition`, `data.issues` as `[{path, value?, message}]`.
     pub fn data(&self) -> ErrorData {
         ErrorData::new("invalid_definition", self.to_string())
-            .with_data(json!({ "issues": self.issues }))
+            .with_data(json!({ "issues": value_of(&self.issues) }))
     }
 }
 

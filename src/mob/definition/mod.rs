@@ -40,9 +40,10 @@ mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
+use crate::wire::json::{self, FromJson, deserialize_by_json};
 use crate::wire::{AgentIdentity, ContentInput, Labels, MobId, ProfileName};
 
 pub use diff::{ChangeKind, DefinitionChange, diff};
@@ -334,7 +335,7 @@ impl MobDefinition {
     /// The definition as JSON: the same definition gives the same text, keys in order, what is left out left out.
     pub fn to_json(&self) -> Value {
         // All keys are strings and all numbers are whole or came from JSON, so that it always is JSON.
-        serde_json::to_value(self).unwrap_or(Value::Null)
+        json::value_of(self)
     }
 
     /// Whether members of these two profiles are wired to each other when they join.
@@ -368,12 +369,13 @@ impl MobDefinition {
     }
 }
 
-impl<'de> Deserialize<'de> for MobDefinition {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Self::from_value(&value).map_err(serde::de::Error::custom)
+impl FromJson for MobDefinition {
+    fn from_json(value: Value) -> Result<Self, serde_json::Error> {
+        Self::from_value(&value).map_err(|error| json::wrong(&error))
     }
 }
+
+deserialize_by_json!(MobDefinition);
 
 #[cfg(test)]
 mod tests;

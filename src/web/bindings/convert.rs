@@ -2,17 +2,20 @@
 
 use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
 use super::error::Failure;
+use crate::wire::json::{self, Fields, FromJson};
+
+/// What came over as JSON text.
+pub(super) fn value<T: FromJson>(text: &str) -> Result<T, Failure> {
+    Ok(json::from_slice(text.as_bytes())?)
+}
 
 /// The fields of an object that came over as JSON text.
-pub(super) fn fields(text: &str) -> Result<Map<String, Value>, Failure> {
-    match serde_json::from_str(text)? {
-        Value::Object(fields) => Ok(fields),
-        _ => Err(Failure::params("an object is expected")),
-    }
+pub(super) fn fields(text: &str) -> Result<Fields, Failure> {
+    Ok(Fields::of(value(text)?)?)
 }
 
 /// What goes over as JSON text.

@@ -1,25 +1,24 @@
 //! The methods of a runtime by name, with arguments and answers as JSON text.
 
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::convert;
 use super::error::Failure;
 use super::runtime::Hosted;
 use crate::mob::{InteractionOutcome, SendRequest, SpawnReceipt};
-use crate::wire::tagged::{take, take_or_default};
+use crate::wire::json::{Fields, FromJson, value_of};
 use crate::wire::{AgentIdentity, ContentInput, ErrorData, InteractionId};
 
 /// The arguments of a method.
-struct Args(Map<String, Value>);
+struct Args(Fields);
 
 impl Args {
-    fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, Failure> {
-        Ok(take(&mut self.0, name)?)
+    fn take<T: FromJson>(&mut self, name: &'static str) -> Result<T, Failure> {
+        Ok(self.0.take(name)?)
     }
 
-    fn maybe<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
-        Ok(take_or_default(&mut self.0, name)?)
+    fn maybe<T: FromJson>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
+        self.take(name)
     }
 
     fn identity(&mut self) -> Result<AgentIdentity, Failure> {
@@ -46,7 +45,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
         "spawn_many" => {
             let report = runtime.spawn_many(args.take("specs")?).await?;
             let spawned: Vec<Value> = report.spawned.iter().map(receipt).collect();
-            json!({ "spawned": spawned, "refused": report.refused.map(|error| error.data()) })
+            json!({ "spawned": spawned, "refused": report.refused.map(|error| value_of(&error.data())) })
         }
         "retire" => {
             runtime.retire(&args.identity()?).await?;
@@ -90,7 +89,11 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
         }
         "query_events" => {
             let page = runtime.query_events(&args.take("query")?).await?;
-            json!({ "events": page.events, "next_after_seq": page.next_after_seq, "gaps": page.gaps })
+            json!({
+                "events": value_of(&page.events),
+                "next_after_seq": page.next_after_seq,
+                "gaps": value_of(&page.gaps),
+            })
         }
         "session_history" => {
             let (offset, limit) = (
@@ -103,7 +106,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
             let messages: Vec<Value> = messages
                 .iter()
                 .map(|entry| {
-                    let mut message = json!(entry.message);
+                    let mut message = value_of(&entry.message);
                     message["number"] = entry.number.into();
                     message["timestamp_ms"] = json!(entry.timestamp_ms);
                     message["interaction_id"] = json!(entry.interaction_id);
@@ -143,8 +146,8 @@ fn outcome(outcome: &InteractionOutcome) -> Value {
         "interaction_id": outcome.interaction_id,
         "status": outcome.status,
         "result": outcome.result,
-        "error": outcome.error,
-        "usage": outcome.usage,
+        "error": value_of(&outcome.error),
+        "usage": value_of(&outcome.usage),
         "turns": outcome.turns,
     })
 }

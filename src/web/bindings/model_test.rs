@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Asks the model for a word. Answers JSON text `{provider, text}`.
 pub(super) async fn run(choice: &str, objects: &Array) -> Result<String, Failure> {
     let host = BrowserHost::host();
-    let choice = ModelChoice::from_json(convert::fields(choice)?)?;
+    let choice = convert::value::<ModelChoice>(choice)?;
     let name = match &choice {
         ModelChoice::OpenAi {
             model: Some(name), ..

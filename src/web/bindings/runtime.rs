@@ -24,7 +24,6 @@ use crate::runtime::{EventFilter, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
-use crate::wire::tagged::take_or_default;
 use crate::wire::{ErrorData, InteractionId};
 
 /// A runtime and what its methods need beside it.
@@ -37,7 +36,7 @@ pub(super) struct Hosted {
 
 /// Builds a runtime from options as they cross.
 pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Failure> {
-    let options = BuildOptions::from_json(convert::fields(options)?)?;
+    let options = convert::value::<BuildOptions>(options)?;
     let objects = Objects(objects);
     let host = BrowserHost::host();
     let definition = match options.definition_format {
@@ -195,7 +194,7 @@ impl Hosted {
         let model = match model {
             None => None,
             Some(text) => {
-                let choice = ModelChoice::from_json(convert::fields(&text)?)?;
+                let choice = convert::value::<ModelChoice>(&text)?;
                 Some(model::make(choice, &self.host, &Objects(objects))?)
             }
         };
@@ -233,10 +232,10 @@ impl Hosted {
 }
 
 fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failure> {
-    let fields = &mut convert::fields(args)?;
-    let identity = take_or_default(fields, "identity")?;
-    let interaction_id: Option<InteractionId> = take_or_default(fields, "interaction_id")?;
-    let after = take_or_default(fields, "after")?;
+    let mut fields = convert::fields(args)?;
+    let identity = fields.take("identity")?;
+    let interaction_id: Option<InteractionId> = fields.take("interaction_id")?;
+    let after = fields.take("after")?;
     let events = match kind {
         "mobEvents" => {
             let events = runtime.mob_events(after)?;
