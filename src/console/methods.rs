@@ -77,7 +77,7 @@ impl From<MobError> for Failure {
 async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
     let status = runtime.status();
-    let models = status.models.iter().map(|(name, model)| {
+    let models = status.models.iter().map(|model| {
         let mut entry = json!({
             "provider": model.provider,
             "is_demo": model.is_demo,
@@ -86,7 +86,7 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
         if let Some(reason) = &model.waiting {
             entry["reason"] = json!(reason);
         }
-        (name.clone(), entry)
+        (model.name.clone(), entry)
     });
     let running = status.mob_state.as_str() == "running"
         && matches!(status.role, Role::Leader | Role::Follower);

@@ -5,7 +5,7 @@
 //! consistent state and needs no lock.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -41,10 +41,44 @@ from_json!(LedgerEntry { timestamp_ms, kind });
 
 /// What a mob works with that is not state: models, tools, limits.
 pub(crate) struct Kit {
-    pub models: RefCell<BTreeMap<String, Rc<dyn LanguageModel>>>,
+    pub models: Models,
     pub tools: ToolSet,
     pub gate: Option<Rc<dyn ToolGate>>,
     pub retry: RetryPolicy,
+}
+
+/// The models by name.
+#[derive(Default)]
+pub(crate) struct Models(RefCell<Vec<(String, Rc<dyn LanguageModel>)>>);
+
+impl Models {
+    /// Models by name; of two with one name the later one is taken.
+    pub fn new(models: Vec<(String, Rc<dyn LanguageModel>)>) -> Self {
+        let this = Self::default();
+        for (name, model) in models {
+            this.set(&name, Some(model));
+        }
+        this
+    }
+
+    /// The model of a name.
+    pub fn get(&self, name: &str) -> Option<Rc<dyn LanguageModel>> {
+        let models = self.0.borrow();
+        let found = models.iter().find(|(known, _)| known == name)?;
+        Some(found.1.clone())
+    }
+
+    /// Gives, replaces or takes away the model of a name.
+    pub fn set(&self, name: &str, model: Option<Rc<dyn LanguageModel>>) {
+        let mut models = self.0.borrow_mut();
+        models.retain(|(known, _)| known != name);
+        models.extend(model.map(|model| (name.to_owned(), model)));
+    }
+
+    /// All names with their models.
+    pub fn all(&self) -> Vec<(String, Rc<dyn LanguageModel>)> {
+        self.0.borrow().clone()
+    }
 }
 
 /// A mob that is open.
@@ -293,7 +327,8 @@ impl Participant for Core {
         if !committed {
             return;
         }
-        let mut touched: BTreeSet<AgentIdentity> = members.into_iter().chain(turns).collect();
+        let mut touched = members;
+        touched.extend(turns);
         touched.extend(mailbox.into_iter().map(|(identity, _)| identity));
         if !state.is_empty() {
             touched.extend(
@@ -303,6 +338,8 @@ impl Participant for Core {
                     .map(|member| member.identity().clone()),
             );
         }
+        touched.sort_unstable();
+        touched.dedup();
         let quiet = touched.is_empty()
             && edges.is_empty()
             && interactions.is_empty()

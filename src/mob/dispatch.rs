@@ -204,7 +204,7 @@ impl Core {
             ));
         }
         let name = self.model_name(member);
-        let model = self.kit.models.borrow().get(&name).cloned();
+        let model = self.kit.models.get(&name);
         let Some(model) = model else {
             let reason = format!("there is no model `{name}`");
             return Readiness::Waiting {

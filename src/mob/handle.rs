@@ -262,26 +262,26 @@ impl MobHandle {
 
     /// All members, by name.
     pub fn list_members(&self) -> Vec<MobMemberListEntry> {
-        let mut wired: std::collections::BTreeMap<
-            AgentIdentity,
-            std::collections::BTreeSet<AgentIdentity>,
-        > = Default::default();
+        let mut wires = Vec::new();
         for edge in self.core.edges.all() {
-            wired
-                .entry(edge.a.clone())
-                .or_default()
-                .insert(edge.b.clone());
-            wired
-                .entry(edge.b.clone())
-                .or_default()
-                .insert(edge.a.clone());
+            wires.push((edge.a.clone(), edge.b.clone()));
+            wires.push((edge.b.clone(), edge.a.clone()));
         }
-        self.core
-            .members
-            .all()
-            .iter()
-            .map(|member| self.entry(member, wired.remove(member.identity()).unwrap_or_default()))
-            .collect()
+        wires.sort_unstable();
+        // Both are in the order of names.
+        let mut wires = wires.into_iter().peekable();
+        let mut entries = Vec::new();
+        for member in self.core.members.all() {
+            let identity = member.identity();
+            // Wires of somebody who is no member lead nowhere.
+            while wires.next_if(|(from, _)| from < identity).is_some() {}
+            let mut wired_to = Vec::new();
+            while let Some((_, to)) = wires.next_if(|(from, _)| from == identity) {
+                wired_to.push(to);
+            }
+            entries.push(self.entry(&member, wired_to));
+        }
+        entries
     }
 
     /// One member.
@@ -290,14 +290,12 @@ impl MobHandle {
     /// [`MobError::MemberNotFound`].
     pub fn get_member(&self, identity: &AgentIdentity) -> Result<MobMemberListEntry, MobError> {
         let member = self.core.member(identity)?;
-        Ok(self.entry(&member, self.core.peers(identity).into_iter().collect()))
+        let mut wired_to = self.core.peers(identity);
+        wired_to.sort_unstable();
+        Ok(self.entry(&member, wired_to))
     }
 
-    fn entry(
-        &self,
-        member: &Member,
-        wired_to: std::collections::BTreeSet<AgentIdentity>,
-    ) -> MobMemberListEntry {
+    fn entry(&self, member: &Member, wired_to: Vec<AgentIdentity>) -> MobMemberListEntry {
         let (activity, error) = self.core.activity(member);
         MobMemberListEntry {
             agent_identity: member.identity().clone(),
@@ -532,15 +530,7 @@ impl MobHandle {
 
     /// Gives, replaces or takes away the model of a name; work that waited for it goes on.
     pub fn set_model(&self, name: &str, model: Option<Rc<dyn LanguageModel>>) {
-        match model {
-            Some(model) => self
-                .core
-                .kit
-                .models
-                .borrow_mut()
-                .insert(name.to_owned(), model),
-            None => self.core.kit.models.borrow_mut().remove(name),
-        };
+        self.core.kit.models.set(name, model);
         self.core.runners.touch_all(&self.core);
         self.core.changed.notify_waiters();
     }

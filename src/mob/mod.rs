@@ -26,5 +26,5 @@ pub use handle::{
 pub use rows::{InteractionError, InteractionStatus, MobStatus};
 pub use work::MAILBOX_LIMIT;
 
-pub(crate) use self::core::{Core, Kit, LedgerEntry};
+pub(crate) use self::core::{Core, Kit, LedgerEntry, Models};
 pub(crate) use open::{Installed, MobOptions, open};

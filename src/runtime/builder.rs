@@ -12,7 +12,7 @@ use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{Tool, ToolGate, ToolSet};
 use crate::log::{Checkpointer, LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
-use crate::mob::{Core, Installed, Kit, MobError, MobHandle, MobOptions, open};
+use crate::mob::{Core, Installed, Kit, MobError, MobHandle, MobOptions, Models, open};
 use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
 use crate::runtime::mob_events::{Projected, Projection};
 use crate::runtime::{Inner, Role, UnifiedRuntime};
@@ -237,7 +237,7 @@ impl UnifiedRuntimeBuilder {
             writer: writer.clone(),
             mob_id,
             kit: Kit {
-                models: RefCell::new(self.models.into_iter().collect()),
+                models: Models::new(self.models),
                 tools,
                 gate: self.gate,
                 retry: self.retry,

@@ -173,21 +173,19 @@ impl UnifiedRuntime {
     /// How the runtime stands.
     pub fn status(&self) -> RuntimeStatus {
         let core = &self.inner.core;
-        let models = core.kit.models.borrow();
-        let models = models.iter().map(|(name, model)| {
+        let mut models = core.kit.models.all();
+        models.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let models = models.into_iter().map(|(name, model)| {
             let info = model.info();
-            let waiting = match model.availability() {
-                Availability::Ready => None,
-                Availability::Waiting { reason } => Some(reason),
-            };
-            (
-                name.clone(),
-                ModelStatus {
-                    provider: info.provider,
-                    is_demo: info.is_demo,
-                    waiting,
+            ModelStatus {
+                name,
+                provider: info.provider,
+                is_demo: info.is_demo,
+                waiting: match model.availability() {
+                    Availability::Ready => None,
+                    Availability::Waiting { reason } => Some(reason),
                 },
-            )
+            }
         });
         RuntimeStatus {
             mob_id: core.mob_id.clone(),

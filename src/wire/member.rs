@@ -1,6 +1,6 @@
 //! Members as seen from outside, and what a new one is made from (MobKit contract, section 18.3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Error, Value};
@@ -132,7 +132,7 @@ pub struct MobMemberListEntry {
     pub state: MemberState,
     /// The peers it is wired to, in order.
     #[serde(default)]
-    pub wired_to: BTreeSet<AgentIdentity>,
+    pub wired_to: Vec<AgentIdentity>,
     /// Its labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -1,7 +1,5 @@
 //! Puts a streamed answer together.
 
-use std::collections::{BTreeMap, HashSet};
-
 use serde_json::{Map, Value};
 
 use super::{ChatMessage, ModelDelta, ModelError, ModelRequest, ToolCall};
@@ -14,10 +12,11 @@ use crate::wire::{StopReason, Usage};
 #[derive(Debug)]
 pub struct TurnAssembler {
     id_prefix: String,
-    used_ids: HashSet<String>,
+    used_ids: Vec<String>,
     text: String,
     reasoning: String,
-    calls: BTreeMap<u32, PartialCall>,
+    /// By index, ascending.
+    calls: Vec<(u32, PartialCall)>,
     usage: Option<Usage>,
     stop: Option<StopReason>,
 }
@@ -103,7 +102,7 @@ impl TurnAssembler {
             used_ids,
             text: String::new(),
             reasoning: String::new(),
-            calls: BTreeMap::new(),
+            calls: Vec::new(),
             usage: None,
             stop: None,
         }
@@ -122,7 +121,7 @@ impl TurnAssembler {
                 name,
                 args,
             } => {
-                let call = self.calls.entry(index).or_default();
+                let call = self.call(index);
                 if call.id.is_none() {
                     call.id = id.filter(|id| !id.is_empty());
                 }
@@ -133,6 +132,17 @@ impl TurnAssembler {
                 call.args.push_str(&args);
             }
         }
+    }
+
+    fn call(&mut self, index: u32) -> &mut PartialCall {
+        let at = match self.calls.binary_search_by_key(&index, |call| call.0) {
+            Ok(at) => at,
+            Err(at) => {
+                self.calls.insert(at, (index, PartialCall::default()));
+                at
+            }
+        };
+        &mut self.calls[at].1
     }
 
     /// The visible text so far.
@@ -179,7 +189,7 @@ impl TurnAssembler {
         if self.used_ids.contains(&id) {
             id = format!("{}-{index}", self.id_prefix);
         }
-        self.used_ids.insert(id.clone());
+        self.used_ids.push(id.clone());
         let parsed = if call.name.is_empty() {
             Err("the call names no tool".to_owned())
         } else {

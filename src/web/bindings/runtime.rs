@@ -203,11 +203,7 @@ impl Hosted {
                 self.named.set(&name, model.is_some());
                 vec![name]
             }
-            None => self
-                .named
-                .others(&self.runtime.definition())
-                .into_iter()
-                .collect(),
+            None => self.named.others(&self.runtime.definition()),
         };
         for name in &names {
             self.runtime.set_model(name, model.clone());
