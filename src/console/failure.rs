@@ -36,7 +36,8 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure with a stable snake_case name in `data.code`.
     pub fn new(code: i64, name: &str, message: impl Into<String>) -> Self {
-        let data = Map::from_iter([("code".to_owned(), Value::String(name.to_owned()))]);
+        let mut data = Map::new();
+        data.insert("code".to_owned(), Value::String(name.to_owned()));
         Self {
             code,
             message: message.into(),

@@ -77,7 +77,8 @@ impl From<MobError> for Failure {
 async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
     let status = runtime.status();
-    let models = status.models.iter().map(|model| {
+    let mut models = Map::new();
+    for model in &status.models {
         let mut entry = json!({
             "provider": model.provider,
             "is_demo": model.is_demo,
@@ -86,8 +87,8 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
         if let Some(reason) = &model.waiting {
             entry["reason"] = json!(reason);
         }
-        (model.name.clone(), entry)
-    });
+        models.insert(model.name.clone(), entry);
+    }
     let running = status.mob_state.as_str() == "running"
         && matches!(status.role, Role::Leader | Role::Follower);
     Ok(json!({
@@ -99,7 +100,7 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
         "role": status.role.as_str(),
         "latest_mob_cursor": status.latest_mob_cursor,
         "latest_event_cursor": status.latest_event_cursor,
-        "models": models.collect::<Map<String, Value>>(),
+        "models": models,
         "definition_changes": value_of(&status.definition_changes),
     }))
 }

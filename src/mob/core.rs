@@ -47,7 +47,7 @@ pub(crate) struct Kit {
     pub retry: RetryPolicy,
 }
 
-/// The models by name.
+/// The models by name, in the order of their names.
 #[derive(Default)]
 pub(crate) struct Models(RefCell<Vec<(String, Rc<dyn LanguageModel>)>>);
 
@@ -71,8 +71,17 @@ impl Models {
     /// Gives, replaces or takes away the model of a name.
     pub fn set(&self, name: &str, model: Option<Rc<dyn LanguageModel>>) {
         let mut models = self.0.borrow_mut();
-        models.retain(|(known, _)| known != name);
-        models.extend(model.map(|model| (name.to_owned(), model)));
+        match (
+            models.binary_search_by(|(known, _)| known.as_str().cmp(name)),
+            model,
+        ) {
+            (Ok(at), Some(model)) => models[at].1 = model,
+            (Err(at), Some(model)) => models.insert(at, (name.to_owned(), model)),
+            (Ok(at), None) => {
+                models.remove(at);
+            }
+            (Err(_), None) => {}
+        }
     }
 
     /// All names with their models.
@@ -338,8 +347,6 @@ impl Participant for Core {
                     .map(|member| member.identity().clone()),
             );
         }
-        touched.sort_unstable();
-        touched.dedup();
         let quiet = touched.is_empty()
             && edges.is_empty()
             && interactions.is_empty()

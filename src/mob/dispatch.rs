@@ -388,7 +388,7 @@ fn provider_params(profile: &Profile) -> Value {
     if profile.provider_params.is_empty() {
         return Value::Null;
     }
-    Value::Object(profile.provider_params.clone().into_iter().collect())
+    Value::Object(profile.provider_params.clone())
 }
 
 /// Runs one turn and closes it.

@@ -262,24 +262,22 @@ impl MobHandle {
 
     /// All members, by name.
     pub fn list_members(&self) -> Vec<MobMemberListEntry> {
-        let mut wires = Vec::new();
+        let members = self.core.members.all();
+        let mut entries: Vec<_> = members
+            .iter()
+            .map(|member| self.entry(member, Vec::new()))
+            .collect();
+        let place = |identity: &AgentIdentity| {
+            members
+                .binary_search_by(|member| member.identity().cmp(identity))
+                .ok()
+        };
+        // Edges come in the order of their ends, so that the peers before a member and then those after it are found in order.
         for edge in self.core.edges.all() {
-            wires.push((edge.a.clone(), edge.b.clone()));
-            wires.push((edge.b.clone(), edge.a.clone()));
-        }
-        wires.sort_unstable();
-        // Both are in the order of names.
-        let mut wires = wires.into_iter().peekable();
-        let mut entries = Vec::new();
-        for member in self.core.members.all() {
-            let identity = member.identity();
-            // Wires of somebody who is no member lead nowhere.
-            while wires.next_if(|(from, _)| from < identity).is_some() {}
-            let mut wired_to = Vec::new();
-            while let Some((_, to)) = wires.next_if(|(from, _)| from == identity) {
-                wired_to.push(to);
+            if let (Some(a), Some(b)) = (place(&edge.a), place(&edge.b)) {
+                entries[a].wired_to.push(edge.b.clone());
+                entries[b].wired_to.push(edge.a.clone());
             }
-            entries.push(self.entry(&member, wired_to));
         }
         entries
     }
@@ -290,9 +288,7 @@ impl MobHandle {
     /// [`MobError::MemberNotFound`].
     pub fn get_member(&self, identity: &AgentIdentity) -> Result<MobMemberListEntry, MobError> {
         let member = self.core.member(identity)?;
-        let mut wired_to = self.core.peers(identity);
-        wired_to.sort_unstable();
-        Ok(self.entry(&member, wired_to))
+        Ok(self.entry(&member, self.core.peers(identity)))
     }
 
     fn entry(&self, member: &Member, wired_to: Vec<AgentIdentity>) -> MobMemberListEntry {

@@ -1,7 +1,6 @@
 //! Opening a mob: rows and logs from storage, the definition put in force, the members left dormant until they have work.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::log::{Log, LogConfig};
@@ -145,16 +144,16 @@ impl Core {
         if stored.is_some() && changes.is_empty() {
             return Ok(Installed::default());
         }
-        let known: BTreeSet<AgentIdentity> = stored
-            .iter()
-            .flat_map(|stored| stored.members.iter().map(|member| member.identity.clone()))
-            .collect();
+        let known = |identity: &AgentIdentity| {
+            let mut members = stored.iter().flat_map(|stored| &stored.members);
+            members.any(|member| member.identity == *identity)
+        };
         let ids = Ids::new(&self.host);
         let orders: Vec<SpawnOrder> = definition
             .members
             .iter()
             .filter(|member| {
-                !known.contains(&member.identity) && self.members.get(&member.identity).is_none()
+                !known(&member.identity) && self.members.get(&member.identity).is_none()
             })
             .map(|member| SpawnOrder {
                 spec: spawn_spec(member),

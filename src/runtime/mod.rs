@@ -173,9 +173,7 @@ impl UnifiedRuntime {
     /// How the runtime stands.
     pub fn status(&self) -> RuntimeStatus {
         let core = &self.inner.core;
-        let mut models = core.kit.models.all();
-        models.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let models = models.into_iter().map(|(name, model)| {
+        let models = core.kit.models.all().into_iter().map(|(name, model)| {
             let info = model.info();
             ModelStatus {
                 name,

@@ -52,24 +52,16 @@ impl<V: Record> Table<V> {
 
     /// Reads all rows below the table's prefix, in place of those that it held.
     pub async fn load(&self, storage: &dyn Storage) -> Result<(), StorageError> {
-        let rows = read(storage, &self.prefix).await?;
-        self.rows.committed.borrow_mut().clear();
-        self.add(rows);
+        let rows = read(storage, self.prefix.clone(), decode::<V>).await?;
+        self.rows.committed.replace(rows);
         Ok(())
     }
 
     /// Reads the rows below `prefix`, a part of the table, beside those that it holds.
     pub async fn load_part(&self, storage: &dyn Storage, prefix: &Key) -> Result<(), StorageError> {
-        let rows = read(storage, prefix).await?;
-        self.add(rows);
+        let rows = read(storage, prefix.clone(), decode::<V>).await?;
+        self.rows.committed.borrow_mut().extend(rows);
         Ok(())
-    }
-
-    fn add(&self, rows: Vec<V>) {
-        let mut committed = self.rows.committed.borrow_mut();
-        for row in rows {
-            committed.insert(self.place(&row.key()), Rc::new(row));
-        }
     }
 
     /// Forgets the committed rows in `range`; storage keeps them.
@@ -273,8 +265,18 @@ impl Rows {
     }
 }
 
-async fn read<V: Record>(storage: &dyn Storage, prefix: &Key) -> Result<Vec<V>, StorageError> {
-    let mut rows = Vec::new();
+fn decode<V: Record>(key: &Key, bytes: &[u8]) -> Result<Row, StorageError> {
+    let row: V = value::decode(key, bytes)?;
+    Ok(Rc::new(row))
+}
+
+/// The rows below a prefix, by their places.
+async fn read(
+    storage: &dyn Storage,
+    prefix: Key,
+    decode: fn(&Key, &[u8]) -> Result<Row, StorageError>,
+) -> Result<BTreeMap<Key, Row>, StorageError> {
+    let mut rows = BTreeMap::new();
     let mut range = prefix.prefix_range();
     loop {
         let page = storage
@@ -286,7 +288,8 @@ async fn read<V: Record>(storage: &dyn Storage, prefix: &Key) -> Result<Vec<V>, 
         range = range.after(last);
         let full = page.len() == PAGE;
         for (key, bytes) in page {
-            rows.push(value::decode(&key, &bytes)?);
+            let row = decode(&key, &bytes)?;
+            rows.insert(key, row);
         }
         if !full {
             return Ok(rows);

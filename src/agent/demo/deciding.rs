@@ -228,9 +228,9 @@ fn arguments(tool: &ToolDefinition, text: &str) -> Value {
             _ => words::subject(text).into(),
         }
     };
-    Value::Object(
-        required
-            .map(|name| (name.to_owned(), value(name)))
-            .collect::<Map<_, _>>(),
-    )
+    let mut args = Map::new();
+    for name in required {
+        args.insert(name.to_owned(), value(name));
+    }
+    Value::Object(args)
 }

@@ -4,7 +4,7 @@
 //! path, and reading goes on.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -384,21 +384,16 @@ fn profile(node: &Node<'_>) -> Option<Profile> {
     Some(profile)
 }
 
-fn params(node: &Node<'_>) -> Option<BTreeMap<String, Value>> {
-    let Value::Object(fields) = node.value else {
-        return node.fault("must be a table");
-    };
-    Some(
-        fields
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-    )
+fn params(node: &Node<'_>) -> Option<Map<String, Value>> {
+    match node.value {
+        Value::Object(fields) => Some(fields.clone()),
+        _ => node.fault("must be a table"),
+    }
 }
 
 /// A table, or a list of names alone.
 fn tools(node: &Node<'_>) -> Option<ProfileTools> {
-    let names = |node: &Node<'_>| node.list(Node::string).map(BTreeSet::from_iter);
+    let names = |node: &Node<'_>| node.list(Node::string);
     if node.value.is_array() {
         return Some(ProfileTools {
             names: names(node),

@@ -38,10 +38,10 @@ mod issue;
 mod toml;
 mod validate;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::wire::json::{self, FromJson, deserialize_by_json};
 use crate::wire::{AgentIdentity, ContentInput, Labels, MobId, ProfileName};
@@ -106,8 +106,8 @@ pub struct Profile {
     #[serde(skip_serializing_if = "is_true")]
     pub external_addressable: bool,
     /// Parameters handed to the model's provider as they are, e.g. `{"temperature": 0}`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub provider_params: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub provider_params: Map<String, Value>,
     /// The most tokens that one answer of the model may have; the provider's bound when left out (an addition to the
     /// contract).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +136,7 @@ impl Profile {
             tools: ProfileTools::default(),
             peer_description: String::new(),
             external_addressable: true,
-            provider_params: BTreeMap::new(),
+            provider_params: Map::new(),
             max_output_tokens: None,
             history_tokens: None,
         }
@@ -150,7 +150,7 @@ pub struct ProfileTools {
     pub comms: bool,
     /// Which tools of the runtime's builder it has; all when left out (an addition to the contract).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub names: Option<BTreeSet<String>>,
+    pub names: Option<Vec<String>>,
 }
 
 impl Default for ProfileTools {
@@ -165,7 +165,9 @@ impl Default for ProfileTools {
 impl ProfileTools {
     /// Whether the profile has this tool of the runtime's builder.
     pub fn includes(&self, name: &str) -> bool {
-        self.names.as_ref().is_none_or(|names| names.contains(name))
+        self.names
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|known| known == name))
     }
 }
 

@@ -70,12 +70,12 @@ impl Named {
     pub fn others(&self, definition: &MobDefinition) -> Vec<String> {
         let own = self.0.borrow();
         let models = definition.profiles.values().map(|profile| &profile.model);
-        let mut names: Vec<String> = models
-            .filter(|name| !own.contains(*name))
-            .cloned()
-            .collect();
-        names.sort_unstable();
-        names.dedup();
+        let mut names = Vec::new();
+        for name in models {
+            if !own.contains(name) && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
         names
     }
 }
