@@ -12,6 +12,7 @@ pub mod json;
 mod member;
 mod mob_event;
 mod query;
+pub(crate) mod raw_json;
 mod report;
 mod rfc3339;
 
