@@ -35,6 +35,7 @@
 mod decode;
 mod diff;
 mod issue;
+#[cfg(feature = "toml")]
 mod toml;
 mod validate;
 
@@ -276,10 +277,11 @@ impl MobDefinition {
         }
     }
 
-    /// Reads and validates TOML.
+    /// Reads and validates TOML (feature `toml`).
     ///
     /// # Errors
     /// [`DefinitionError`] with everything that is wrong: syntax by line and column, the rest by path.
+    #[cfg(feature = "toml")]
     pub fn from_toml(text: &str) -> Result<Self, DefinitionError> {
         Self::from_value(&toml::parse(text)?)
     }

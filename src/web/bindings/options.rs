@@ -4,15 +4,14 @@
 use serde_json::{Error, Value};
 
 use crate::runtime::IfLocked;
-use crate::wire::json::{self, Fields, FromJson, from_json, words};
+use crate::wire::json::{self, Fields, FromJson, from_json};
 
 /// The place of a function or an object in the list.
 pub(super) type Place = u32;
 
 /// All options of a build.
 pub(super) struct BuildOptions {
-    pub definition: String,
-    pub definition_format: DefinitionFormat,
+    pub definition: Value,
     pub storage: StorageChoice,
     pub models: Vec<(String, ModelChoice)>,
     pub default_model: Option<ModelChoice>,
@@ -21,14 +20,6 @@ pub(super) struct BuildOptions {
     pub on_error: Option<Place>,
     pub post_spawn_hook: Option<Place>,
     pub if_locked: IfLocked,
-}
-
-words! {
-    /// How the definition is written.
-    pub(super) enum DefinitionFormat {
-        Toml = "toml",
-        Json = "json",
-    }
 }
 
 /// Where the mob lives.
@@ -69,7 +60,6 @@ impl FromJson for BuildOptions {
         let mut fields = Fields::of(value)?;
         Ok(Self {
             definition: fields.take("definition")?,
-            definition_format: fields.take("definitionFormat")?,
             storage: fields.take("storage")?,
             models: fields
                 .take::<Vec<NamedModel>>("models")?

@@ -14,7 +14,7 @@ use super::convert::{self, Objects};
 use super::error::Failure;
 use super::methods;
 use super::model::{self, Named};
-use super::options::{BuildOptions, DefinitionFormat, ModelChoice, StorageChoice};
+use super::options::{BuildOptions, ModelChoice, StorageChoice};
 use super::reader::{Items, Reader};
 use super::tool::{JsTool, JsToolGate, error_hook, post_spawn_hook};
 use crate::console::{FetchBody, FetchRequest, fetch};
@@ -39,10 +39,7 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
     let options = convert::value::<BuildOptions>(options)?;
     let objects = Objects(objects);
     let host = BrowserHost::host();
-    let definition = match options.definition_format {
-        DefinitionFormat::Toml => MobDefinition::from_toml(&options.definition)?,
-        DefinitionFormat::Json => MobDefinition::from_json(&options.definition)?,
-    };
+    let definition = MobDefinition::from_value(&options.definition)?;
     let mut builder = UnifiedRuntime::builder()
         .host(host.clone())
         .if_locked(options.if_locked);

@@ -17,6 +17,7 @@ import type { RuntimeState, StateReport } from "./protocol.js";
 import { rawStorage, type Storage } from "./storage.js";
 import { EventStream, type OpenReader } from "./stream.js";
 import { Supervisor } from "./supervisor.js";
+import { definitionFromToml } from "./toml.js";
 import { loadModule } from "./wasm.js";
 
 /** Who calls a tool, and a signal that is aborted when the turn is cancelled or the call takes too long. */
@@ -82,7 +83,7 @@ const NEVER = new AbortController().signal;
 
 /** Collects what a runtime is made of. */
 export class UnifiedRuntimeBuilder {
-  readonly #options: Omit<RawBuildOptions, "definition" | "definitionFormat" | "storage" | "ifLocked"> = {
+  readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
   };
   #definition: string | MobDefinition | undefined;
@@ -160,11 +161,9 @@ export class UnifiedRuntimeBuilder {
     if (this.#definition === undefined) {
       throw new MobkitError("missing_required_field", "a runtime needs a definition", { field: "definition" });
     }
-    const toml = typeof this.#definition === "string";
     const build: RawBuildOptions = {
       ...this.#options,
-      definition: toml ? this.#definition as string : JSON.stringify(this.#definition),
-      definitionFormat: toml ? "toml" : "json",
+      definition: typeof this.#definition === "string" ? definitionFromToml(this.#definition) : this.#definition,
       storage: this.#storage ? rawStorage(this.#storage) : { kind: "memory" },
       ifLocked: options.ifLocked ?? "wait",
     };

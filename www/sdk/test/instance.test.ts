@@ -84,7 +84,7 @@ function factory() {
 
 /** The options of a build as they cross: what is undefined is left out. */
 const CROSSED = {
-  definition: "", definitionFormat: "toml", storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], ifLocked: "wait",
+  definition: {}, storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], ifLocked: "wait",
 } as const;
 
 const BUILD: RawBuildOptions = {

@@ -57,6 +57,7 @@ pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
     }
     let artefact = wasm::build(paths, tools, &row)?;
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
+    process::run(&mut npm::run_script(paths, "minify", &["sdk"]))?;
     let dir = package::assemble(paths)?;
 
     let mut sizes = vec![

@@ -39,8 +39,12 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
         &row.profile,
     ]);
     cargo.args(["--features", &row.features.join(",")]);
+    if !row.default_features {
+        cargo.arg("--no-default-features");
+    }
     if row.profile != "dev" {
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", path_free_flags(&paths.root));
+        let flags = release_flags(paths, tools, &row.rustflags);
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
     }
     process::run(&mut cargo)?;
 
@@ -96,8 +100,8 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
     Ok(artefact)
 }
 
-/// Compiler flags that keep this machine's paths out of the module: panic messages carry the paths of sources.
-fn path_free_flags(root: &Path) -> OsString {
+/// The row's compiler flags, and those that keep this machine's paths out of the module: panic messages carry the paths of sources.
+fn release_flags(paths: &Paths, tools: &Tools, flags: &[String]) -> OsString {
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
@@ -109,17 +113,23 @@ fn path_free_flags(root: &Path) -> OsString {
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()));
     // rustc applies the last mapping that fits, so the general ones come first.
+    // The standard library's own paths are the compiler's, until its sources are installed: then they are this machine's.
+    let library = tools
+        .wasm_sysroot()
+        .map(|sysroot| (sysroot.join("lib/rustlib/src/rust"), "rust"));
     let mappings = [
-        (root.to_owned(), "mobkit-web"),
+        (paths.root.clone(), "mobkit-web"),
         (registry.clone(), "crates"),
     ]
     .into_iter()
+    .chain(library)
     .chain(registries.map(|directory| (directory, "crates")))
     .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
     // Flags that the user set are kept; `CARGO_ENCODED_RUSTFLAGS` would otherwise hide them.
     let own = env::var("RUSTFLAGS").unwrap_or_default();
     let own = own.split_whitespace().map(str::to_owned);
-    own.chain(mappings)
+    own.chain(flags.iter().cloned())
+        .chain(mappings)
         .collect::<Vec<_>>()
         .join("\u{1f}")
         .into()
