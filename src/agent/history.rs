@@ -1,6 +1,7 @@
 //! The bounded history: which messages of a transcript a model with a small window is shown.
 
 use crate::agent::model::ChatMessage;
+use crate::wire::json;
 
 /// What a model is shown, and what was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub fn estimate_tokens(message: &ChatMessage) -> u64 {
             text.len()
                 + tool_calls
                     .iter()
-                    .map(|call| call.name.len() + call.args.to_string().len())
+                    .map(|call| call.name.len() + json::text(&call.args).len())
                     .sum::<usize>()
         }
         ChatMessage::Tool { content, .. } => content.len(),

@@ -5,10 +5,10 @@
 //! consistent state and needs no lock.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
+use litemap::LiteMap;
 use serde::Serialize;
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
@@ -106,7 +106,7 @@ pub(crate) struct Core {
     pub interactions: Table<Interaction>,
     pub transcripts: Table<TranscriptRow>,
     /// Sessions whose transcript is in memory.
-    pub loaded: RefCell<BTreeSet<SessionId>>,
+    pub loaded: RefCell<LiteMap<SessionId, ()>>,
     pub ledger: Log<LedgerEntry>,
     pub events: Log<AgentEventRecord>,
     pub runners: Runners,
@@ -274,14 +274,14 @@ impl Core {
 
     /// Brings a session's transcript into memory.
     pub async fn load_transcript(&self, session_id: &SessionId) -> Result<(), MobError> {
-        if self.loaded.borrow().contains(session_id) {
+        if self.loaded.borrow().contains_key(session_id) {
             return Ok(());
         }
         let prefix = self.transcripts.prefix().part(session_id.as_str());
         self.transcripts
             .load_part(self.storage.as_ref(), &prefix)
             .await?;
-        self.loaded.borrow_mut().insert(session_id.clone());
+        self.loaded.borrow_mut().insert(session_id.clone(), ());
         Ok(())
     }
 

@@ -5,11 +5,11 @@
 //! is dropped. Cancelling, retiring, respawning and stopping are therefore one mechanism.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures::future::{AbortHandle, Abortable};
+use litemap::LiteMap;
 use serde_json::Value;
 
 use crate::agent::model::{Availability, LanguageModel};
@@ -31,9 +31,9 @@ use crate::wire::{AgentEvent, AgentIdentity, MemberActivity};
 pub(crate) struct Runners {
     /// Set once the mob is open; before that nothing runs.
     core: RefCell<Weak<Core>>,
-    active: RefCell<BTreeMap<AgentIdentity, Rc<Runner>>>,
+    active: RefCell<LiteMap<AgentIdentity, Rc<Runner>>>,
     /// Members whose transcript was in memory at least once since the mob was opened.
-    awake: RefCell<std::collections::BTreeSet<AgentIdentity>>,
+    awake: RefCell<LiteMap<AgentIdentity, ()>>,
 }
 
 #[derive(Default)]
@@ -166,7 +166,7 @@ impl Core {
         if self.turns.get(identity).is_some() && self.writer.is_none() {
             return (MemberActivity::Running, None);
         }
-        let awake = self.runners.awake.borrow().contains(identity);
+        let awake = self.runners.awake.borrow().contains_key(identity);
         (
             if awake {
                 MemberActivity::Idle
@@ -281,7 +281,7 @@ async fn next(
             core.changed.notify_waiters();
         }
         core.load_transcript(&member.session_id).await?;
-        core.runners.awake.borrow_mut().insert(identity.clone());
+        core.runners.awake.borrow_mut().insert(identity.clone(), ());
         let interrupted = core.turns.get(identity).is_some();
         let crashed = !runner.ran.get();
         let (whose, fence) = (identity.clone(), member.fence_token);

@@ -1,6 +1,5 @@
 //! Commands on the roster: spawn, retire, respawn, wire, unwire, stop, resume.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::mob::core::{Core, FIRST_GENERATION};
@@ -13,6 +12,7 @@ use crate::wire::{
     AgentErrorClass, AgentIdentity, AgentRuntimeId, FenceToken, Generation, InteractionId,
     MobEventKind, MobRuntimeMode, SessionId, SpawnMemberSpec, Usage, WireEdge, WorkId,
 };
+use litemap::LiteMap;
 
 /// One member to spawn, with the ids that it will have.
 pub(crate) struct SpawnOrder {
@@ -37,14 +37,14 @@ impl Core {
         orders: &[SpawnOrder],
     ) -> Result<SpawnAnswer, MobError> {
         let state = self.staged_state();
-        let mut names = BTreeSet::new();
+        let mut names = LiteMap::new();
         let mut refused = None;
         for order in orders {
             if let Err(error) = self.validate_spawn(&state.definition, &order.spec, &names) {
                 refused = Some(error);
                 break;
             }
-            names.insert(order.spec.identity.clone());
+            names.insert(order.spec.identity.clone(), ());
         }
         if names.is_empty() {
             return match refused {
@@ -86,12 +86,12 @@ impl Core {
         &self,
         definition: &MobDefinition,
         spec: &SpawnMemberSpec,
-        batch: &BTreeSet<AgentIdentity>,
+        batch: &LiteMap<AgentIdentity, ()>,
     ) -> Result<(), MobError> {
         if !definition.profiles.contains_key(&spec.role_name) {
             return Err(MobError::ProfileNotFound(spec.role_name.clone()));
         }
-        if batch.contains(&spec.identity) || self.members.staged(&spec.identity).is_some() {
+        if batch.contains_key(&spec.identity) || self.members.staged(&spec.identity).is_some() {
             return Err(MobError::MemberAlreadyExists(spec.identity.clone()));
         }
         if spec
@@ -119,7 +119,9 @@ impl Core {
             labels: member.spec.labels.clone(),
         };
         // A transcript that begins here is complete in memory.
-        self.loaded.borrow_mut().insert(member.session_id.clone());
+        self.loaded
+            .borrow_mut()
+            .insert(member.session_id.clone(), ());
         let member = self.members.put(batch, member);
         self.tell(batch, vec![spawned]);
         member

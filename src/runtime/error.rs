@@ -1,10 +1,9 @@
 //! What building and using a runtime can fail with (MobKit contract, section 2.8).
 
-use serde_json::json;
-
 use crate::mob::MobError;
 use crate::storage::{LeaseError, StorageError};
 use crate::wire::ErrorData;
+use crate::wire::json::object;
 
 /// A part that a builder cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +57,13 @@ impl UnifiedRuntimeBuilderError {
         match self {
             Self::MissingRequiredField(field) => {
                 ErrorData::new("missing_required_field", self.to_string())
-                    .with_data(json!({ "field": field.as_str() }))
+                    .with_data(object!({ "field": field.as_str() }))
             }
             Self::ConflictingConfiguration(_) => {
                 ErrorData::new("conflicting_configuration", self.to_string())
             }
             Self::Locked { mob_id } => ErrorData::new("mob_locked", self.to_string())
-                .with_data(json!({ "mob_id": mob_id })),
+                .with_data(object!({ "mob_id": mob_id })),
             Self::Lease(_) => ErrorData::new("lease_error", self.to_string()),
             Self::Bootstrap(error) => error.data(),
         }

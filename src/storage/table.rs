@@ -153,6 +153,8 @@ impl<V: Record> Table<V> {
 }
 
 type Row = Rc<dyn Any>;
+/// Rows, or that there is none, by place. What is committed has rows only; it is of the same type so that there is one kind of map.
+type Changes = BTreeMap<Key, Option<Row>>;
 type Places = (Bound<Key>, Bound<Key>);
 
 /// The row as what its table put in.
@@ -165,8 +167,8 @@ fn typed<V: Record>(row: Row) -> Rc<V> {
 /// over them are compiled once and not once for each kind of row.
 #[derive(Default)]
 struct Rows {
-    committed: RefCell<BTreeMap<Key, Row>>,
-    staged: RefCell<BTreeMap<Key, Option<Row>>>,
+    committed: RefCell<Changes>,
+    staged: RefCell<Changes>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -180,14 +182,14 @@ impl std::fmt::Debug for Rows {
 
 impl Rows {
     fn get(&self, place: &Key) -> Option<Row> {
-        self.committed.borrow().get(place).cloned()
+        self.committed.borrow().get(place)?.clone()
     }
 
     fn range(&self, places: Places) -> Vec<Row> {
         let committed = self.committed.borrow();
         committed
             .range(places)
-            .map(|(_, row)| row.clone())
+            .filter_map(|(_, row)| row.clone())
             .collect()
     }
 
@@ -212,12 +214,12 @@ impl Rows {
         // Two walks in the same order, merged: where both have a place, the staged change replaces the row.
         for (place, change) in staged.range(places) {
             while let Some((_, row)) = kept.next_if(|(at, _)| *at < place) {
-                rows.push(row.clone());
+                rows.extend(row.clone());
             }
             kept.next_if(|(at, _)| *at == place);
             rows.extend(change.clone());
         }
-        rows.extend(kept.map(|(_, row)| row.clone()));
+        rows.extend(kept.filter_map(|(_, row)| row.clone()));
         rows
     }
 
@@ -227,7 +229,7 @@ impl Rows {
         let fresh = staged
             .range(places.clone())
             .rev()
-            .find_map(|(place, change)| Some((place, change.as_ref()?)));
+            .find(|(_, change)| change.is_some());
         let kept = committed
             .range(places)
             .rev()
@@ -237,7 +239,7 @@ impl Rows {
             (Some(fresh), _) => fresh.1,
             (None, kept) => kept?.1,
         };
-        Some(last.clone())
+        last.clone()
     }
 
     fn stage(&self, place: Key, change: Option<Row>) {
@@ -255,10 +257,10 @@ impl Rows {
         for (place, change) in staged {
             match change {
                 Some(row) => {
-                    committed.insert(place, row.clone());
+                    committed.insert(place, Some(row.clone()));
                     touched.push(row);
                 }
-                None => touched.extend(committed.remove(&place)),
+                None => touched.extend(committed.remove(&place).flatten()),
             }
         }
         touched
@@ -275,7 +277,7 @@ async fn read(
     storage: &dyn Storage,
     prefix: Key,
     decode: fn(&Key, &[u8]) -> Result<Row, StorageError>,
-) -> Result<BTreeMap<Key, Row>, StorageError> {
+) -> Result<Changes, StorageError> {
     let mut rows = BTreeMap::new();
     let mut range = prefix.prefix_range();
     loop {
@@ -289,7 +291,7 @@ async fn read(
         let full = page.len() == PAGE;
         for (key, bytes) in page {
             let row = decode(&key, &bytes)?;
-            rows.insert(key, row);
+            rows.insert(key, Some(row));
         }
         if !full {
             return Ok(rows);

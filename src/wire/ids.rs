@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde_json::{Error, Value};
 
-use super::json::{self, FromJson, deserialize_by_json, from_json};
+use super::json::{self, FromJson, ToValue, deserialize_by_json, from_json};
 
 /// The longest name of a mob, a profile or a member, in bytes.
 pub(crate) const MAX_NAME_BYTES: usize = 128;
@@ -64,6 +64,12 @@ macro_rules! string_common {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl ToValue for $name {
+            fn to_value(&self) -> Value {
+                self.as_str().to_value()
             }
         }
 
@@ -257,6 +263,12 @@ macro_rules! number_common {
         impl From<u64> for $name {
             fn from(value: u64) -> Self {
                 Self(value)
+            }
+        }
+
+        impl ToValue for $name {
+            fn to_value(&self) -> Value {
+                Value::from(self.0)
             }
         }
 

@@ -37,6 +37,79 @@ pub(crate) fn parse(text: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(text)
 }
 
+/// The text of a value. As its `Display`, which would be a second and a third encoder.
+#[inline(never)]
+pub(crate) fn text(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// A type that makes itself a JSON value without a serialiser: for the fields of [`object!`].
+pub(crate) trait ToValue {
+    /// This as a JSON value.
+    fn to_value(&self) -> Value;
+}
+
+impl<T: ToValue + ?Sized> ToValue for &T {
+    fn to_value(&self) -> Value {
+        (**self).to_value()
+    }
+}
+
+impl ToValue for str {
+    fn to_value(&self) -> Value {
+        Value::String(self.to_owned())
+    }
+}
+
+impl ToValue for String {
+    fn to_value(&self) -> Value {
+        self.as_str().to_value()
+    }
+}
+
+impl<T: ToValue> ToValue for Option<T> {
+    fn to_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, T::to_value)
+    }
+}
+
+impl<T: ToValue> ToValue for Vec<T> {
+    fn to_value(&self) -> Value {
+        Value::Array(self.iter().map(T::to_value).collect())
+    }
+}
+
+macro_rules! plain_values {
+    ($($type:ty)*) => {$(
+        impl ToValue for $type {
+            fn to_value(&self) -> Value {
+                Value::from(self.clone())
+            }
+        }
+    )*};
+}
+plain_values!(bool u32 u64 usize i64 Value Map<String, Value>);
+
+/// An object of these fields, as `json!` makes it, for a fraction of the code: the fields are put in by one function.
+macro_rules! object {
+    ({ $($name:literal: $value:expr),* $(,)? }) => {
+        $crate::wire::json::object_of(&mut [
+            $(($name, $crate::wire::json::ToValue::to_value(&$value))),*
+        ])
+    };
+}
+pub(crate) use object;
+
+/// An object of the fields, which are taken.
+#[inline(never)]
+pub(crate) fn object_of(fields: &mut [(&str, Value)]) -> Value {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        object.insert((*name).to_owned(), value.take());
+    }
+    Value::Object(object)
+}
+
 /// The JSON value of anything that can be written as JSON, by way of its text: so that a type has one encoder. Null for what
 /// JSON cannot hold.
 pub(crate) fn value_of<T: serde::Serialize + ?Sized>(value: &T) -> Value {
@@ -59,7 +132,7 @@ pub(crate) fn expected(what: &str, found: &Value) -> Error {
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
         Value::String(text) => format!("the string {text:?}"),
-        scalar => scalar.to_string(),
+        scalar => text(scalar),
     };
     Error::custom(format_args!("expected {what}, found {found}"))
 }
@@ -354,6 +427,12 @@ macro_rules! words {
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl $crate::wire::json::ToValue for $type {
+            fn to_value(&self) -> serde_json::Value {
+                self.as_str().to_value()
             }
         }
 

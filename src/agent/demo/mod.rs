@@ -23,6 +23,7 @@ use super::model::{
     ChatMessage, LanguageModel, ModelDelta, ModelError, ModelInfo, ModelRequest, ModelStream,
 };
 use crate::shim::Host;
+use crate::wire::json;
 use crate::wire::{StopReason, Usage};
 use deciding::Turn;
 
@@ -81,7 +82,7 @@ fn deltas(request: &ModelRequest, turn: &Turn) -> Vec<ModelDelta> {
             args: args.to_owned(),
         };
         deltas.push(piece(Some(&call.tool), ""));
-        deltas.extend(pieces(&call.args.to_string()).map(|args| piece(None, args)));
+        deltas.extend(pieces(&json::text(&call.args)).map(|args| piece(None, args)));
     }
     let stop = if turn.calls.is_empty() {
         StopReason::EndTurn
@@ -120,7 +121,7 @@ fn usage(request: &ModelRequest, turn: &Turn) -> Usage {
         + turn
             .calls
             .iter()
-            .map(|call| call.args.to_string().len())
+            .map(|call| json::text(&call.args).len())
             .sum::<usize>();
     let tokens = |bytes: usize| bytes.div_ceil(4) as u64;
     Usage {

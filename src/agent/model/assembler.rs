@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{ChatMessage, ModelDelta, ModelError, ModelRequest, ToolCall};
+use crate::wire::json;
 use crate::wire::{StopReason, Usage};
 
 /// Collects the deltas of one answer. Pure: the same deltas give the same turn, however they were cut.
@@ -224,6 +225,9 @@ fn parse_arguments(text: &str) -> Result<Value, String> {
             _ => Err("the arguments are a string, not an object".to_owned()),
         },
         Value::Object(args) => Ok(Value::Object(args)),
-        other => Err(format!("the arguments are not an object but {other}")),
+        other => Err(format!(
+            "the arguments are not an object but {}",
+            json::text(&other)
+        )),
     }
 }

@@ -4,10 +4,10 @@
 //! path, and reading goes on.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use litemap::LiteMap;
 use serde_json::{Map, Value};
 
 use super::issue::DefinitionIssue;
@@ -15,6 +15,7 @@ use super::{
     InitialMember, Limits, MobDefinition, Orchestrator, Profile, ProfileTools, RoleWiring, Skill,
     Wiring,
 };
+use crate::wire::Labels;
 use crate::wire::json::FromJson;
 
 /// A path with one more key; keys that are not plain words are quoted.
@@ -298,11 +299,11 @@ pub(super) fn definition(
 fn keyed<'a, K: FromStr<Err: Display> + Ord, V>(
     node: &Node<'a>,
     read: impl Fn(&Node<'a>) -> Option<V>,
-) -> Option<BTreeMap<K, V>> {
+) -> Option<LiteMap<K, V>> {
     let Value::Object(fields) = node.value else {
         return node.fault("must be a table");
     };
-    let mut entries = BTreeMap::new();
+    let mut entries = LiteMap::new();
     for (key, value) in fields {
         let entry = Node {
             value,
@@ -501,19 +502,26 @@ fn backend(node: &Node<'_>) -> Option<()> {
     Some(())
 }
 
+/// Pairs as labels are kept.
+fn sorted(pairs: impl Iterator<Item = (String, String)>) -> Labels {
+    let mut labels = Labels::new();
+    for (name, value) in pairs {
+        labels.insert(name, value);
+    }
+    labels
+}
+
 fn member(node: &Node<'_>) -> Option<InitialMember> {
     let mut table = node.table()?;
     let profile = table.required("profile", Node::name);
     let identity = table.required("identity", Node::name);
-    let labels = table
-        .optional("labels", |node| keyed(node, Node::string))
-        .unwrap_or_default();
+    let labels = table.optional("labels", |node| keyed(node, Node::string));
     let initial_message = table.optional("initial_message", Node::wire);
     table.finish();
     Some(InitialMember {
         profile: profile?,
         identity: identity?,
-        labels,
+        labels: sorted(labels.into_iter().flatten()),
         initial_message,
     })
 }

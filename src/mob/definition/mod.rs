@@ -41,6 +41,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -59,13 +60,13 @@ pub struct MobDefinition {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orchestrator: Option<Orchestrator>,
     /// What members are made from, by name; at least one.
-    pub profiles: BTreeMap<ProfileName, Profile>,
+    pub profiles: LiteMap<ProfileName, Profile>,
     /// Who can reach whom.
     #[serde(skip_serializing_if = "is_default")]
     pub wiring: Wiring,
     /// Texts that profiles put into their system prompts, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub skills: BTreeMap<String, Skill>,
+    #[serde(skip_serializing_if = "LiteMap::is_empty")]
+    pub skills: LiteMap<String, Skill>,
     /// Bounds on what one message may set off.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
@@ -269,9 +270,9 @@ impl MobDefinition {
         Self {
             id,
             orchestrator: None,
-            profiles: BTreeMap::from([(profile_name, profile)]),
+            profiles: LiteMap::from_iter([(profile_name, profile)]),
             wiring: Wiring::default(),
-            skills: BTreeMap::new(),
+            skills: LiteMap::new(),
             limits: Limits::default(),
             members: Vec::new(),
         }

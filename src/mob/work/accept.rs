@@ -145,17 +145,17 @@ impl Core {
         if self.interactions.len() <= REMEMBERED_INTERACTIONS {
             return;
         }
-        let mut ended: Vec<_> = self
-            .interactions
-            .all()
+        // As the running commit would leave it: what another message of the same commit prunes is not pruned again.
+        let known = self.interactions.staged_range(..);
+        if known.len() <= REMEMBERED_INTERACTIONS {
+            return;
+        }
+        let excess = known.len() - REMEMBERED_INTERACTIONS * 7 / 8;
+        let mut ended: Vec<_> = known
             .into_iter()
             .filter(|known| known.status != InteractionStatus::Open)
             .collect();
         ended.sort_by_key(|known| (known.ended_at, known.interaction_id.clone()));
-        let excess = self
-            .interactions
-            .len()
-            .saturating_sub(REMEMBERED_INTERACTIONS * 7 / 8);
         for known in ended.into_iter().take(excess) {
             self.interactions.delete(batch, &known.interaction_id);
         }

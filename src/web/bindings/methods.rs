@@ -6,7 +6,7 @@ use super::convert;
 use super::error::Failure;
 use super::runtime::Hosted;
 use crate::mob::{InteractionOutcome, SendRequest, SpawnReceipt};
-use crate::wire::json::{Fields, FromJson, value_of};
+use crate::wire::json::{Fields, FromJson, object, value_of};
 use crate::wire::{AgentIdentity, ContentInput, ErrorData, InteractionId};
 
 /// The arguments of a method.
@@ -45,7 +45,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
         "spawn_many" => {
             let report = runtime.spawn_many(args.take("specs")?).await?;
             let spawned: Vec<Value> = report.spawned.iter().map(receipt).collect();
-            json!({ "spawned": spawned, "refused": report.refused.map(|error| value_of(&error.data())) })
+            object!({ "spawned": spawned, "refused": report.refused.map(|error| value_of(&error.data())) })
         }
         "retire" => {
             runtime.retire(&args.identity()?).await?;
@@ -67,7 +67,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
             request.origin = args.maybe("origin")?.unwrap_or(request.origin);
             request.idempotency_key = args.maybe("idempotency_key")?;
             let accepted = runtime.send(&identity, request).await?;
-            json!({
+            object!({
                 "interaction_id": accepted.interaction_id,
                 "identity": accepted.identity,
                 "session_id": accepted.session_id,
@@ -89,7 +89,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
         }
         "query_events" => {
             let page = runtime.query_events(&args.take("query")?).await?;
-            json!({
+            object!({
                 "events": value_of(&page.events),
                 "next_after_seq": page.next_after_seq,
                 "gaps": value_of(&page.gaps),
@@ -113,7 +113,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
                     message
                 })
                 .collect();
-            json!({ "messages": messages, "total": total })
+            object!({ "messages": messages, "total": total })
         }
         "definition" => runtime.definition().to_json(),
         "flush" => {
@@ -133,7 +133,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
 }
 
 fn receipt(receipt: &SpawnReceipt) -> Value {
-    json!({
+    object!({
         "identity": receipt.identity,
         "generation": receipt.generation,
         "fence_token": receipt.fence_token,
@@ -142,7 +142,7 @@ fn receipt(receipt: &SpawnReceipt) -> Value {
 }
 
 fn outcome(outcome: &InteractionOutcome) -> Value {
-    json!({
+    object!({
         "interaction_id": outcome.interaction_id,
         "status": outcome.status,
         "result": outcome.result,

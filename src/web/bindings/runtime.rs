@@ -5,9 +5,7 @@ use std::rc::Rc;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
 use js_sys::{Array, Promise};
-use serde_json::json;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 use super::body::Body;
 use super::convert::{self, Objects};
@@ -24,6 +22,7 @@ use crate::runtime::{EventFilter, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
+use crate::wire::json::object;
 use crate::wire::{ErrorData, InteractionId};
 
 /// A runtime and what its methods need beside it.
@@ -118,7 +117,7 @@ impl RuntimeHandle {
     /// Calls a method by name; arguments and answer are JSON text.
     pub fn call(&self, method: String, args: String) -> Promise {
         let hosted = self.hosted.clone();
-        future_to_promise(async move {
+        convert::promise(async move {
             let answer = methods::call(&hosted, &method, &args).await;
             Ok(answer.map_err(Failure::into_js)?.into())
         })
@@ -159,7 +158,7 @@ impl RuntimeHandle {
             headers,
             body: body.unwrap_or_default(),
         };
-        future_to_promise(async move {
+        convert::promise(async move {
             let response = fetch(&hosted.runtime, request).await;
             let body = match response.body {
                 FetchBody::Full(bytes) => convert::bytes_to_js(&bytes),
@@ -177,7 +176,7 @@ impl RuntimeHandle {
     /// (another context deletes or upgrades the storage), `lost` (the storage ended unasked) or `closed` (it was shut down).
     pub fn ended(&self) -> Promise {
         let hosted = self.hosted.clone();
-        future_to_promise(async move { Ok(hosted.ended().await.into()) })
+        convert::promise(async move { Ok(hosted.ended().await.into()) })
     }
 }
 
@@ -250,7 +249,7 @@ fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failu
         Ok(match item? {
             LogItem::Entry { cursor, entry } => convert::text(&entry.to_persisted(cursor)),
             LogItem::Gap { from, to, reason } => convert::text(
-                &json!({ "type": "gap", "from": from, "to": to, "reason": reason.as_str() }),
+                &object!({ "type": "gap", "from": from, "to": to, "reason": reason.as_str() }),
             ),
         })
     });
