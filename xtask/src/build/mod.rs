@@ -16,6 +16,7 @@ use crate::paths::Paths;
 use crate::process;
 use crate::setup::{self, Need, Tools};
 use size::Size;
+pub use size::grouped;
 
 /// What every build needs.
 pub const NEEDS: &[Need] = &[Need::Wasm, Need::WasmBindgen, Need::Npm];
@@ -35,6 +36,12 @@ impl Package {
             println!("{}", size::check_budget(&self.sizes, budget, limit)?);
         }
         Ok(())
+    }
+
+    /// Bytes after gzip, and how many they shall be.
+    pub fn gzip(&self) -> (u64, Option<u64>) {
+        let budget = self.budget.map(|(budget, _)| budget);
+        (Size::total(&self.sizes).gzip, budget)
     }
 }
 
@@ -86,6 +93,18 @@ pub fn dev(paths: &Paths, tools: &Tools) -> Result<()> {
     println!("build");
     wasm::build(paths, tools, &matrix::row(paths, "dev")?)?;
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))
+}
+
+/// What the benches call directly in the wasm, compiled and optimised as the package is, in `www/bench/dist`.
+pub fn bench(paths: &Paths, tools: &Tools) -> Result<()> {
+    let row = matrix::Row {
+        package: "mobkit-web-bench".into(),
+        features: vec![],
+        output: "www/bench/dist".into(),
+        ..matrix::row(paths, "release")?
+    };
+    wasm::build(paths, tools, &row)?;
+    Ok(())
 }
 
 /// The console's page over the package that was built last, in `www/console/dist`.

@@ -14,9 +14,6 @@ use crate::paths::Paths;
 use crate::process;
 use crate::setup::{Tools, WASM_TARGET};
 
-/// The base name of every produced file.
-const NAME: &str = "mobkit_web";
-
 /// What one row of the matrix produced.
 pub struct Artefact {
     /// The module.
@@ -27,6 +24,8 @@ pub struct Artefact {
 
 /// Builds one row of the matrix into its output directory.
 pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
+    // The base name of every produced file.
+    let name = row.package.replace('-', "_");
     let mut cargo = tools.wasm_cargo(paths)?;
     cargo.args([
         "build",
@@ -52,7 +51,7 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
         .target
         .join(WASM_TARGET)
         .join(row.profile_dir())
-        .join(format!("{}.wasm", row.package.replace('-', "_")));
+        .join(format!("{name}.wasm"));
     let bound = paths.scratch().join("wasm").join(&row.profile);
     process::run(
         tools
@@ -63,16 +62,16 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
                 "--omit-default-module-path",
                 "--no-typescript",
                 "--out-name",
-                NAME,
+                &name,
                 "--out-dir",
             ])
             .arg(&bound)
             .arg(&compiled),
     )?;
 
-    let module = bound.join(format!("{NAME}_bg.wasm"));
+    let module = bound.join(format!("{name}_bg.wasm"));
     if !row.wasm_opt.is_empty() {
-        let optimised = bound.join(format!("{NAME}_opt.wasm"));
+        let optimised = bound.join(format!("{name}_opt.wasm"));
         process::run(
             Command::new(paths.npm_bin("wasm-opt"))
                 .args(&row.wasm_opt)
@@ -87,13 +86,13 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
     let output = paths.root.join(&row.output);
     fs::create_dir_all(&output)?;
     let read = |ending: &str| {
-        let path = bound.join(format!("{NAME}{ending}"));
+        let path = bound.join(format!("{name}{ending}"));
         fs::read_to_string(&path)
             .with_context(|| format!("wasm-bindgen wrote no {}", path.display()))
     };
     let artefact = Artefact {
-        module: output.join(format!("{NAME}_bg.wasm")),
-        glue: output.join(format!("{NAME}_glue.js")),
+        module: output.join(format!("{name}_bg.wasm")),
+        glue: output.join(format!("{name}_glue.js")),
     };
     fs::write(&artefact.glue, glue::wrap_script(&read(".js")?)?)?;
     fs::copy(&module, &artefact.module)?;
