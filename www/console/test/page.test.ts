@@ -294,7 +294,7 @@ describe("keyboard", () => {
     open("", async (page) => {
       const toggle = page.locator(id("theme-toggle"));
       await toggle.click();
-      assert.equal(await page.locator("html").getAttribute("data-theme"), "dark");
+      await page.locator('html[data-theme="dark"]').waitFor();
       await page.reload();
       await page.locator('html[data-theme="dark"]').waitFor();
       await toggle.click();

@@ -344,7 +344,65 @@ test("two tabs: one leads, one follows and takes over", async () => {
     return [runtime.restarts, (await runtime.members()).length, await codeOf(runtime.send("lead", "x"))];
   });
   assert.deepEqual(left, [0, 2, "not_leader"]);
+
+  // The one that leads goes, and the other's turn has come.
+  const led = one.evaluate(async () => {
+    const streams = [codeOf((async () => { for await (const _ of runtime.mobEvents()); })())];
+    const states = [];
+    const leads = new Promise((resolve) => runtime.onState((report) => {
+      states.push(report.state);
+      if (report.state === "leader") resolve();
+    }));
+    await leads;
+    return [states, await Promise.all(streams), (await runtime.ask("lead", "from one again")).result, (await runtime.status()).role];
+  });
+  await one.evaluate(() => 0);
+  await two.close();
+  assert.deepEqual(await led, [["leader"], ["resolved"], "echo: from one again", "leader"]);
+  await one.close();
+});
+
+test("a leader that crashes goes on leading; one that crashes in a loop leaves the mob to its follower", async () => {
+  const [one, two] = [await harness.page(), await harness.page()];
+  await one.evaluate(async () => { globalThis.runtime = await builder(mobkit.indexedDb("looping")).build(); });
+  await two.evaluate(async () => {
+    globalThis.runtime = await builder(mobkit.indexedDb("looping")).build({ ifLocked: "follow" });
+    globalThis.states = [];
+    runtime.onState((report) => states.push(report.state));
+  });
+  const first = await one.evaluate(async () => {
+    breakRandomness();
+    return [await codeOf(runtime.send("lead", "panic")), (await runtime.ask("lead", "after")).result, runtime.state];
+  });
+  assert.deepEqual(first, ["runtime_crashed", "echo: after", "leader"]);
+  assert.deepEqual(await two.evaluate(() => states), []);
+  const second = await one.evaluate(async () => {
+    breakRandomness();
+    return [await codeOf(runtime.send("lead", "panic")), runtime.state];
+  });
+  assert.deepEqual(second, ["runtime_crashed", "crashed"]);
+  const led = await two.evaluate(async () => {
+    await until(() => runtime.state === "leader");
+    return [states, (await runtime.ask("lead", "from two")).result];
+  });
+  assert.deepEqual(led, [["leader"], "echo: from two"]);
   await Promise.all([one.close(), two.close()]);
+});
+
+test("a build that crashes holds nothing back", async () => {
+  const seen = await inPage(async () => {
+    breakRandomness();
+    const crashed = await codeOf(builder(mobkit.indexedDb("stillborn")).build());
+    const runtime = await builder(mobkit.indexedDb("stillborn")).build({ ifLocked: "fail" });
+    const result = (await runtime.ask("lead", "hi")).result;
+    await runtime.shutdown();
+    await until(async () => {
+      const { held, pending } = await navigator.locks.query();
+      return ![...held, ...pending].some((lock) => lock.name.includes("stillborn"));
+    });
+    return [crashed, result];
+  });
+  assert.deepEqual(seen, ["runtime_crashed", "echo: hi"]);
 });
 
 test("a runtime in a worker: start, talk, configure, kill the worker, erase", async () => {

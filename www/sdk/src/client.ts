@@ -107,6 +107,8 @@ class Client implements RuntimeClient {
 
   async control<Name extends ControlName>(name: Name, ...payload: unknown[]): Promise<Controls[Name]["answer"]> {
     const value = payload[0] ?? null;
+    // What ran before is no more, whatever comes of it.
+    if (name === "start") this.#start = undefined;
     const answer = await this.#connected().control(name, value) as Controls[Name]["answer"];
     // What a worker that replaces this one is to be started with.
     if (name === "start") this.#start = value as StartOptions;

@@ -71,8 +71,8 @@ export interface EventStreamOptions {
 /** What `build` takes. */
 export interface BuildOptions {
   /**
-   * What happens when another tab or worker holds the mob: `wait` until it is free, `follow` it read-only, `steal` it,
-   * or `fail` with `mob_locked`. Default: `wait`.
+   * What happens when another tab or worker holds the mob: `wait` until it is free, `follow` it read-only and lead when it is
+   * free, `steal` it, or `fail` with `mob_locked`. Default: `wait`.
    */
   ifLocked?: IfLocked;
 }
@@ -379,9 +379,15 @@ export class UnifiedRuntime {
 
   /** Ends the runtime in good order: turns are interrupted, everything is written, the lease is released. */
   async shutdown(): Promise<ShutdownReport> {
-    const report = await this.#call<ShutdownReport>("shutdown");
-    this.#supervisor.stop();
-    return report;
+    const { report, release } = await this.#supervisor.shutdown();
+    release();
+    return JSON.parse(report) as ShutdownReport;
+  }
+
+  /** @internal As `shutdown`, with the lease kept until the function that is returned is called. */
+  async handOver(): Promise<() => void> {
+    const { release } = await this.#supervisor.shutdown();
+    return release;
   }
 
   async #call<T>(method: string, args?: unknown): Promise<T> {

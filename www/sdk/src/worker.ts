@@ -72,7 +72,7 @@ async function build(setup: ServeSetup, start: StartOptions): Promise<HostedRunt
     fetch: (request) => runtime.fetch(request),
     setModel: (choice) => runtime.setDefaultModel(chosenModel(choice)),
     flush: () => runtime.flush(),
-    shutdown: () => runtime.shutdown(),
+    handOver: () => runtime.handOver(),
   };
 }
 
