@@ -389,6 +389,37 @@ test("a leader that crashes goes on leading; one that crashes in a loop leaves t
   await Promise.all([one.close(), two.close()]);
 });
 
+test("a crash aborts the requests to models and the tools that are under way", async () => {
+  const page = await harness.page();
+  const failed = new Promise((resolve) => page.on("requestfailed", (request) => resolve([new URL(request.url()).pathname, request.failure().errorText])));
+  const asked = page.waitForRequest(/hangs/);
+  await page.evaluate(async () => {
+    const call = [{ type: "tool_call", index: 0, id: "c", name: "slow", args: "{}" }, { type: "stop", reason: "tool_use" }];
+    globalThis.signals = {};
+    globalThis.runtime = await mobkit.UnifiedRuntime.builder()
+      .definition(`${DEFINITION}${["js", "tool", "http"].map((name) => `[profiles.${name}]\nmodel="${name}"\n[[members]]\nprofile="${name}"\nidentity="${name}"\n`).join("")}`)
+      .storage(mobkit.indexedDb("aborted"))
+      .model("m", scripted(() => "never asked"))
+      .model("js", { async *stream(_, { signal }) { await new Promise(() => { signals.js = signal; }); } })
+      .model("tool", scripted(() => call))
+      .model("http", mobkit.openAiCompatible({ baseUrl: `${location.origin}/hangs` }))
+      .tool({ name: "slow", description: "never ends", inputSchema: { type: "object" }, execute: (_, { signal }) => new Promise(() => { signals.tool = signal; }) })
+      .build();
+    for (const name of ["js", "tool", "http"]) await runtime.send(name, "go");
+    await until(() => signals.js && signals.tool);
+  });
+  await asked;
+  const seen = await page.evaluate(async () => {
+    const [before, { js, tool }] = [[signals.js.aborted, signals.tool.aborted], signals];
+    breakRandomness();
+    await codeOf(runtime.send("lead", "panic"));
+    return [before, [js.reason.code, tool.reason.code]];
+  });
+  assert.deepEqual(seen, [[false, false], ["runtime_crashed", "runtime_crashed"]]);
+  assert.deepEqual(await failed, ["/hangs/chat/completions", "net::ERR_ABORTED"]);
+  await page.close();
+});
+
 test("a build that crashes holds nothing back", async () => {
   const seen = await inPage(async () => {
     breakRandomness();
