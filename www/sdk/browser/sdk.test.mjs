@@ -420,6 +420,30 @@ test("a crash aborts the requests to models and the tools that are under way", a
   await page.close();
 });
 
+test("a page with a runtime can sleep in the back-forward cache, and goes on when it is back", async () => {
+  const page = await harness.page();
+  await page.evaluate(async () => {
+    globalThis.runtime = await builder(mobkit.indexedDb("asleep")).build();
+    globalThis.forgetful = await builder().build();
+    await runtime.ask("lead", "before");
+    await forgetful.ask("lead", "before");
+    globalThis.states = [];
+    runtime.onState((report) => states.push(report.state));
+    globalThis.reading = codeOf((async () => { for await (const _ of runtime.events()); })());
+  });
+  await page.goto(`${harness.origin}/elsewhere`);
+  const held = await page.evaluate(async () => (await navigator.locks.query()).held.length);
+  await page.evaluate(() => history.back());
+  await page.waitForFunction(() => globalThis.runtime !== undefined, null, { polling: 20 });
+  const seen = await page.evaluate(async () => [
+    (await runtime.ask("lead", "after")).result, (await runtime.sessionHistory("lead")).messages.length, states, await reading,
+    (await forgetful.sessionHistory("lead")).messages.length, runtime.restarts,
+  ]);
+  assert.equal(held, 0);
+  assert.deepEqual(seen, ["echo: after", 4, ["starting", "leader"], "resolved", 2, 0]);
+  await page.close();
+});
+
 test("a build that crashes holds nothing back", async () => {
   const seen = await inPage(async () => {
     breakRandomness();

@@ -13,6 +13,7 @@ import type { Accepted, InteractionOutcome } from "./convert.js";
 import { MobkitError, type ErrorData } from "./error.js";
 import type { RawBuildOptions, RawReader, RawResponse, RawRuntime } from "./glue.js";
 import { rawModel, type Model, type ModelObject } from "./models.js";
+import { sleepWithPage } from "./page-life.js";
 import type { RuntimeState, StateReport } from "./protocol.js";
 import { rawStorage, type Storage } from "./storage.js";
 import { EventStream, type OpenReader } from "./stream.js";
@@ -168,7 +169,12 @@ export class UnifiedRuntimeBuilder {
       storage: this.#storage ? rawStorage(this.#storage) : { kind: "memory" },
       ifLocked: options.ifLocked ?? "wait",
     };
-    return new UnifiedRuntime(await Supervisor.open({ createInstance, module: await loadModule(), build }));
+    const supervisor = await Supervisor.open({ createInstance, module: await loadModule(), build });
+    if (typeof window !== "undefined") {
+      const leave = sleepWithPage(window, supervisor);
+      supervisor.onState(({ state }) => { if (state === "stopped") leave(); });
+    }
+    return new UnifiedRuntime(supervisor);
   }
 }
 
@@ -382,6 +388,16 @@ export class UnifiedRuntime {
     const { report, release } = await this.#supervisor.shutdown();
     release();
     return JSON.parse(report) as ShutdownReport;
+  }
+
+  /** @internal For a worker, which does not see its page go to sleep. */
+  sleep(): void {
+    this.#supervisor.sleep();
+  }
+
+  /** @internal Undoes `sleep`. */
+  wake(): void {
+    this.#supervisor.wake();
   }
 
   /** @internal As `shutdown`, with the lease kept until the function that is returned is called. */

@@ -33,6 +33,8 @@ export class Supervisor {
   #session: Promise<Session>;
   /** The instance that waits for the lock while this context follows. */
   #successor: WasmInstance | undefined;
+  /** Ends the sleep. */
+  #wake: (() => void) | undefined;
 
   private constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -100,6 +102,34 @@ export class Supervisor {
       this.#end(reason, null);
       instance.kill(reason);
     }
+  }
+
+  /**
+   * For a page that goes to sleep: lets go of the lease at once. The runtime stands still with the page and is built anew when
+   * that wakes; what it still does until then the fencing token keeps out, once somebody else leads.
+   */
+  sleep(): void {
+    const session = this.current;
+    if (!session || this.#build.storage.kind === "memory") return;
+    const { instance, raw } = session;
+    this.current = undefined;
+    this.#dismissSuccessor();
+    instance.releaseLocks();
+    this.#tell({ state: "starting", error: null });
+    this.#session = new Promise<void>((wake) => { this.#wake = wake; })
+      // If another context leads now, there is nothing left to be written: a failure is no news.
+      .then(() => instance.run(() => raw.call("shutdown", "{}")).catch(() => {}))
+      .then(() => {
+        end(instance, new MobkitError("page_asleep", "the page was put to sleep: ask again"));
+        return this.#open({ ...this.#build, ifLocked: "follow" });
+      });
+    this.#session.catch((failure: unknown) => this.#end(failure, "stopped"));
+  }
+
+  /** Starts a sleeping runtime anew: as leader if nobody leads meanwhile. */
+  wake(): void {
+    this.#wake?.();
+    this.#wake = undefined;
   }
 
   async #open(build: RawBuildOptions): Promise<Session> {

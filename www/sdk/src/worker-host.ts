@@ -15,6 +15,16 @@ export interface HostedRuntime {
   flush(): Promise<void>;
   /** Ends it in good order. Its lease is kept until the function that is returned is called. */
   handOver(): Promise<() => void>;
+  /** Lets go of the lease at once, then ends; `wake` starts it anew. */
+  sleep(): void;
+  wake(): void;
+}
+
+/** The lock that shows pages that this worker is alive. */
+export interface AliveLock {
+  /** Resolves when it is held. */
+  hold(): Promise<void>;
+  release(): void;
 }
 
 /** What a worker's host stands on. */
@@ -26,6 +36,7 @@ export interface HostEnvironment {
   storageSize(name: string): Promise<StorageSize>;
   estimate(): Promise<{ usage?: number; quota?: number }>;
   now(): number;
+  alive: AliveLock;
 }
 
 type Handlers = { [Name in ControlName]: (payload: Controls[Name]["payload"]) => Promise<Controls[Name]["answer"]> };
@@ -38,6 +49,8 @@ export class WorkerHost implements PortHandler {
   #start: StartOptions | undefined;
   #runtime: HostedRuntime | undefined;
   #leave: () => void = () => {};
+  /** The runtimes that sleep with the page, while it does: one that is being replaced has to wake to be ended. */
+  #asleep: Set<HostedRuntime> | undefined;
   /** Requests that came before there was a runtime, or an end of it. */
   #waiting: (() => void)[] = [];
   /** Controls that replace the runtime are done one after the other. */
@@ -138,6 +151,20 @@ export class WorkerHost implements PortHandler {
       if (this.#report.state === "leader") await this.#runtime?.flush();
       return null;
     },
+    // Not one after the other with those above: there is no time to wait.
+    sleep: async () => {
+      this.#environment.alive.release();
+      this.#asleep ??= new Set();
+      if (this.#runtime) this.#putToSleep(this.#runtime);
+      return null;
+    },
+    wake: async () => {
+      const asleep = this.#asleep;
+      this.#asleep = undefined;
+      for (const runtime of asleep ?? []) runtime.wake();
+      await this.#environment.alive.hold();
+      return null;
+    },
   };
 
   async #build(start: StartOptions, ifLocked: IfLocked | undefined): Promise<void> {
@@ -153,6 +180,12 @@ export class WorkerHost implements PortHandler {
     this.#runtime = runtime;
     this.#leave = runtime.onState((report) => this.#tell(report));
     this.#tell(runtime.report);
+    if (this.#asleep) this.#putToSleep(runtime);
+  }
+
+  #putToSleep(runtime: HostedRuntime): void {
+    this.#asleep?.add(runtime);
+    runtime.sleep();
   }
 
   /** Resolves with the function that lets go of the lease. */

@@ -393,6 +393,48 @@ test("a storage that ended unasked is a crash", async () => {
   assert.deepEqual(states, ["leader", "crashed", "leader"]);
 });
 
+test("a runtime that sleeps with its page lets go at once and is built anew when the page is back", async () => {
+  const { supervisor, glues, lock, states, call } = await supervised();
+  const open = call("never");
+  open.catch(() => {});
+  await settled();
+  supervisor.sleep();
+  supervisor.sleep();
+  assert.deepEqual(states, ["leader", "starting"]);
+  const early = call("status");
+  await settled();
+  // No time for anything: a transaction that is under way when the page stands still holds others up.
+  assert.deepEqual([glues.length, glues[0]!.shutdowns], [1, 0]);
+  // Somebody else leads now.
+  lock.isHeld = true;
+  supervisor.wake();
+  supervisor.wake();
+  await assert.rejects(open, (error) => isMobkitError(error, "page_asleep"));
+  assert.equal(await early, '"status"');
+  assert.equal(glues[0]!.shutdowns, 1);
+  assert.deepEqual(glues[0]!.exports.one(), [0, 0, 0, 0]);
+  assert.deepEqual(glues.map((glue) => glue.builds[0]!.ifLocked), ["wait", "follow", "wait"]);
+  assert.deepEqual(states, ["leader", "starting", "follower"]);
+
+  // A follower waits for nothing while it sleeps.
+  supervisor.sleep();
+  lock.queue.shift()!();
+  await settled();
+  lock.isHeld = false;
+  supervisor.wake();
+  assert.equal(await call("status"), '"status"');
+  assert.deepEqual(states.slice(3), ["starting", "leader"]);
+  assert.equal(supervisor.report.restarts, 0);
+});
+
+test("a runtime in memory sleeps as it is", async () => {
+  const { supervisor, glues, states, call } = await supervised({ storage: { kind: "memory" } });
+  supervisor.sleep();
+  supervisor.wake();
+  assert.equal(await call("status"), '"status"');
+  assert.deepEqual([glues.length, states], [1, ["leader"]]);
+});
+
 test("the death of an instance aborts every signal that it made", () => {
   const { glues, create } = factory();
   const instance = new WasmInstance(create, MODULE);

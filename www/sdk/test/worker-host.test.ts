@@ -46,6 +46,16 @@ class FakeRuntime implements HostedRuntime {
     this.become({ state: "stopped" });
     return () => this.log.push(`${this.name} release`);
   }
+
+  sleep(): void {
+    this.log.push(`${this.name} sleep`);
+    this.become({ state: "starting" });
+  }
+
+  wake(): void {
+    this.log.push(`${this.name} wake`);
+    this.become({ state: "leader" });
+  }
 }
 
 function hosted(overrides: Partial<HostEnvironment> = {}) {
@@ -70,6 +80,7 @@ function hosted(overrides: Partial<HostEnvironment> = {}) {
     storageSize: async () => ({ rows: 2, bytes: 3 }),
     estimate: async () => ({ usage: 10, quota: 20 }),
     now: () => 0,
+    alive: { hold: async () => { log.push("alive"); }, release: () => { log.push("not alive"); } },
     ...overrides,
   });
   host.onState((report) => states.push(report.state));
@@ -171,6 +182,28 @@ test("a crash of the runtime and its return are told", async () => {
   runtimes[0]!.become({ state: "leader", error: null });
   assert.deepEqual(states, ["starting", "leader", "crashed", "leader"]);
   assert.equal(host.report.restarts, 1);
+});
+
+test("a runtime sleeps and wakes with the page", async () => {
+  const { host, log, states } = hosted();
+  await host.control("sleep", null);
+  await host.control("wake", null);
+  await host.control("start", START);
+  await host.control("sleep", null);
+  await host.control("wake", null);
+  assert.deepEqual(log, ["not alive", "alive", "build follow none", "not alive", "r0 sleep", "r0 wake", "alive"]);
+  assert.deepEqual(states, ["starting", "leader", "starting", "leader"]);
+});
+
+test("a page's sleep waits for nothing that is being done, and whatever came to be asleep wakes", async () => {
+  const { host, log } = hosted();
+  await host.control("start", { ...START, storageName: "held" });
+  const slow = host.control("take_over", null);
+  void host.control("sleep", null);
+  assert.deepEqual(log.splice(0), ["build follow none", "not alive", "r0 sleep"]);
+  await slow;
+  await host.control("wake", null);
+  assert.deepEqual(log, ["r0 shutdown", "r0 release", "build steal none", "r1 sleep", "r0 wake", "r1 wake", "alive"]);
 });
 
 test("usage, export, hidden, test of a model, unknown controls", async () => {
