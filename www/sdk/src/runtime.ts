@@ -8,6 +8,7 @@ import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-e
 import type { MobMemberListEntry, MobMemberSnapshot, SessionHistory, SpawnMemberSpec, SpawnReceipt } from "./contract/member.js";
 import type { ErrorEvent, RuntimeStatus, ShutdownReport } from "./contract/report.js";
 import type { IfLocked } from "./controls.js";
+import { bytesOf } from "./body.js";
 import * as convert from "./convert.js";
 import type { Accepted, InteractionOutcome } from "./convert.js";
 import { MobkitError, type ErrorData } from "./error.js";
@@ -369,7 +370,7 @@ export class UnifiedRuntime {
       : new Request(new URL(input, "https://mob.local"), init);
     const { signal } = request;
     signal.throwIfAborted();
-    const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer());
+    const body = await bytesOf(request) ?? undefined;
     const { instance, raw } = await this.#supervisor.session();
     const answer = instance.run(() => raw.fetch(request.method, request.url, [...request.headers] as [string, string][], body));
     // A response that comes after the abort is closed unread.
