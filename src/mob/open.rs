@@ -11,8 +11,11 @@ use crate::mob::roster::SpawnOrder;
 use crate::mob::rows::{MobRow, MobStatus};
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
-use crate::storage::{Durability, Storage, Table, Writer};
+use crate::storage::{Durability, Record, Storage, StorageError, Table, Writer};
 use crate::wire::{AgentIdentity, MobEventKind, MobId, SpawnMemberSpec};
+
+/// The table of the mob's own row: the first that is written.
+const STATE: &str = "state";
 
 /// What a mob is opened with.
 pub(crate) struct MobOptions {
@@ -61,7 +64,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
     let ledger = Log::open(&host, storage.clone(), prefix.part("ledger"), ledger).await?;
     let events = Log::open(&host, storage.clone(), prefix.part("events"), events).await?;
     let core = Rc::new(Core {
-        state: Table::new(prefix.part("state")),
+        state: Table::new(prefix.part(STATE)),
         members: Table::new(prefix.part("member")),
         edges: Table::new(prefix.part("edge")),
         mailbox: Table::new(prefix.part("box")),
@@ -91,6 +94,12 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
 }
 
 impl Core {
+    /// Whether the mob was ever opened for writing.
+    pub async fn exists(storage: &dyn Storage, mob_id: &MobId) -> Result<bool, StorageError> {
+        let key = MobRow::place(&(), &Self::prefix(mob_id).part(STATE));
+        Ok(storage.get(&key).await?.is_some())
+    }
+
     /// Reads all tables. Transcripts come with the members that need them.
     pub async fn load(&self) -> Result<(), MobError> {
         let storage = self.storage.as_ref();

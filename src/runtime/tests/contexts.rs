@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::runtime::{IfLocked, Role, UnifiedRuntimeBuilderError};
-use crate::storage::{LocalLease, LocalSignal};
+use crate::storage::{AcquireMode, Lease, LocalLease, LocalSignal};
 use crate::wire::{MemberActivity, SpawnMemberSpec};
 
 #[test]
@@ -78,6 +78,43 @@ fn a_second_context_follows_and_may_take_over() {
                     .result,
                 "all done"
             );
+        });
+    }
+}
+
+#[test]
+fn a_follower_of_nothing_waits_for_the_first_row_or_for_the_lease() {
+    for holder_dies in [false, true] {
+        let sim = Sim::new(9);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let model = teamwork(&host);
+        let (lease, signal) = (Rc::new(LocalLease::new()), LocalSignal::new());
+        let open = |if_locked| {
+            builder(&host, &disk, &model)
+                .lease(lease.clone())
+                .signal(Rc::new(signal.peer()))
+                .if_locked(if_locked)
+                .build()
+        };
+        sim.block_on(async {
+            let holder = lease.acquire(AcquireMode::IfAvailable).await.unwrap();
+            let follower = host.spawn(open(IfLocked::Follow));
+            host.sleep(Duration::from_secs(1)).await;
+            assert!(!follower.is_finished());
+            if holder_dies {
+                drop(holder);
+                let led = follower.await.unwrap().unwrap();
+                assert_eq!(led.role(), Role::Leader);
+                let done = led.ask(&id("lead"), SendRequest::new("build")).await;
+                assert_eq!(done.unwrap().result, "all done");
+            } else {
+                let leader = open(IfLocked::Steal).await.unwrap();
+                let followed = follower.await.unwrap().unwrap();
+                assert_eq!(
+                    (leader.role(), followed.role()),
+                    (Role::Leader, Role::Follower)
+                );
+            }
         });
     }
 }
