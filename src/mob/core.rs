@@ -77,7 +77,7 @@ impl Core {
         TimestampMs::from(self.host.now_ms())
     }
 
-    /// Runs one command through the writer; answers when it is durable.
+    /// Runs one command of somebody outside through the writer; answers when it is durable.
     pub async fn execute<T: 'static>(
         self: &Rc<Self>,
         durability: Durability,
@@ -86,6 +86,20 @@ impl Core {
         let writer = self.writer.as_ref().ok_or(MobError::NotLeader)?;
         let core = self.clone();
         let submitted = writer.submit(durability, move |batch: &mut Batch| {
+            stage(&core, batch).map(Staged::answer)
+        });
+        Ok(submitted.await?)
+    }
+
+    /// Runs one command of work that was accepted: a full backlog does not refuse it.
+    pub async fn execute_accepted<T: 'static>(
+        self: &Rc<Self>,
+        durability: Durability,
+        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
+    ) -> Result<T, MobError> {
+        let writer = self.writer.as_ref().ok_or(MobError::NotLeader)?;
+        let core = self.clone();
+        let submitted = writer.submit_accepted(durability, move |batch: &mut Batch| {
             stage(&core, batch).map(Staged::answer)
         });
         Ok(submitted.await?)

@@ -236,7 +236,9 @@ async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
             Ok(None) if runner.waiting.borrow().is_some() => wake.await,
             Ok(None) if runner.kicked.get() => {}
             Ok(None) => break,
-            Err(MobError::Storage(error)) => {
+            // The writer has ended: whoever owns the runtime sees that too.
+            Err(MobError::NotLeader | MobError::ShuttingDown) => break,
+            Err(error) => {
                 core.trouble
                     .report(&identity, format!("its work waits for storage: {error}"));
                 // Sooner if something changes, for then storage works again.
@@ -245,8 +247,6 @@ async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
                 futures::future::select(wake, core.host.sleep(pause)).await;
                 continue;
             }
-            // The writer has ended: whoever owns the runtime sees that too.
-            Err(_) => break,
         }
         failures = 0;
     }
@@ -286,7 +286,7 @@ async fn next(
         let crashed = !runner.ran.get();
         let (whose, fence) = (identity.clone(), member.fence_token);
         let taken = core
-            .execute(Durability::Relaxed, move |core, batch| {
+            .execute_accepted(Durability::Relaxed, move |core, batch| {
                 if interrupted {
                     core.stage_resume(batch, &whose, fence, crashed)
                 } else {
@@ -299,7 +299,9 @@ async fn next(
                 let spec = run_spec(core, &member, &turn, name, model);
                 return Ok(Some((turn, spec)));
             }
-            Ok(Taken::Again) | Err(MobError::StaleFenceToken { .. }) => {}
+            // A member that was retired may be back under its name, with work.
+            Ok(Taken::Again)
+            | Err(MobError::StaleFenceToken { .. } | MobError::MemberNotFound(_)) => {}
             Ok(Taken::Nothing) => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -428,7 +430,7 @@ async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpe
     };
     let closed = turn.clone();
     let stored = core
-        .execute(Durability::Strict, move |core, batch| {
+        .execute_accepted(Durability::Strict, move |core, batch| {
             core.stage_end_of_run(batch, &closed, ending.clone())
         })
         .await;

@@ -185,7 +185,7 @@ impl RunPort for MemberRun {
         async move {
             let stored = this
                 .core
-                .execute(Durability::Relaxed, move |core, batch| {
+                .execute_accepted(Durability::Relaxed, move |core, batch| {
                     core.stage_step(batch, &turn, effect.as_mut(), &mut write, usage)
                 })
                 .await;
@@ -214,7 +214,7 @@ impl RunPort for MemberRun {
         async move {
             let absorbed = this
                 .core
-                .execute(Durability::Relaxed, move |core, batch| {
+                .execute_accepted(Durability::Relaxed, move |core, batch| {
                     core.stage_absorb(batch, &turn)
                 })
                 .await;

@@ -540,7 +540,7 @@ impl UnifiedRuntime {
     async fn put_down(&self, writer: &Writer) -> Result<(), MobError> {
         let inner = &self.inner;
         let core = &inner.core;
-        core.execute(Durability::Strict, |core, batch| {
+        core.execute_accepted(Durability::Strict, |core, batch| {
             core.stage_pause(batch);
             Ok(())
         })

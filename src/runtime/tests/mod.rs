@@ -4,6 +4,7 @@ mod contexts;
 mod conversation;
 mod lifecycle;
 mod models;
+mod pressure;
 mod simulation;
 mod trial;
 

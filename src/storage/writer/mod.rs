@@ -38,7 +38,8 @@ pub struct WriterConfig {
     /// The row of the fencing token and the value it must have: checked by every batch. See
     /// [`lease`](super::lease).
     pub fence: Option<(Key, Vec<u8>)>,
-    /// The most commands that may wait; a further one fails with [`SubmitError::BacklogFull`].
+    /// The most commands that may wait; a further one fails with [`SubmitError::BacklogFull`], unless it comes by
+    /// [`Writer::submit_accepted`].
     pub backlog: usize,
 }
 
@@ -159,6 +160,38 @@ impl Writer {
         E: 'static,
         F: FnMut(&mut Batch) -> Result<Staged<T>, E> + 'static,
     {
+        self.enqueue(self.inner.config.backlog, durability, stage)
+    }
+
+    /// As [`Writer::submit`], for work that was accepted before: it waits however many wait already. What is accepted is
+    /// bounded at the door; to refuse its next step would be to do the last one again.
+    ///
+    /// # Errors
+    /// As for [`Writer::submit`], without [`SubmitError::BacklogFull`].
+    pub fn submit_accepted<T, E, F>(
+        &self,
+        durability: Durability,
+        stage: F,
+    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    where
+        T: 'static,
+        E: 'static,
+        F: FnMut(&mut Batch) -> Result<Staged<T>, E> + 'static,
+    {
+        self.enqueue(usize::MAX, durability, stage)
+    }
+
+    fn enqueue<T, E, F>(
+        &self,
+        backlog: usize,
+        durability: Durability,
+        stage: F,
+    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    where
+        T: 'static,
+        E: 'static,
+        F: FnMut(&mut Batch) -> Result<Staged<T>, E> + 'static,
+    {
         let inner = &self.inner;
         let (reply, answer) = oneshot::channel();
         let refusal = if let Some(ended) = &*inner.ended.borrow() {
@@ -168,7 +201,7 @@ impl Writer {
             })
         } else if inner.closing.get() {
             Some(SubmitError::Closed)
-        } else if inner.queue.borrow().len() >= inner.config.backlog {
+        } else if inner.queue.borrow().len() >= backlog {
             inner.count(|stats| stats.shed += 1);
             Some(SubmitError::BacklogFull)
         } else {
@@ -197,12 +230,12 @@ impl Writer {
     /// waits.
     ///
     /// # Errors
-    /// As for [`Writer::submit`], without [`SubmitError::Rejected`].
+    /// As for [`Writer::submit_accepted`], without [`SubmitError::Rejected`].
     pub fn flush(
         &self,
         durability: Durability,
     ) -> impl Future<Output = Result<(), SubmitError<Infallible>>> + use<> {
-        self.submit(durability, |_batch| Ok(Staged::answer(())))
+        self.submit_accepted(durability, |_batch| Ok(Staged::answer(())))
     }
 
     /// Adds a participant to every commit from the next one on.
