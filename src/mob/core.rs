@@ -71,6 +71,9 @@ pub(crate) struct Core {
     pub trouble: Trouble,
 }
 
+/// A command whose type is forgotten: one that may be handed in again.
+pub(crate) type Stage<T> = Box<dyn FnMut(&Core, &mut Batch) -> Result<T, MobError>>;
+
 impl Core {
     /// The time for rows and events.
     pub fn now(&self) -> TimestampMs {

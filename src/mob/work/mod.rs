@@ -10,6 +10,7 @@ mod turn;
 use std::rc::Rc;
 
 use crate::agent::model::ChatMessage;
+use crate::agent::run::RunFailure;
 use crate::mob::rows::OpenTurn;
 use crate::wire::{
     AgentErrorClass, AgentEvent, AgentIdentity, ContentInput, HandlingMode, InteractionId,
@@ -49,6 +50,16 @@ impl Ending {
             format!("cancelled: {by}"),
             "cancelled",
         )
+    }
+}
+
+impl From<RunFailure> for Ending {
+    fn from(failure: RunFailure) -> Self {
+        Self::Failed {
+            class: failure.class,
+            error: failure.error,
+            cause_kind: failure.cause_kind,
+        }
     }
 }
 

@@ -29,9 +29,7 @@ impl Core {
         if let Some(turn) = self.turns.staged(identity) {
             return Ok(Taken::Turn(turn));
         }
-        let waiting = self.staged_mailbox(identity);
-        let steering = waiting.iter().find(|item| item.mode == HandlingMode::Steer);
-        let Some(item) = steering.or(waiting.first()) else {
+        let Some(item) = self.next_item(identity) else {
             return Ok(Taken::Nothing);
         };
         let Some(interaction) = self.interactions.staged(&item.cause.interaction_id) else {
@@ -93,6 +91,31 @@ impl Core {
             paused: false,
         };
         Ok(Taken::Turn(self.turns.put(batch, turn)))
+    }
+
+    /// What a member takes next.
+    fn next_item(&self, identity: &AgentIdentity) -> Option<Rc<WorkItem>> {
+        let waiting = self.staged_mailbox(identity);
+        let steering = waiting.iter().find(|item| item.mode == HandlingMode::Steer);
+        steering.or(waiting.first()).cloned()
+    }
+
+    /// Fails what a member has open, or else what it would take next.
+    pub fn stage_give_up(
+        &self,
+        batch: &mut Batch,
+        identity: &AgentIdentity,
+        ending: &Ending,
+    ) -> Result<(), MobError> {
+        let member = self.staged_member(identity)?;
+        if self.stage_close_turn(batch, &member, ending) {
+            return Ok(());
+        }
+        if let Some(item) = self.next_item(identity) {
+            self.mailbox.delete(batch, &(identity.clone(), item.number));
+            self.stage_lost_item(batch, &member, &item, ending);
+        }
+        Ok(())
     }
 
     fn write_prompt(&self, batch: &mut Batch, member: &Member, item: &WorkItem) {
@@ -232,7 +255,7 @@ impl Core {
     }
 
     /// Takes what steers a member into its running turn.
-    pub fn stage_absorb(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<usize, MobError> {
+    pub fn stage_absorb(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<(), MobError> {
         let (member, turn) = self.check_turn(turn)?;
         let mut absorbed = turn.absorbed.clone();
         let before = absorbed.len();
@@ -244,8 +267,7 @@ impl Core {
                 absorbed.push(item.as_ref().clone());
             }
         }
-        let count = absorbed.len() - before;
-        if count > 0 {
+        if absorbed.len() > before {
             self.turns.put(
                 batch,
                 OpenTurn {
@@ -254,7 +276,7 @@ impl Core {
                 },
             );
         }
-        Ok(count)
+        Ok(())
     }
 
     /// The turn as it is staged, if it is still the one that `turn` was.
