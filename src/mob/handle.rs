@@ -394,6 +394,7 @@ impl MobHandle {
             content: request.content,
             mode: request.mode,
             origin: request.origin,
+            by_mob: false,
             interaction_id,
             work_id: ids.work(),
         };

@@ -225,16 +225,14 @@ impl Core {
         identity: &AgentIdentity,
     ) -> Result<(), MobError> {
         let member = self.staged_member(identity)?;
-        let reason = Ending::failed(
-            AgentErrorClass::Cancelled,
-            format!("{identity} was retired"),
-            "member_retired",
-        );
+        let error = format!("{identity} was retired");
+        let reason = Ending::failed(AgentErrorClass::Cancelled, error.as_str(), "member_retired");
         self.stage_close_turn(batch, &member, &reason);
         for item in self.staged_mailbox(identity) {
             self.mailbox.delete(batch, &(identity.clone(), item.number));
             self.stage_lost_item(batch, &member, &item, &reason);
         }
+        self.stage_end_interactions_of(batch, &member, &error);
         for edge in self.staged_edges(identity) {
             self.edges.delete(batch, &(edge.a.clone(), edge.b.clone()));
         }

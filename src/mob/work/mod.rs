@@ -70,6 +70,8 @@ pub(crate) struct Admission {
     pub content: ContentInput,
     pub mode: HandlingMode,
     pub origin: String,
+    /// The mob itself says it, also to those whom nobody outside may address.
+    pub by_mob: bool,
     pub interaction_id: InteractionId,
     pub work_id: WorkId,
     /// Equal for equal messages; checked when the interaction is known already.

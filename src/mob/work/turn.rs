@@ -68,7 +68,9 @@ impl Core {
             attempt: item.attempt + 1,
             ..item.as_ref().clone()
         };
-        self.write_prompt(batch, &member, &item);
+        if !self.is_told(&member, &item) {
+            self.write_prompt(batch, &member, &item);
+        }
         let started = AgentEvent::RunStarted {
             session_id: member.session_id.clone(),
             prompt: item.content.clone(),
@@ -124,6 +126,18 @@ impl Core {
             from: item.from.as_ref().map(AgentIdentity::to_string),
         };
         self.write_message(batch, member, item, message);
+    }
+
+    /// Whether the transcript has an item's message: it steered an earlier turn, which was ended without it.
+    fn is_told(&self, member: &Member, item: &WorkItem) -> bool {
+        let session = &member.session_id;
+        let rows = self
+            .transcripts
+            .staged_range((session.clone(), 0)..=(session.clone(), u64::MAX));
+        rows.iter().any(|row| {
+            row.entry.work_id == item.work_id
+                && matches!(row.entry.message, ChatMessage::User { .. })
+        })
     }
 
     pub(super) fn write_message(
@@ -242,6 +256,10 @@ impl Core {
     ) -> Result<(), MobError> {
         let (member, turn) = self.check_turn(turn)?;
         let fared = effect.map_or(Ok(()), |effect| effect(batch));
+        if self.turns.staged(&turn.identity).is_none() {
+            // The effect has ended the interaction; closing the turn has answered the call.
+            return Ok(());
+        }
         let written = write(fared);
         self.write(batch, &member, &turn.item, written);
         self.charge(batch, &member, &turn.item, usage);

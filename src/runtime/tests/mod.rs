@@ -2,6 +2,7 @@
 
 mod contexts;
 mod conversation;
+mod ending;
 mod lifecycle;
 mod models;
 mod pressure;
