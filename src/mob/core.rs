@@ -4,7 +4,7 @@
 //! writer runs it, commits, and settles the rows. Nothing here awaits anything but the writer, so a command sees one
 //! consistent state and needs no lock.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
@@ -23,7 +23,9 @@ use crate::mob::rows::{
 };
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
-use crate::storage::{Batch, Durability, Key, Participant, Staged, Storage, Table, Writer};
+use crate::storage::{
+    Batch, Durability, Key, Participant, Staged, Storage, Table, Writer, WriterClosed,
+};
 use crate::wire::{
     AgentEvent, AgentEventRecord, AgentIdentity, Cursor, FenceToken, Generation, InteractionId,
     MobEventKind, MobId, SessionId, TimestampMs, WorkId,
@@ -64,10 +66,10 @@ pub(crate) struct Core {
     pub ledger: Log<LedgerEntry>,
     pub events: Log<AgentEventRecord>,
     pub runners: Runners,
-    /// Told after every commit that changed a row.
+    /// Told after every commit that changed a row, and when the mob closes.
     pub changed: Notify,
-    /// No run starts any more.
-    pub closing: Cell<bool>,
+    /// Why nothing is taken and no run starts any more, once that is so.
+    pub closed: RefCell<Option<MobError>>,
     pub trouble: Trouble,
 }
 
@@ -91,7 +93,9 @@ impl Core {
         let submitted = writer.submit(durability, move |batch: &mut Batch| {
             stage(&core, batch).map(Staged::answer)
         });
-        Ok(submitted.await?)
+        submitted
+            .await
+            .map_err(|error| self.explained(error.into()))
     }
 
     /// Runs one command of work that was accepted: a full backlog does not refuse it.
@@ -105,7 +109,29 @@ impl Core {
         let submitted = writer.submit_accepted(durability, move |batch: &mut Batch| {
             stage(&core, batch).map(Staged::answer)
         });
-        Ok(submitted.await?)
+        submitted
+            .await
+            .map_err(|error| self.explained(error.into()))
+    }
+
+    /// A refusal of a writer that has ended, with what ended it.
+    fn explained(&self, error: MobError) -> MobError {
+        match (error, self.writer.as_ref().and_then(Writer::ended)) {
+            (MobError::ShuttingDown, Some(WriterClosed::Storage(error))) => error.into(),
+            (error, _) => error,
+        }
+    }
+
+    /// From now on nothing is taken and nothing runs; whoever waits for work hears why.
+    pub fn close(&self, why: MobError) {
+        *self.closed.borrow_mut() = Some(why);
+        self.runners.abort_all();
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the mob takes work, or why it does not any more.
+    pub fn check_open(&self) -> Result<(), MobError> {
+        self.closed.borrow().clone().map_or(Ok(()), Err)
     }
 
     /// The definition in force.

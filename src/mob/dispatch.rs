@@ -139,7 +139,7 @@ impl Runners {
 
 impl Core {
     fn has_work(&self, identity: &AgentIdentity) -> bool {
-        if self.closing.get()
+        if self.check_open().is_err()
             || self.status() != MobStatus::Running
             || self.members.get(identity).is_none()
         {

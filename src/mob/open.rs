@@ -1,6 +1,6 @@
 //! Opening a mob: rows and logs from storage, the definition put in force, the members left dormant until they have work.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -72,7 +72,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         loaded: RefCell::default(),
         runners: Default::default(),
         changed: Notify::new(),
-        closing: Cell::new(false),
+        closed: RefCell::default(),
         trouble: Trouble::default(),
         host,
         storage,
@@ -83,6 +83,9 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         events,
     });
     core.load().await?;
+    if read_only {
+        core.refresh_logs().await?;
+    }
     if let Some(writer) = &core.writer {
         writer.add_participant(core.ledger.participant());
         writer.add_participant(core.events.participant());
@@ -101,6 +104,9 @@ impl Core {
         self.mailbox.load(storage).await?;
         self.turns.load(storage).await?;
         self.interactions.load(storage).await?;
+        if self.writer.is_none() {
+            return Ok(());
+        }
         for turn in self.turns.all() {
             if let Some(member) = self.members.get(&turn.identity) {
                 // Cancelling an open turn answers its open calls, for which the transcript must be there.
@@ -112,22 +118,19 @@ impl Core {
 
     /// Reads what another context has written since.
     pub async fn refresh(&self) -> Result<(), MobError> {
-        let before = self.ledger.latest();
-        self.events.refresh().await?;
-        self.ledger.refresh().await?;
-        let storage = self.storage.as_ref();
-        if self.ledger.latest() != before {
-            self.members.load(storage).await?;
-            self.edges.load(storage).await?;
-        }
-        self.state.load(storage).await?;
-        self.turns.load(storage).await?;
-        self.mailbox.load(storage).await?;
-        self.interactions.load(storage).await?;
         // Transcripts are read anew when they are asked for.
         self.transcripts.unload(..);
         self.loaded.borrow_mut().clear();
+        self.load().await?;
+        self.refresh_logs().await?;
         self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// The logs come after the tables: an interaction is never seen ended before its last event can be read.
+    async fn refresh_logs(&self) -> Result<(), MobError> {
+        self.events.refresh().await?;
+        self.ledger.refresh().await?;
         Ok(())
     }
 

@@ -288,6 +288,7 @@ impl UnifiedRuntimeBuilder {
             checkpoint: RefCell::new(None),
             post_spawn: self.post_spawn,
             errors,
+            shutting_down: Cell::new(false),
             shutdown: RefCell::new(None),
         });
         inner.listen_for_trouble();

@@ -182,3 +182,87 @@ fn whom_nobody_may_address_nobody_addresses_whatever_they_call_themselves() {
         assert_eq!(messages, 2, "its first message comes from the mob");
     });
 }
+
+#[test]
+fn a_reader_of_an_interaction_that_has_ended_ends_wherever_it_begins() {
+    let sim = Sim::new(5);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = teamwork(&host);
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let lead = id("lead");
+        let first = runtime.send(&lead, SendRequest::new("one")).await.unwrap();
+        let handle = runtime.mob_handle();
+        handle
+            .wait_interaction(&first.interaction_id)
+            .await
+            .unwrap();
+        let ended = runtime.status().latest_event_cursor;
+        // One that has caught up when the others begin, and reads what comes between.
+        let mut late = runtime
+            .interaction(&first.interaction_id, Some(ended))
+            .unwrap();
+        runtime.ask(&lead, SendRequest::new("two")).await.unwrap();
+        assert!(late.next().await.is_none());
+        for (after, last) in [
+            (ended.get() - 1, "interaction_complete"),
+            (0, "interaction_complete"),
+        ] {
+            let heard: Vec<_> = runtime
+                .interaction(&first.interaction_id, Some(Cursor::new(after)))
+                .unwrap()
+                .collect()
+                .await;
+            match heard.last().unwrap().as_ref().unwrap() {
+                LogItem::Entry { entry, .. } => assert_eq!(entry.event.agent_event_type(), last),
+                LogItem::Gap { .. } => panic!("a gap"),
+            }
+        }
+        runtime.retire(&lead).await.unwrap();
+        let again = runtime.interaction(&first.interaction_id, Some(ended));
+        assert_eq!(again.unwrap().count().await, 0);
+    });
+}
+
+#[test]
+fn a_reader_that_has_read_all_hears_that_the_interaction_ended_without_a_word() {
+    let sim = Sim::new(6);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = handed_over(&host);
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let sent = runtime.send(&id("lead"), SendRequest::new("go")).await;
+        let id = sent.unwrap().interaction_id;
+        let reader = runtime.interaction(&id, None).unwrap();
+        let heard = host.spawn(reader.count());
+        host.sleep(Duration::from_secs(1)).await;
+        // As a row of an earlier version, whose last event was not kept.
+        let core = runtime.inner.core.clone();
+        core.execute(crate::storage::Durability::Relaxed, move |core, batch| {
+            let mut row = core.interactions.staged(&id).unwrap().as_ref().clone();
+            row.status = InteractionStatus::Completed;
+            core.interactions.put(batch, row);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        assert!(heard.await.unwrap() > 0);
+    });
+}
+
+#[test]
+fn who_waits_for_an_answer_hears_that_the_runtime_ends_before_it() {
+    let sim = Sim::new(7);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| Reply::hang());
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let asking = runtime.clone();
+        let asked =
+            host.spawn(async move { asking.ask(&id("ann"), SendRequest::new("hello?")).await });
+        host.sleep(Duration::from_secs(1)).await;
+        runtime.shutdown().await;
+        let error = asked.await.unwrap().unwrap_err();
+        assert_eq!(error.code(), "runtime_shutting_down");
+    });
+}

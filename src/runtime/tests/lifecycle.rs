@@ -330,6 +330,53 @@ fn after_a_shutdown_nothing_is_taken_and_a_second_one_answers_the_same() {
 }
 
 #[test]
+fn several_shutdowns_are_one_and_a_given_up_one_is_begun_anew() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let model = ScriptedModel::answering(host.clone(), |_| {
+            Reply::words("one two three").pace(Duration::from_secs(1))
+        });
+        let plan = || StoragePlan {
+            max_delay: Duration::from_millis(50),
+            ..StoragePlan::seeded(seed)
+        };
+        let open = || {
+            builder(&host, &disk, &model)
+                .storage(disk.open(&host, plan()))
+                .build()
+        };
+        sim.block_on(async {
+            for patience in [0, 20] {
+                let runtime = open().await.unwrap();
+                let sent = runtime.send(&id("ann"), SendRequest::new("count")).await;
+                host.sleep(Duration::from_millis(1_500)).await;
+                let given_up = Duration::from_millis(patience);
+                if let Ok(report) = host.timeout(given_up, runtime.shutdown()).await {
+                    assert!(report.mob_stop.is_ok(), "seed {seed}: {report:?}");
+                }
+                let (one, two) = futures::join!(runtime.shutdown(), runtime.shutdown());
+                assert!(one.mob_stop.is_ok(), "seed {seed}: {one:?}");
+                assert_eq!(one, two, "seed {seed}");
+                let runtime = open().await.unwrap();
+                let handle = runtime.mob_handle();
+                let id = sent.unwrap().interaction_id;
+                let outcome = handle.wait_interaction(&id).await.unwrap();
+                assert_eq!(outcome.result, "one two three", "seed {seed}");
+                let page = runtime
+                    .query_events(&EventQuery {
+                        after_seq: Some(Cursor::START),
+                        ..EventQuery::default()
+                    })
+                    .await;
+                assert_eq!(page.unwrap().gaps, [], "seed {seed}: all was put down");
+                runtime.shutdown().await;
+            }
+        });
+    }
+}
+
+#[test]
 fn a_builder_without_its_parts_names_what_is_missing() {
     let sim = Sim::new(10);
     let error = sim
