@@ -169,6 +169,10 @@ impl Core {
         let now = self.now();
         let spawned = self
             .execute(Durability::Strict, move |core, batch| {
+                // All before the first row: what is refused must leave the staged rows as they were.
+                if let (_, Some(error)) = core.valid_prefix(&definition, &orders) {
+                    return Err(error);
+                }
                 let before = core.state.staged(&());
                 let row = match &before {
                     Some(row) => MobRow {
@@ -192,14 +196,8 @@ impl Core {
                     );
                 }
                 let answer = core.stage_spawn(batch, &orders)?;
-                match answer.refused {
-                    Some(error) => Err(error),
-                    None => Ok(answer
-                        .spawned
-                        .iter()
-                        .map(|member| member.identity().clone())
-                        .collect()),
-                }
+                let spawned = answer.spawned.iter();
+                Ok(spawned.map(|member| member.identity().clone()).collect())
             })
             .await?;
         Ok(Installed { changes, spawned })

@@ -181,6 +181,7 @@ impl UnifiedRuntimeBuilder {
         let definition = self
             .definition
             .ok_or(missing(UnifiedRuntimeBuilderField::MobSpec))?;
+        definition.validate()?;
         let host = self.host.ok_or(missing(UnifiedRuntimeBuilderField::Host))?;
         let storage = self
             .storage

@@ -8,7 +8,7 @@ use super::*;
 use crate::agent::model::Availability;
 use crate::mob::{MobError, MobStatus};
 use crate::runtime::UnifiedRuntimeBuilderError;
-use crate::wire::{ErrorEvent, MemberActivity, SpawnMemberSpec};
+use crate::wire::{ErrorEvent, MemberActivity, ProfileName, SpawnMemberSpec};
 
 fn spec(profile: &str, name: &str) -> SpawnMemberSpec {
     SpawnMemberSpec::new(profile, name).unwrap()
@@ -391,6 +391,43 @@ fn a_builder_without_its_parts_names_what_is_missing() {
         error.to_string(),
         "missing required builder field: definition"
     );
+}
+
+#[test]
+fn a_definition_made_by_hand_is_checked_before_anything_is_written() {
+    let sim = Sim::new(12);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    let mut bad = team();
+    bad.members[1].profile = ProfileName::new("ghost").unwrap();
+    sim.block_on(async {
+        let refused = builder(&host, &disk, &model)
+            .definition(bad.clone())
+            .build()
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(refused.data().code, "invalid_definition");
+        assert!(refused.to_string().contains("members[1].profile"));
+        assert_eq!(disk.rows(), []);
+
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let before = ledger(&runtime).await;
+        bad.members[1].identity = id("cid");
+        bad.members.swap(0, 1);
+        bad.members.push(bad.members[0].clone());
+        bad.members[0].profile = ProfileName::new("worker").unwrap();
+        bad.members[0].identity = id("dan");
+        // A refused command leaves nothing behind that the next one would carry along.
+        let refused = runtime.inner.core.install(bad).await.unwrap_err();
+        assert_eq!(refused.code(), "profile_not_found");
+        runtime.wire(&id("ann"), &id("bob")).await.unwrap();
+        assert_eq!(runtime.definition(), team());
+        assert_eq!(runtime.members().len(), 3);
+        let after = ledger(&runtime).await;
+        assert_eq!(after[..before.len()], before);
+        assert_eq!(after[before.len()..], ["members_wired"]);
+    });
 }
 
 #[test]
