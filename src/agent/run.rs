@@ -56,11 +56,9 @@ impl Default for RunBounds {
     }
 }
 
-/// Why a run must not go on: its member was retired or its turn was closed by somebody else, or storage failed.
-///
-/// Whoever stopped it has written down why; the run just ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunStopped;
+/// The longest text of a tool's result, in bytes; what is longer is cut, and the model is told so. It is more than most
+/// models can be shown, and less than any storage takes.
+const TOOL_TEXT_BYTES: usize = 1 << 20;
 
 /// What a step adds to the transcript, and the events that tell of it.
 #[derive(Debug, Default)]
@@ -90,9 +88,9 @@ pub trait RunPort {
     /// Asked before each model call: the budget of the interaction, as a failure when it is used up.
     fn admit(&self) -> Result<(), RunFailure>;
     /// Makes one step durable.
-    fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), RunStopped>>;
+    fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), Interrupt>>;
     /// Takes the messages that steer the running work into the transcript.
-    fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), RunStopped>>;
+    fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), Interrupt>>;
     /// The system prompt, made anew for each call: wiring changes while a run goes on.
     fn system_prompt(&self) -> String;
 }
@@ -134,6 +132,22 @@ pub struct RunFailure {
     pub cause_kind: Option<String>,
 }
 
+/// Why a run does not go on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Interrupt {
+    /// Its member was retired, its turn was closed by somebody else, or storage is closed. Whoever stopped it has written
+    /// down why; the run just ends.
+    Stopped,
+    /// It failed.
+    Failed(RunFailure),
+}
+
+impl From<RunFailure> for Interrupt {
+    fn from(failure: RunFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub enum RunEnd {
@@ -148,36 +162,15 @@ pub enum RunEnd {
         /// Events that belong in front of `run_completed`.
         events: Vec<AgentEvent>,
     },
-    /// It failed.
-    Failed(RunFailure),
-    /// Somebody else ended it.
-    Stopped,
+    /// It did not come to its end.
+    Interrupted(Interrupt),
 }
 
 /// Runs until the model has nothing more to call, a limit is reached or it fails.
 pub async fn run(port: Rc<dyn RunPort>, spec: RunSpec) -> RunEnd {
-    match drive(&port, &spec).await {
-        Ok(end) => end,
-        Err(Interrupt::Stopped) => RunEnd::Stopped,
-        Err(Interrupt::Failed(failure)) => RunEnd::Failed(failure),
-    }
-}
-
-enum Interrupt {
-    Stopped,
-    Failed(RunFailure),
-}
-
-impl From<RunStopped> for Interrupt {
-    fn from(_: RunStopped) -> Self {
-        Self::Stopped
-    }
-}
-
-impl From<RunFailure> for Interrupt {
-    fn from(failure: RunFailure) -> Self {
-        Self::Failed(failure)
-    }
+    drive(&port, &spec)
+        .await
+        .unwrap_or_else(RunEnd::Interrupted)
 }
 
 async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interrupt> {
@@ -428,7 +421,7 @@ async fn call_tools(
     port: &Rc<dyn RunPort>,
     spec: &RunSpec,
     calls: Vec<Result<ToolCall, MalformedCall>>,
-) -> Result<(), RunStopped> {
+) -> Result<(), Interrupt> {
     let mut running: FuturesUnordered<_> = calls
         .into_iter()
         .map(|call| call_tool(port, spec, call))
@@ -457,7 +450,7 @@ async fn call_tool(
     port: &Rc<dyn RunPort>,
     spec: &RunSpec,
     call: Result<ToolCall, MalformedCall>,
-) -> Result<(), RunStopped> {
+) -> Result<(), Interrupt> {
     let (id, name, outcome, duration_ms) = match call {
         Err(malformed) => {
             let text = format!(
@@ -503,6 +496,7 @@ pub(crate) fn tool_result(
     is_error: bool,
     duration_ms: u64,
 ) -> Written {
+    let content = bounded(content);
     let message = ChatMessage::Tool {
         call_id: id.to_owned(),
         name: name.to_owned(),
@@ -527,6 +521,23 @@ pub(crate) fn tool_result(
         messages: vec![message],
         events: vec![completed, received],
     }
+}
+
+/// A text that is not too long, or its beginning with a mark for the model.
+fn bounded(mut text: String) -> String {
+    let whole = text.len();
+    if whole <= TOOL_TEXT_BYTES {
+        return text;
+    }
+    let mut cut = TOOL_TEXT_BYTES;
+    while !text.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    text.truncate(cut);
+    text.push_str(&format!(
+        "\n[cut here: these are the first {cut} of {whole} bytes; ask for a smaller part to see the rest]"
+    ));
+    text
 }
 
 async fn perform(port: &Rc<dyn RunPort>, spec: &RunSpec, call: ToolCall) -> CallOutcome {

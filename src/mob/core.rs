@@ -4,7 +4,7 @@
 //! writer runs it, commits, and settles the rows. Nothing here awaits anything but the writer, so a command sees one
 //! consistent state and needs no lock.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -23,7 +23,9 @@ use crate::mob::rows::{
 };
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
-use crate::storage::{Batch, Durability, Key, Participant, Staged, Storage, Table, Writer};
+use crate::storage::{
+    Batch, Durability, Key, Participant, Staged, Storage, Table, Writer, WriterClosed,
+};
 use crate::wire::json::from_json;
 use crate::wire::{
     AgentEvent, AgentEventRecord, AgentIdentity, Cursor, FenceToken, Generation, InteractionId,
@@ -110,12 +112,15 @@ pub(crate) struct Core {
     pub ledger: Log<LedgerEntry>,
     pub events: Log<AgentEventRecord>,
     pub runners: Runners,
-    /// Told after every commit that changed a row.
+    /// Told after every commit that changed a row, and when the mob closes.
     pub changed: Notify,
-    /// No run starts any more.
-    pub closing: Cell<bool>,
+    /// Why nothing is taken and no run starts any more, once that is so.
+    pub closed: RefCell<Option<MobError>>,
     pub trouble: Trouble,
 }
+
+/// A command whose type is forgotten: one that may be handed in again.
+pub(crate) type Stage<T> = Box<dyn FnMut(&Core, &mut Batch) -> Result<T, MobError>>;
 
 impl Core {
     /// The time for rows and events.
@@ -123,7 +128,7 @@ impl Core {
         TimestampMs::from(self.host.now_ms())
     }
 
-    /// Runs one command through the writer; answers when it is durable.
+    /// Runs one command of somebody outside through the writer; answers when it is durable.
     pub async fn execute<T: 'static>(
         self: &Rc<Self>,
         durability: Durability,
@@ -134,7 +139,45 @@ impl Core {
         let submitted = writer.submit(durability, move |batch: &mut Batch| {
             stage(&core, batch).map(Staged::answer)
         });
-        Ok(submitted.await?)
+        submitted
+            .await
+            .map_err(|error| self.explained(error.into()))
+    }
+
+    /// Runs one command of work that was accepted: a full backlog does not refuse it.
+    pub async fn execute_accepted<T: 'static>(
+        self: &Rc<Self>,
+        durability: Durability,
+        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
+    ) -> Result<T, MobError> {
+        let writer = self.writer.as_ref().ok_or(MobError::NotLeader)?;
+        let core = self.clone();
+        let submitted = writer.submit_accepted(durability, move |batch: &mut Batch| {
+            stage(&core, batch).map(Staged::answer)
+        });
+        submitted
+            .await
+            .map_err(|error| self.explained(error.into()))
+    }
+
+    /// A refusal of a writer that has ended, with what ended it.
+    fn explained(&self, error: MobError) -> MobError {
+        match (error, self.writer.as_ref().and_then(Writer::ended)) {
+            (MobError::ShuttingDown, Some(WriterClosed::Storage(error))) => error.into(),
+            (error, _) => error,
+        }
+    }
+
+    /// From now on nothing is taken and nothing runs; whoever waits for work hears why.
+    pub fn close(&self, why: MobError) {
+        *self.closed.borrow_mut() = Some(why);
+        self.runners.abort_all();
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the mob takes work, or why it does not any more.
+    pub fn check_open(&self) -> Result<(), MobError> {
+        self.closed.borrow().clone().map_or(Ok(()), Err)
     }
 
     /// The definition in force.

@@ -13,17 +13,17 @@ use litemap::LiteMap;
 use serde_json::Value;
 
 use crate::agent::model::{Availability, LanguageModel};
-use crate::agent::run::{self, RunBounds, RunEnd, RunSpec};
+use crate::agent::run::{self, Interrupt, RunBounds, RunEnd, RunSpec};
 use crate::agent::tool::ToolSet;
 use crate::mob::core::Core;
 use crate::mob::definition::Profile;
 use crate::mob::error::MobError;
-use crate::mob::member_run::MemberRun;
+use crate::mob::member_run::{MemberRun, unstorable};
 use crate::mob::member_tools::{PeersTool, SendMessageTool};
 use crate::mob::rows::{Member, MobStatus, OpenTurn};
 use crate::mob::work::{Ending, Taken, same_run};
 use crate::shim::Notify;
-use crate::storage::Durability;
+use crate::storage::{Batch, Durability};
 use crate::wire::{AgentEvent, AgentIdentity, MemberActivity};
 
 /// The pumps of a mob.
@@ -139,7 +139,7 @@ impl Runners {
 
 impl Core {
     fn has_work(&self, identity: &AgentIdentity) -> bool {
-        if self.closing.get()
+        if self.check_open().is_err()
             || self.status() != MobStatus::Running
             || self.members.get(identity).is_none()
         {
@@ -222,33 +222,32 @@ impl Core {
     }
 }
 
-/// The first pause after storage refused a step; it doubles up to 32 times this.
-const STORAGE_PAUSE: Duration = Duration::from_secs(1);
-
 /// Works until a member has nothing more to do.
 async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
-    let mut failures = 0u32;
+    let mut refusals = 0;
     loop {
         runner.kicked.set(false);
         let wake = runner.wake.notified();
-        match next(&core, &identity, &runner).await {
-            Ok(Some((turn, spec))) => work(&core, &runner, turn, spec).await,
-            Ok(None) if runner.waiting.borrow().is_some() => wake.await,
-            Ok(None) if runner.kicked.get() => {}
-            Ok(None) => break,
-            Err(MobError::Storage(error)) => {
-                core.trouble
-                    .report(&identity, format!("its work waits for storage: {error}"));
+        let looked = match next(&core, &identity, &runner).await {
+            Ok(Some((turn, spec))) => work(&core, &runner, turn, spec).await.map(|()| true),
+            Ok(None) => Ok(false),
+            Err(error) => give_up(&core, &identity, error).await.map(|()| true),
+        };
+        match looked {
+            Ok(true) => {}
+            Ok(false) if runner.waiting.borrow().is_some() => wake.await,
+            Ok(false) if runner.kicked.get() => {}
+            Ok(false) => break,
+            // The writer has ended: whoever owns the runtime sees that too.
+            Err(MobError::NotLeader | MobError::ShuttingDown) => break,
+            Err(error) => {
+                let pause = core.refused(&identity, &error, &mut refusals);
                 // Sooner if something changes, for then storage works again.
-                let pause = STORAGE_PAUSE.saturating_mul(1 << failures.min(5));
-                failures += 1;
-                futures::future::select(wake, core.host.sleep(pause)).await;
+                futures::future::select(wake, pause).await;
                 continue;
             }
-            // The writer has ended: whoever owns the runtime sees that too.
-            Err(_) => break,
         }
-        failures = 0;
+        refusals = 0;
     }
     core.runners.active.borrow_mut().remove(&identity);
     core.runners.rest(&core);
@@ -286,7 +285,7 @@ async fn next(
         let crashed = !runner.ran.get();
         let (whose, fence) = (identity.clone(), member.fence_token);
         let taken = core
-            .execute(Durability::Relaxed, move |core, batch| {
+            .execute_accepted(Durability::Relaxed, move |core, batch| {
                 if interrupted {
                     core.stage_resume(batch, &whose, fence, crashed)
                 } else {
@@ -299,7 +298,9 @@ async fn next(
                 let spec = run_spec(core, &member, &turn, name, model);
                 return Ok(Some((turn, spec)));
             }
-            Ok(Taken::Again) | Err(MobError::StaleFenceToken { .. }) => {}
+            // A member that was retired may be back under its name, with work.
+            Ok(Taken::Again)
+            | Err(MobError::StaleFenceToken { .. } | MobError::MemberNotFound(_)) => {}
             Ok(Taken::Nothing) => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -391,8 +392,33 @@ fn provider_params(profile: &Profile) -> Value {
     Value::Object(profile.provider_params.clone())
 }
 
-/// Runs one turn and closes it.
-async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpec) {
+/// Work that storage can never take fails, so that the member gets on with the next. Answers any other error.
+async fn give_up(
+    core: &Rc<Core>,
+    identity: &AgentIdentity,
+    error: MobError,
+) -> Result<(), MobError> {
+    let MobError::Storage(refusal) = &error else {
+        return Err(error);
+    };
+    if !refusal.is_permanent() {
+        return Err(error);
+    }
+    let (whose, ending) = (identity.clone(), Ending::from(unstorable(refusal)));
+    core.trouble.report(identity, error.to_string());
+    core.execute_accepted(Durability::Relaxed, move |core, batch| {
+        core.stage_give_up(batch, &whose, &ending)
+    })
+    .await
+}
+
+/// Runs one turn and closes it. Fails only if not even its failure can be stored.
+async fn work(
+    core: &Rc<Core>,
+    runner: &Runner,
+    turn: Rc<OpenTurn>,
+    spec: RunSpec,
+) -> Result<(), MobError> {
     let (abort, registration) = AbortHandle::new_pair();
     runner.ran.set(true);
     *runner.running.borrow_mut() = Some((turn.clone(), abort));
@@ -407,8 +433,8 @@ async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpe
         port.discard();
     }
     runner.running.borrow_mut().take();
-    let ending = match ended {
-        Err(_) | Ok(RunEnd::Stopped) => return,
+    let mut ending = match ended {
+        Err(_) | Ok(RunEnd::Interrupted(Interrupt::Stopped)) => return Ok(()),
         Ok(RunEnd::Completed {
             message,
             result,
@@ -420,24 +446,32 @@ async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpe
             usage,
             events,
         },
-        Ok(RunEnd::Failed(failure)) => Ending::Failed {
-            class: failure.class,
-            error: failure.error,
-            cause_kind: failure.cause_kind,
-        },
+        Ok(RunEnd::Interrupted(Interrupt::Failed(failure))) => failure.into(),
     };
-    let closed = turn.clone();
-    let stored = core
-        .execute(Durability::Strict, move |core, batch| {
+    loop {
+        let completed = matches!(ending, Ending::Completed { .. });
+        let closed = turn.clone();
+        let stage = move |core: &Core, batch: &mut Batch| {
             core.stage_end_of_run(batch, &closed, ending.clone())
-        })
-        .await;
-    match stored {
-        Ok(None) => {}
-        Ok(Some(failed)) => core.trouble.report(
-            &turn.identity,
-            format!("agent run failed (event_id: evt-agent-{failed})"),
-        ),
-        Err(error) => port.report_lost_step(&error),
+        };
+        let stored = core.persist(&turn.identity, Durability::Strict, Box::new(stage));
+        match stored.await {
+            Ok(None) => return Ok(()),
+            Ok(Some(failed)) => {
+                let what = format!("agent run failed (event_id: evt-agent-{failed})");
+                core.trouble.report(&turn.identity, what);
+                return Ok(());
+            }
+            Err(MobError::Storage(error)) if error.is_permanent() => {
+                if !completed {
+                    return Err(error.into());
+                }
+                ending = unstorable(&error).into();
+            }
+            Err(error) => {
+                port.report_lost_step(&error);
+                return Ok(());
+            }
+        }
     }
 }

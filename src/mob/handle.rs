@@ -366,9 +366,7 @@ impl MobHandle {
         identity: &AgentIdentity,
         request: SendRequest,
     ) -> Result<Accepted, MobError> {
-        if self.core.closing.get() {
-            return Err(MobError::ShuttingDown);
-        }
+        self.core.check_open()?;
         let ids = Ids::new(&self.core.host);
         let interaction_id = match &request.idempotency_key {
             Some(key) if key.trim().is_empty() => {
@@ -388,6 +386,7 @@ impl MobHandle {
             content: request.content,
             mode: request.mode,
             origin: request.origin,
+            by_mob: false,
             interaction_id,
             work_id: ids.work(),
         };
@@ -421,7 +420,8 @@ impl MobHandle {
     /// Waits until an interaction has ended, whoever works on it.
     ///
     /// # Errors
-    /// [`MobError::InteractionNotFound`] when it is not known, or was ended and pruned meanwhile.
+    /// [`MobError::InteractionNotFound`] when it is not known, or was ended and pruned meanwhile; [`MobError::ShuttingDown`],
+    /// [`MobError::NotLeader`] or storage's when this runtime ends before it. Its work goes on with the next start.
     pub async fn wait_interaction(
         &self,
         interaction_id: &InteractionId,
@@ -432,6 +432,7 @@ impl MobHandle {
             if outcome.status != InteractionStatus::Open {
                 return Ok(outcome);
             }
+            self.core.check_open()?;
             changed.await;
         }
     }

@@ -1,6 +1,6 @@
 //! Opening a mob: rows and logs from storage, the definition put in force, the members left dormant until they have work.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::log::{Log, LogConfig};
@@ -74,7 +74,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         loaded: RefCell::default(),
         runners: Default::default(),
         changed: Notify::new(),
-        closing: Cell::new(false),
+        closed: RefCell::default(),
         trouble: Trouble::default(),
         host,
         storage,
@@ -85,6 +85,9 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         events,
     });
     core.load().await?;
+    if read_only {
+        core.refresh_logs().await?;
+    }
     if let Some(writer) = &core.writer {
         writer.add_participant(core.ledger.participant());
         writer.add_participant(core.events.participant());
@@ -109,6 +112,9 @@ impl Core {
         self.mailbox.load(storage).await?;
         self.turns.load(storage).await?;
         self.interactions.load(storage).await?;
+        if self.writer.is_none() {
+            return Ok(());
+        }
         for turn in self.turns.all() {
             if let Some(member) = self.members.get(&turn.identity) {
                 // Cancelling an open turn answers its open calls, for which the transcript must be there.
@@ -120,22 +126,19 @@ impl Core {
 
     /// Reads what another context has written since.
     pub async fn refresh(&self) -> Result<(), MobError> {
-        let before = self.ledger.latest();
-        self.events.refresh().await?;
-        self.ledger.refresh().await?;
-        let storage = self.storage.as_ref();
-        if self.ledger.latest() != before {
-            self.members.load(storage).await?;
-            self.edges.load(storage).await?;
-        }
-        self.state.load(storage).await?;
-        self.turns.load(storage).await?;
-        self.mailbox.load(storage).await?;
-        self.interactions.load(storage).await?;
         // Transcripts are read anew when they are asked for.
         self.transcripts.unload(..);
         self.loaded.borrow_mut().clear();
+        self.load().await?;
+        self.refresh_logs().await?;
         self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// The logs come after the tables: an interaction is never seen ended before its last event can be read.
+    async fn refresh_logs(&self) -> Result<(), MobError> {
+        self.events.refresh().await?;
+        self.ledger.refresh().await?;
         Ok(())
     }
 
@@ -174,6 +177,10 @@ impl Core {
         let now = self.now();
         let spawned = self
             .execute(Durability::Strict, move |core, batch| {
+                // All before the first row: what is refused must leave the staged rows as they were.
+                if let (_, Some(error)) = core.valid_prefix(&definition, &orders) {
+                    return Err(error);
+                }
                 let before = core.state.staged(&());
                 let row = match &before {
                     Some(row) => MobRow {
@@ -197,14 +204,8 @@ impl Core {
                     );
                 }
                 let answer = core.stage_spawn(batch, &orders)?;
-                match answer.refused {
-                    Some(error) => Err(error),
-                    None => Ok(answer
-                        .spawned
-                        .iter()
-                        .map(|member| member.identity().clone())
-                        .collect()),
-                }
+                let spawned = answer.spawned.iter();
+                Ok(spawned.map(|member| member.identity().clone()).collect())
             })
             .await?;
         Ok(Installed { changes, spawned })

@@ -37,16 +37,8 @@ impl Core {
         orders: &[SpawnOrder],
     ) -> Result<SpawnAnswer, MobError> {
         let state = self.staged_state();
-        let mut names = LiteMap::new();
-        let mut refused = None;
-        for order in orders {
-            if let Err(error) = self.validate_spawn(&state.definition, &order.spec, &names) {
-                refused = Some(error);
-                break;
-            }
-            names.insert(order.spec.identity.clone(), ());
-        }
-        if names.is_empty() {
+        let (valid, refused) = self.valid_prefix(&state.definition, orders);
+        if valid.is_empty() {
             return match refused {
                 Some(error) => Err(error),
                 None => Ok(SpawnAnswer {
@@ -55,9 +47,9 @@ impl Core {
                 }),
             };
         }
-        let first_fence = self.take_fences(batch, names.len() as u64);
-        let mut spawned = Vec::with_capacity(names.len());
-        for (order, fence) in orders.iter().take(names.len()).zip(first_fence..) {
+        let first_fence = self.take_fences(batch, valid.len() as u64);
+        let mut spawned = Vec::with_capacity(valid.len());
+        for (order, fence) in valid.iter().zip(first_fence..) {
             let member = Member {
                 spec: order.spec.clone(),
                 generation: FIRST_GENERATION,
@@ -80,6 +72,22 @@ impl Core {
             spawned.push(member);
         }
         Ok(SpawnAnswer { spawned, refused })
+    }
+
+    /// The orders before the first one that cannot be carried out, and why that one cannot. Stages nothing.
+    pub fn valid_prefix<'a>(
+        &self,
+        definition: &MobDefinition,
+        orders: &'a [SpawnOrder],
+    ) -> (&'a [SpawnOrder], Option<MobError>) {
+        let mut names = LiteMap::new();
+        for (at, order) in orders.iter().enumerate() {
+            if let Err(error) = self.validate_spawn(definition, &order.spec, &names) {
+                return (&orders[..at], Some(error));
+            }
+            names.insert(order.spec.identity.clone(), ());
+        }
+        (orders, None)
     }
 
     fn validate_spawn(
@@ -227,16 +235,14 @@ impl Core {
         identity: &AgentIdentity,
     ) -> Result<(), MobError> {
         let member = self.staged_member(identity)?;
-        let reason = Ending::failed(
-            AgentErrorClass::Cancelled,
-            format!("{identity} was retired"),
-            "member_retired",
-        );
+        let error = format!("{identity} was retired");
+        let reason = Ending::failed(AgentErrorClass::Cancelled, error.as_str(), "member_retired");
         self.stage_close_turn(batch, &member, &reason);
         for item in self.staged_mailbox(identity) {
             self.mailbox.delete(batch, &(identity.clone(), item.number));
             self.stage_lost_item(batch, &member, &item, &reason);
         }
+        self.stage_end_interactions_of(batch, &member, &error);
         for edge in self.staged_edges(identity) {
             self.edges.delete(batch, &(edge.a.clone(), edge.b.clone()));
         }

@@ -182,6 +182,7 @@ impl UnifiedRuntimeBuilder {
         let definition = self
             .definition
             .ok_or(missing(UnifiedRuntimeBuilderField::MobSpec))?;
+        definition.validate()?;
         let host = self.host.ok_or(missing(UnifiedRuntimeBuilderField::Host))?;
         let storage = self
             .storage
@@ -293,6 +294,7 @@ impl UnifiedRuntimeBuilder {
             checkpoint: RefCell::new(None),
             post_spawn: self.post_spawn,
             errors,
+            shutting_down: Cell::new(false),
             shutdown: RefCell::new(None),
         });
         inner.listen_for_trouble();

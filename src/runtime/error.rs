@@ -1,6 +1,7 @@
 //! What building and using a runtime can fail with (MobKit contract, section 2.8).
 
 use crate::mob::MobError;
+use crate::mob::definition::DefinitionError;
 use crate::storage::{LeaseError, StorageError};
 use crate::wire::ErrorData;
 use crate::wire::json::object;
@@ -37,6 +38,9 @@ pub enum UnifiedRuntimeBuilderError {
     /// Two options, or an option and a value, do not go together.
     #[error("conflicting configuration: {0}")]
     ConflictingConfiguration(String),
+    /// The definition was made by hand and is not valid.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
     /// Another context holds the mob, and the builder was told not to wait, follow or steal.
     #[error("the mob `{mob_id}` is in use in another tab or worker")]
     Locked {
@@ -62,6 +66,7 @@ impl UnifiedRuntimeBuilderError {
             Self::ConflictingConfiguration(_) => {
                 ErrorData::new("conflicting_configuration", self.to_string())
             }
+            Self::Definition(error) => error.data(),
             Self::Locked { mob_id } => ErrorData::new("mob_locked", self.to_string())
                 .with_data(object!({ "mob_id": mob_id })),
             Self::Lease(_) => ErrorData::new("lease_error", self.to_string()),

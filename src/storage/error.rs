@@ -137,6 +137,14 @@ impl StorageError {
         }
     }
 
+    /// Whether the same change can never be stored, however often it is tried: a value is too large or a key is none.
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            StorageError::ValueTooLarge { .. } | StorageError::InvalidKey { .. }
+        )
+    }
+
     /// Whether the connection is of no more use: whoever owns it must stop and open anew.
     pub fn is_fatal(&self) -> bool {
         matches!(

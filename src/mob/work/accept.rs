@@ -8,7 +8,8 @@ use crate::mob::error::MobError;
 use crate::mob::rows::{Edge, Interaction, InteractionStatus, Member, WorkItem};
 use crate::storage::Batch;
 use crate::wire::{
-    AgentEvent, AgentIdentity, Cause, ContentInput, HandlingMode, InteractionId, Usage, WorkId,
+    AgentErrorClass, AgentEvent, AgentIdentity, Cause, ContentInput, HandlingMode, InteractionId,
+    Usage, WorkId,
 };
 
 /// Messages that wait in one mailbox; more are refused.
@@ -49,7 +50,7 @@ impl Core {
         let addressable = self
             .profile(&state.definition, &member)
             .is_none_or(|profile| profile.external_addressable);
-        if !addressable && admission.origin != SPAWN_ORIGIN {
+        if !addressable && !admission.by_mob {
             return Err(MobError::NotAddressable(admission.to.clone()));
         }
         if admission.content.is_blank() {
@@ -119,6 +120,7 @@ impl Core {
             content,
             mode: HandlingMode::Queue,
             origin: SPAWN_ORIGIN.into(),
+            by_mob: true,
             interaction_id: interaction_id.clone(),
             work_id: work_id.clone(),
             fingerprint: String::new(),
@@ -187,7 +189,8 @@ impl Core {
         self.mailbox.put(batch, item);
     }
 
-    /// Posts a message from one member to another, as the effect of a tool call. An `Err` is the tool's answer.
+    /// Posts a message from one member to another, as the effect of a tool call. An `Err` is the tool's answer. A message
+    /// that was passed on too often ends its interaction, and with it the turn that wanted to send it.
     pub fn stage_peer_message(
         &self,
         batch: &mut Batch,
@@ -206,12 +209,18 @@ impl Core {
                 "`{to}` cannot be reached: `{from}` is not wired to it"
             ));
         }
-        let limits = &self.staged_state().definition.limits;
-        if cause.hops > limits.max_hops() {
-            return Err(format!(
-                "the interaction has gone over {} hops; no more messages are sent for it",
-                limits.max_hops()
-            ));
+        let max_hops = self.staged_state().definition.limits.max_hops();
+        if cause.hops > max_hops {
+            let error =
+                format!("the interaction went over its {max_hops} hops without coming to an end");
+            self.stage_end_interaction(
+                batch,
+                &cause.interaction_id,
+                InteractionStatus::Failed,
+                AgentErrorClass::DepthLimit,
+                &error,
+            );
+            return Ok(());
         }
         self.check_room(to).map_err(|error| error.to_string())?;
         let item = WorkItem {

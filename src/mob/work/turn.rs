@@ -29,9 +29,7 @@ impl Core {
         if let Some(turn) = self.turns.staged(identity) {
             return Ok(Taken::Turn(turn));
         }
-        let waiting = self.staged_mailbox(identity);
-        let steering = waiting.iter().find(|item| item.mode == HandlingMode::Steer);
-        let Some(item) = steering.or(waiting.first()) else {
+        let Some(item) = self.next_item(identity) else {
             return Ok(Taken::Nothing);
         };
         let Some(interaction) = self.interactions.staged(&item.cause.interaction_id) else {
@@ -70,7 +68,9 @@ impl Core {
             attempt: item.attempt + 1,
             ..item.as_ref().clone()
         };
-        self.write_prompt(batch, &member, &item);
+        if !self.is_told(&member, &item) {
+            self.write_prompt(batch, &member, &item);
+        }
         let started = AgentEvent::RunStarted {
             session_id: member.session_id.clone(),
             prompt: item.content.clone(),
@@ -95,12 +95,49 @@ impl Core {
         Ok(Taken::Turn(self.turns.put(batch, turn)))
     }
 
+    /// What a member takes next.
+    fn next_item(&self, identity: &AgentIdentity) -> Option<Rc<WorkItem>> {
+        let waiting = self.staged_mailbox(identity);
+        let steering = waiting.iter().find(|item| item.mode == HandlingMode::Steer);
+        steering.or(waiting.first()).cloned()
+    }
+
+    /// Fails what a member has open, or else what it would take next.
+    pub fn stage_give_up(
+        &self,
+        batch: &mut Batch,
+        identity: &AgentIdentity,
+        ending: &Ending,
+    ) -> Result<(), MobError> {
+        let member = self.staged_member(identity)?;
+        if self.stage_close_turn(batch, &member, ending) {
+            return Ok(());
+        }
+        if let Some(item) = self.next_item(identity) {
+            self.mailbox.delete(batch, &(identity.clone(), item.number));
+            self.stage_lost_item(batch, &member, &item, ending);
+        }
+        Ok(())
+    }
+
     fn write_prompt(&self, batch: &mut Batch, member: &Member, item: &WorkItem) {
         let message = ChatMessage::User {
             content: item.content.clone(),
             from: item.from.as_ref().map(AgentIdentity::to_string),
         };
         self.write_message(batch, member, item, message);
+    }
+
+    /// Whether the transcript has an item's message: it steered an earlier turn, which was ended without it.
+    fn is_told(&self, member: &Member, item: &WorkItem) -> bool {
+        let session = &member.session_id;
+        let rows = self
+            .transcripts
+            .staged_range((session.clone(), 0)..=(session.clone(), u64::MAX));
+        rows.iter().any(|row| {
+            row.entry.work_id == item.work_id
+                && matches!(row.entry.message, ChatMessage::User { .. })
+        })
     }
 
     pub(super) fn write_message(
@@ -219,6 +256,10 @@ impl Core {
     ) -> Result<(), MobError> {
         let (member, turn) = self.check_turn(turn)?;
         let fared = effect.map_or(Ok(()), |effect| effect(batch));
+        if self.turns.staged(&turn.identity).is_none() {
+            // The effect has ended the interaction; closing the turn has answered the call.
+            return Ok(());
+        }
         let written = write(fared);
         self.write(batch, &member, &turn.item, written);
         self.charge(batch, &member, &turn.item, usage);
@@ -232,7 +273,7 @@ impl Core {
     }
 
     /// Takes what steers a member into its running turn.
-    pub fn stage_absorb(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<usize, MobError> {
+    pub fn stage_absorb(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<(), MobError> {
         let (member, turn) = self.check_turn(turn)?;
         let mut absorbed = turn.absorbed.clone();
         let before = absorbed.len();
@@ -244,8 +285,7 @@ impl Core {
                 absorbed.push(item.as_ref().clone());
             }
         }
-        let count = absorbed.len() - before;
-        if count > 0 {
+        if absorbed.len() > before {
             self.turns.put(
                 batch,
                 OpenTurn {
@@ -254,7 +294,7 @@ impl Core {
                 },
             );
         }
-        Ok(count)
+        Ok(())
     }
 
     /// The turn as it is staged, if it is still the one that `turn` was.

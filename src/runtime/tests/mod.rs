@@ -2,8 +2,10 @@
 
 mod contexts;
 mod conversation;
+mod ending;
 mod lifecycle;
 mod models;
+mod pressure;
 mod simulation;
 mod trial;
 

@@ -156,8 +156,12 @@ impl Trial {
         let accepted = loop {
             match runtime.send(&id("lead"), request()).await {
                 Ok(accepted) => break accepted,
-                Err(MobError::Storage(_)) => host.sleep(Duration::from_millis(10)).await,
-                Err(MobError::ShuttingDown | MobError::NotLeader) => return Ok(false),
+                Err(MobError::Storage(error)) if !error.is_fatal() => {
+                    host.sleep(Duration::from_millis(10)).await;
+                }
+                Err(MobError::ShuttingDown | MobError::NotLeader | MobError::Storage(_)) => {
+                    return Ok(false);
+                }
                 Err(error) => return Err(format!("the question was refused: {error}")),
             }
         };
@@ -167,6 +171,11 @@ impl Trial {
         let retired = std::pin::pin!(runtime.retired());
         match futures::future::select(wait, retired).await {
             futures::future::Either::Right(_) => Ok(false),
+            // It is retired, or its storage is lost, and the wait heard of it first.
+            futures::future::Either::Left((
+                Err(MobError::ShuttingDown | MobError::NotLeader | MobError::Storage(_)),
+                _,
+            )) => Ok(false),
             futures::future::Either::Left((Err(error), _)) => {
                 Err(format!("the question is lost: {error}"))
             }

@@ -38,7 +38,8 @@ pub struct WriterConfig {
     /// The row of the fencing token and the value it must have: checked by every batch. See
     /// [`lease`](super::lease).
     pub fence: Option<(Key, Vec<u8>)>,
-    /// The most commands that may wait; a further one fails with [`SubmitError::BacklogFull`].
+    /// The most commands that may wait; a further one fails with [`SubmitError::BacklogFull`], unless it comes by
+    /// [`Writer::submit_accepted`].
     pub backlog: usize,
 }
 
@@ -152,6 +153,38 @@ impl Writer {
     pub fn submit<T, E, F>(
         &self,
         durability: Durability,
+        stage: F,
+    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    where
+        T: 'static,
+        E: 'static,
+        F: FnMut(&mut Batch) -> Result<Staged<T>, E> + 'static,
+    {
+        self.hand_in(self.inner.config.backlog, durability, stage)
+    }
+
+    /// As [`Writer::submit`], for work that was accepted before: it waits however many wait already. What is accepted is
+    /// bounded at the door; to refuse its next step would be to do the last one again.
+    ///
+    /// # Errors
+    /// As for [`Writer::submit`], without [`SubmitError::BacklogFull`].
+    pub fn submit_accepted<T, E, F>(
+        &self,
+        durability: Durability,
+        stage: F,
+    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    where
+        T: 'static,
+        E: 'static,
+        F: FnMut(&mut Batch) -> Result<Staged<T>, E> + 'static,
+    {
+        self.hand_in(usize::MAX, durability, stage)
+    }
+
+    fn hand_in<T, E, F>(
+        &self,
+        backlog: usize,
+        durability: Durability,
         mut stage: F,
     ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
     where
@@ -162,6 +195,7 @@ impl Writer {
         let answer = Rc::new(RefCell::new(None));
         let staged = answer.clone();
         let queued = self.enqueue(
+            backlog,
             durability,
             Box::new(move |batch| {
                 let (answer, applied) = match stage(batch) {
@@ -181,7 +215,7 @@ impl Writer {
         }
     }
 
-    fn enqueue(&self, durability: Durability, stage: Stage) -> Queued {
+    fn enqueue(&self, backlog: usize, durability: Durability, stage: Stage) -> Queued {
         let inner = &self.inner;
         match &*inner.ended.borrow() {
             Some(WriterClosed::NotLeader) => return Err(Failure::NotLeader),
@@ -193,7 +227,7 @@ impl Writer {
         if inner.closing.get() {
             return Err(Failure::Closed);
         }
-        if inner.queue.borrow().len() >= inner.config.backlog {
+        if inner.queue.borrow().len() >= backlog {
             inner.count(|stats| stats.shed += 1);
             return Err(Failure::BacklogFull);
         }
@@ -207,12 +241,12 @@ impl Writer {
     /// waits.
     ///
     /// # Errors
-    /// As for [`Writer::submit`], without [`SubmitError::Rejected`].
+    /// As for [`Writer::submit_accepted`], without [`SubmitError::Rejected`].
     pub fn flush(
         &self,
         durability: Durability,
     ) -> impl Future<Output = Result<(), SubmitError<Infallible>>> + use<> {
-        self.submit(durability, |_batch| Ok(Staged::answer(())))
+        self.submit_accepted(durability, |_batch| Ok(Staged::answer(())))
     }
 
     /// Adds a participant to every commit from the next one on.
