@@ -105,6 +105,24 @@ fn renamed_members_and_a_third_specialist_work_alike() {
 }
 
 #[test]
+fn a_description_of_several_lines_hides_no_peer() {
+    let laid_out = DEMO.replace(
+        "\"Finds facts and background, and says how sure they are\"",
+        "\"\"\"\nFinds facts:\n\n  - background\n  - and how sure it is\n\"\"\"",
+    );
+    assert_ne!(laid_out, DEMO);
+    let sim = Sim::new(1);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    sim.block_on(async {
+        let runtime = start(&laid_out, &host, &disk).await;
+        let outcome = ask(&runtime, "lead", TASK).await;
+        for name in ["researcher", "writer"] {
+            assert!(contributes(&outcome, name), "{}", outcome.result);
+        }
+    });
+}
+
+#[test]
 fn a_lead_says_whom_a_cut_wire_keeps_it_from() {
     let sim = Sim::new(1);
     let (host, disk) = (sim.host(), SimDisk::new());

@@ -38,7 +38,7 @@ pub struct RunBounds {
     pub history_tokens: Option<u64>,
     /// How long a tool may take, without the time that its gate takes.
     pub tool_timeout: Duration,
-    /// How long a model may be silent.
+    /// How long a model may be silent, once its answer has begun or if it does not ask for more time before.
     pub model_idle_timeout: Duration,
     /// How failed model calls are tried again.
     pub retry: RetryPolicy,
@@ -346,26 +346,23 @@ async fn stream_once(
     let mut assembler = TurnAssembler::new(request, format!("{}-{turn_number}", spec.run_key));
     let mut stream = spec.model.stream(request.clone());
     let mut shown = false;
+    let idle = spec.bounds.model_idle_timeout;
+    let mut silence = idle.max(spec.model.first_delta_timeout());
     loop {
-        let delta = match spec
-            .host
-            .timeout(spec.bounds.model_idle_timeout, stream.next())
-            .await
-        {
+        let next = spec.host.timeout(silence, stream.next()).await;
+        let delta = match next {
             Ok(Some(Ok(delta))) => delta,
             Ok(Some(Err(error))) => return Err(Attempt { error, shown }),
             Ok(None) => break,
             Err(_) => {
-                let message = format!(
-                    "nothing came for {} s",
-                    spec.bounds.model_idle_timeout.as_secs()
-                );
+                let message = format!("nothing came for {} s", silence.as_secs());
                 return Err(Attempt {
                     error: ModelError::Truncated { message },
                     shown,
                 });
             }
         };
+        silence = idle;
         match &delta {
             ModelDelta::Text(piece) if !piece.is_empty() => {
                 shown = true;

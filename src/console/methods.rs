@@ -125,7 +125,7 @@ async fn capabilities(runtime: &UnifiedRuntime, params: Params) -> Answer {
 
 async fn list_members(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(object!({ "members": value_of(&runtime.members()) }))
+    Ok(value_of(&runtime.members()))
 }
 
 async fn member_status(runtime: &UnifiedRuntime, mut params: Params) -> Answer {

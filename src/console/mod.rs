@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `POST /console/rpc` | JSON-RPC 2.0; the methods are listed by `mobkit/capabilities` |
 //! | `GET /mobkit/mob_events/stream` | the structural ledger as server-sent events |
-//! | `GET /mob/events` | the agent events as server-sent events |
+//! | `GET /mob/events` | the agent events as server-sent events: the contract's fields and `timestamp_ms` |
 //! | `GET /healthz` | `ok` |
 
 mod address;

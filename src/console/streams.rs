@@ -157,12 +157,17 @@ fn ledger_event(envelope: &MobStructuralEventEnvelope) -> String {
     sse::encode(Some(&envelope.event_id), &envelope.kind, envelope)
 }
 
+/// The contract's shape (MobKit contract, section 21.1), and the time, which is an addition to it.
 fn agent_event(cursor: Cursor, record: &AgentEventRecord) -> String {
-    sse::encode(
-        Some(&format!("mob:{cursor}")),
-        record.event.agent_event_type(),
-        &record.to_persisted(cursor),
-    )
+    let member_id = record.runtime_id().to_string();
+    let data = object!({
+        "member_id": member_id,
+        "source": member_id,
+        "timestamp_ms": record.timestamp_ms,
+        "payload": record.payload(),
+    });
+    let id = format!("mob:{cursor}");
+    sse::encode(Some(&id), record.event.agent_event_type(), &data)
 }
 
 /// A stream that cannot begin: 410 for a cursor beyond the end.

@@ -646,16 +646,16 @@ fn the_roster_is_managed_and_the_ledger_tells_of_it() {
             1
         );
         let members = ok(&runtime, "mobkit/list_members", json!({})).await;
-        let names: Vec<&Value> = members["members"]
+        let names: Vec<&Value> = members
             .as_array()
             .unwrap()
             .iter()
             .map(|m| &m["agent_identity"])
             .collect();
         assert_eq!(names, ["lead", "w-1", "w-2"]);
-        assert_eq!(members["members"][2]["labels"], json!({"team": "a"}));
+        assert_eq!(members[2]["labels"], json!({"team": "a"}));
         assert_eq!(
-            members["members"][0]["wired_to"],
+            members[0]["wired_to"],
             json!(["w-1", "w-2"]),
             "the lead is wired to everybody"
         );
@@ -991,7 +991,13 @@ fn agent_events_stream_as_they_are_queried() {
         for want in queried {
             for client in [&mut live, &mut replayed] {
                 let got = client.next().await;
-                assert_eq!(&got.data, want);
+                let shape = json!({
+                    "member_id": want["member_id"],
+                    "source": want["member_id"],
+                    "timestamp_ms": want["timestamp_ms"],
+                    "payload": want["event"]["payload"],
+                });
+                assert_eq!(got.data, shape);
                 assert_eq!(
                     (got.id, got.event),
                     (
@@ -1005,8 +1011,8 @@ fn agent_events_stream_as_they_are_queried() {
         let resumed = FetchRequest::get("/mob/events?identity=lead")
             .header("last-event-id", &format!("mob:{}", last - 1));
         assert_eq!(
-            Client::open(&runtime, resumed).await.next().await.data["seq"],
-            last
+            Client::open(&runtime, resumed).await.next().await.id,
+            format!("mob:{last}")
         );
     });
 }
@@ -1211,11 +1217,11 @@ fn the_demo_mob_works_behind_the_contract() {
         let answer = loop {
             let event = events.next().await;
             heard.insert((
-                event.data["identity"].as_str().unwrap().to_owned(),
+                event.data["member_id"].as_str().unwrap().to_owned(),
                 event.event.clone(),
             ));
             if event.event == "interaction_complete" {
-                break event.data["event"]["payload"].clone();
+                break event.data["payload"].clone();
             }
             assert_ne!(event.event, "interaction_failed", "{}", event.data);
         };
@@ -1223,7 +1229,7 @@ fn the_demo_mob_works_behind_the_contract() {
         let result = answer["result"].as_str().unwrap();
         for specialist in ["researcher", "writer"] {
             assert!(
-                heard.contains(&(specialist.to_owned(), "run_completed".to_owned())),
+                heard.contains(&(format!("{specialist}:0"), "run_completed".to_owned())),
                 "{heard:?}"
             );
             assert!(result.contains(specialist), "{result}");

@@ -1,6 +1,6 @@
 //! The checkpointer: how far a projection has come, kept in a row.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::rc::Rc;
@@ -11,7 +11,9 @@ use futures::pin_mut;
 
 use super::LogError;
 use crate::shim::{Fault, Host, Notify};
-use crate::storage::{Batch, Durability, Key, Staged, StorageError, SubmitError, Writer, value};
+use crate::storage::{
+    Batch, Durability, Key, Participant, Staged, StorageError, SubmitError, Writer, value,
+};
 use crate::wire::Cursor;
 
 /// So many advances are written at the latest.
@@ -30,8 +32,8 @@ const RETRY_LONGEST: Duration = Duration::from_secs(30);
 ///
 /// The caller advances it after the projection of an entry is done. The row never goes back and is
 /// never ahead of what was advanced. Writes are merged: 10 000 advances cost at most 100. What a
-/// crash forgets is projected again, so a projection is idempotent. An idle checkpointer holds no
-/// timer.
+/// crash forgets is projected again, so a projection is idempotent. When storage refuses it tries
+/// again after growing pauses, and says so each time. An idle checkpointer holds no timer.
 #[derive(Clone)]
 pub struct Checkpointer {
     inner: Rc<Inner>,
@@ -54,12 +56,18 @@ struct Inner {
     writes: Cell<u64>,
     running: Cell<bool>,
     changed: Notify,
-    last_error: RefCell<Option<StorageError>>,
+    on_error: Box<dyn Fn(StorageError)>,
 }
 
 impl Checkpointer {
-    /// A checkpointer over the row `key`. Writes nothing yet.
-    pub fn new(host: &Host, writer: &Writer, key: Key) -> Checkpointer {
+    /// A checkpointer over the row `key`. Writes nothing yet. `on_error` is told whenever a write
+    /// that nobody waits for has failed and is to be tried again.
+    pub fn new(
+        host: &Host,
+        writer: &Writer,
+        key: Key,
+        on_error: impl Fn(StorageError) + 'static,
+    ) -> Checkpointer {
         Checkpointer {
             inner: Rc::new(Inner {
                 host: host.clone(),
@@ -73,25 +81,37 @@ impl Checkpointer {
                 writes: Cell::new(0),
                 running: Cell::new(false),
                 changed: Notify::new(),
-                last_error: RefCell::new(None),
+                on_error: Box::new(on_error),
             }),
         }
     }
 
-    /// Reads the row; 0 if there is none. From then on the cursor is at least that.
+    /// Reads the row; `None` if there is none yet. From then on the cursor is at least that.
     ///
     /// # Errors
     /// [`LogError::Storage`] if the row cannot be read.
-    pub async fn load(&self) -> Result<Cursor, LogError> {
+    pub async fn load(&self) -> Result<Option<Cursor>, LogError> {
         let inner = &self.inner;
-        let row = inner.writer.storage().get(&inner.key).await?;
-        let stored = match row {
-            Some(bytes) => value::decode::<Cursor>(&inner.key, &bytes)?.get(),
-            None => 0,
+        let Some(bytes) = inner.writer.storage().get(&inner.key).await? else {
+            return Ok(None);
         };
-        inner.written.set(inner.written.get().max(stored));
-        inner.advanced.set(inner.advanced.get().max(stored));
-        Ok(Cursor::new(stored))
+        let stored = value::decode::<Cursor>(&inner.key, &bytes)?;
+        inner.written.set(inner.written.get().max(stored.get()));
+        inner.advanced.set(inner.advanced.get().max(stored.get()));
+        Ok(Some(stored))
+    }
+
+    /// Begins at `cursor`, whatever the row says: it is in the row with the next commit, whoever
+    /// causes it. A crash before that commit has changed nothing, one after it does not forget
+    /// where the projection began. Call it once, before advancing.
+    pub fn begin(&self, cursor: Cursor) {
+        let inner = &self.inner;
+        inner.written.set(cursor.get());
+        inner.advanced.set(cursor.get());
+        inner.writer.add_participant(Rc::new(Beginning {
+            inner: inner.clone(),
+            is_stored: Cell::new(false),
+        }));
     }
 
     /// Everything up to the cursor is projected. A cursor that is not ahead of the last one, or of
@@ -141,11 +161,6 @@ impl Checkpointer {
     pub fn writes(&self) -> u64 {
         self.inner.writes.get()
     }
-
-    /// Why the last write failed; `None` once one has succeeded.
-    pub fn last_error(&self) -> Option<StorageError> {
-        self.inner.last_error.borrow().clone()
-    }
 }
 
 impl Inner {
@@ -180,6 +195,7 @@ impl Inner {
             match self.write().await {
                 Ok(()) => pause = AFTER,
                 Err(SubmitError::Storage(error)) if !error.is_fatal() => {
+                    (self.on_error)(error);
                     self.host.sleep(pause).await;
                     pause = (pause * 2).min(RETRY_LONGEST);
                 }
@@ -202,20 +218,35 @@ impl Inner {
                 Ok(Staged::answer(()))
             })
             .await;
-        match &outcome {
-            Ok(()) => {
-                self.written.set(self.written.get().max(cursor));
-                self.unwritten
-                    .set(self.unwritten.get().saturating_sub(counted));
-                self.writes.set(self.writes.get() + 1);
-                self.last_error.replace(None);
-            }
-            Err(SubmitError::Storage(error)) => {
-                self.last_error.replace(Some(error.clone()));
-            }
-            Err(_) => {}
+        if outcome.is_ok() {
+            self.written.set(self.written.get().max(cursor));
+            self.unwritten
+                .set(self.unwritten.get().saturating_sub(counted));
+            self.writes.set(self.writes.get() + 1);
         }
         outcome
+    }
+}
+
+/// Puts the cursor where a projection begins into the first commit that is through.
+struct Beginning {
+    inner: Rc<Inner>,
+    is_stored: Cell<bool>,
+}
+
+impl Participant for Beginning {
+    fn stage(&self, batch: &mut Batch) {
+        if !self.is_stored.get() {
+            // What was advanced meanwhile may be in the same batch, and must not go back.
+            let cursor = Cursor::new(self.inner.advanced.get());
+            batch.put(self.inner.key.clone(), value::encode(&cursor));
+        }
+    }
+
+    fn settle(&self, ok: bool) {
+        if ok {
+            self.is_stored.set(true);
+        }
     }
 }
 

@@ -67,13 +67,14 @@ async fn keep_flushed(
 }
 
 impl Inner {
-    /// Resolves when it is time to flush.
+    /// Resolves when it is time to flush, or to trim what the commits of others have stored.
     async fn wait_for_work(&self, host: &Host) {
         let mut deadline = None;
         loop {
             let dirty = self.dirty.notified();
             let waiting = self.state.borrow().waiting();
-            if self.closed.get() || waiting >= self.config.flush_entries || self.is_urgent() {
+            let full = waiting >= self.config.flush_entries || self.is_urgent();
+            if self.closed.get() || full || self.trim_due() {
                 return;
             }
             if waiting == 0 {

@@ -73,6 +73,8 @@ struct Inner {
     entries_per_row: Cell<usize>,
     /// When retention last looked for what is too old.
     looked_at_age: Cell<Option<Instant>>,
+    /// Up to where the log was stored when retention last looked.
+    looked_at: Cell<u64>,
 }
 
 /// The rows of a log.
@@ -253,6 +255,7 @@ impl Inner {
             end: Notify::new(),
             entries_per_row: Cell::new(64),
             looked_at_age: Cell::new(None),
+            looked_at: Cell::new(0),
         })
     }
 

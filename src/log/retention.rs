@@ -35,19 +35,28 @@ impl Inner {
         if self.config.read_only || self.config.retention == Retention::default() {
             return Ok(None);
         }
-        self.looked_at_age.set(Some(self.host.instant()));
+        let stored = self.state.borrow().stored;
         let plan = self.find_trim().await?;
+        // Only now: what could not be read is looked at again.
+        self.looked_at_age.set(Some(self.host.instant()));
+        self.looked_at.set(stored);
         if let Some(plan) = plan {
             self.state.borrow_mut().plan_trim(plan);
         }
         Ok(plan.map(|plan| Cursor::new(plan.through)))
     }
 
-    /// Whether a trim is worth its reads: more is stored than may be, or it is time to look how
-    /// old the oldest is.
+    /// Whether a trim is worth its reads: something was stored since the last look, whoever
+    /// committed it, and more is stored than may be or it is time to look how old the oldest is.
     pub(super) fn trim_due(&self) -> bool {
         let limits = &self.config.retention;
-        let (entries, bytes) = self.state.borrow().retained();
+        let (stored, (entries, bytes)) = {
+            let state = self.state.borrow();
+            (state.stored, state.retained())
+        };
+        if stored == self.looked_at.get() {
+            return false;
+        }
         let over = |limit: Option<u64>, have| limit.is_some_and(|limit| have > limit);
         let aged = limits.max_age.is_some_and(|age| {
             let pause = (age / AGE_LOOKS).min(LONGEST_LOOK);

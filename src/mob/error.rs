@@ -153,9 +153,8 @@ impl MobError {
             } => {
                 object!({ "after_cursor": after_cursor, "latest_cursor": latest_cursor })
             }
-            Self::Wiring(_) | Self::NotLeader | Self::ShuttingDown | Self::Storage(_) => {
-                Value::Null
-            }
+            Self::Storage(error) => error.dom_json(),
+            Self::Wiring(_) | Self::NotLeader | Self::ShuttingDown => Value::Null,
         };
         ErrorData::new(self.code(), self.to_string()).with_data(data)
     }

@@ -30,6 +30,7 @@ pub(crate) struct MemberRun {
     pending: RefCell<Option<AgentEvent>>,
     this: Weak<Self>,
     warned: std::cell::Cell<bool>,
+    skills_told: std::cell::Cell<bool>,
 }
 
 impl MemberRun {
@@ -45,6 +46,7 @@ impl MemberRun {
             pending: RefCell::new(None),
             this: this.clone(),
             warned: std::cell::Cell::new(false),
+            skills_told: std::cell::Cell::new(false),
         })
     }
 
@@ -281,9 +283,14 @@ impl RunPort for MemberRun {
     }
 
     fn system_prompt(&self) -> String {
-        self.member
-            .as_ref()
-            .map(|member| prompt::system_prompt(&self.core, member))
-            .unwrap_or_default()
+        let Some(member) = &self.member else {
+            return String::new();
+        };
+        if !self.skills_told.replace(true)
+            && let Some(event) = prompt::skills_resolved(&self.core, member)
+        {
+            self.emit(event);
+        }
+        prompt::system_prompt(&self.core, member)
     }
 }

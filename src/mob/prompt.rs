@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::mob::core::Core;
 use crate::mob::rows::Member;
+use crate::wire::AgentEvent;
 
 /// The line before the peers. Models read it, and so do tests and the demo model.
 pub(crate) const PEERS_LINE: &str = "Peers you can reach with send_message:";
@@ -47,15 +48,37 @@ pub(crate) fn system_prompt(core: &Core, member: &Member) -> String {
         let Some(peer) = core.members.get(&identity) else {
             continue;
         };
-        let described = core
-            .profile(definition, &peer)
-            .map(|profile| profile.peer_description.clone())
-            .unwrap_or_default();
-        let line = format!("- {identity} ({}): {described}", peer.spec.role_name);
-        writeln!(text, "{}", line.trim_end_matches(": "))
-            .expect("writing to a string does not fail");
+        let described = core.profile(definition, &peer);
+        let described = described.map_or("", |profile| profile.peer_description.as_str());
+        write!(text, "- {identity} ({})", peer.spec.role_name).expect(WRITES);
+        // One peer is one line, however its description is laid out.
+        for (at, word) in described.split_whitespace().enumerate() {
+            let gap = if at == 0 { ": " } else { " " };
+            write!(text, "{gap}{word}").expect(WRITES);
+        }
+        text.push('\n');
     }
     text
+}
+
+const WRITES: &str = "writing to a string does not fail";
+
+/// Tells of the skills in a member's prompt; none when its profile has none or its spec has a prompt of its own.
+pub(crate) fn skills_resolved(core: &Core, member: &Member) -> Option<AgentEvent> {
+    let state = core.definition();
+    let definition = &state.definition;
+    let profile = core.profile(definition, member)?;
+    if profile.skills.is_empty() || member.spec.system_prompt_override.is_some() {
+        return None;
+    }
+    let texts = profile
+        .skills
+        .iter()
+        .filter_map(|name| definition.skills.get(name));
+    Some(AgentEvent::SkillsResolved {
+        skills: profile.skills.clone(),
+        injection_bytes: texts.map(|skill| skill.content.trim().len() as u64).sum(),
+    })
 }
 
 fn push(text: &mut String, part: &str) {

@@ -11,12 +11,12 @@ use futures::{FutureExt, StreamExt};
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{Tool, ToolGate, ToolSet};
-use crate::log::{Checkpointer, LogConfig, Retention};
+use crate::log::{LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
-use crate::mob::{Core, Installed, Kit, MobError, MobHandle, MobOptions, Models, open};
+use crate::mob::{Core, Installed, Kit, MobHandle, MobOptions, Models, open};
 use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
 use crate::runtime::mob_events::{Projected, Projection};
-use crate::runtime::{Inner, Role, UnifiedRuntime};
+use crate::runtime::{Inner, Role, UnifiedRuntime, mob_events};
 use crate::shim::{Host, Notify};
 use crate::storage::{
     AcquireMode, Batch, Lease, LeaseError, LeaseGuard, Participant, Signal, Storage, Writer,
@@ -263,11 +263,11 @@ impl UnifiedRuntimeBuilder {
         })
         .await?;
 
-        let before = core.ledger.latest();
         let errors = Errors {
             hook: self.on_error,
             host: host.clone(),
         };
+        let mut projected = None;
         let mut installed = Installed::default();
         let role = if let Some(writer) = &writer {
             if let Some(signal) = &self.signal {
@@ -275,6 +275,10 @@ impl UnifiedRuntimeBuilder {
                     signal: signal.clone(),
                 }));
             }
+            let checkpoint = mob_events::checkpointer(&core, writer, &errors);
+            let latest = core.ledger.latest();
+            let begin = mob_events::begin(&checkpoint, self.start, latest, &errors).await?;
+            projected = Some((checkpoint, begin));
             installed = core.install(definition).await?;
             Role::Leader
         } else {
@@ -299,25 +303,14 @@ impl UnifiedRuntimeBuilder {
         });
         inner.listen_for_trouble();
         inner.run_flusher();
-        if let Some(writer) = &writer {
-            let checkpoint = Checkpointer::new(
-                &host,
-                writer,
-                Core::prefix(&core.mob_id).part("cursor").part("mob_events"),
-            );
-            let stored = checkpoint.load().await.map_err(MobError::from)?;
-            let start = match self.start {
-                _ if stored > Cursor::START => stored,
-                SubscriptionStart::Latest => before,
-                SubscriptionStart::Earliest => Cursor::START,
-                SubscriptionStart::After(cursor) => cursor,
-            };
+        if let Some((checkpoint, begin)) = projected {
             *inner.checkpoint.borrow_mut() = Some(checkpoint.clone());
             host.spawn(inner.projection.clone().run(
                 core.clone(),
                 checkpoint,
-                start,
+                begin,
                 self.on_mob_event,
+                inner.errors.clone(),
             ));
             core.runners.start(&core);
         }
@@ -414,6 +407,7 @@ impl Participant for Announcer {
 }
 
 /// Where failures without a caller go.
+#[derive(Clone)]
 pub(crate) struct Errors {
     hook: Option<ErrorHook>,
     host: Host,

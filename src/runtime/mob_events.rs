@@ -4,13 +4,19 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 
 use crate::log::{Checkpointer, LogError, LogItem, LogReader};
 use crate::mob::{Core, LedgerEntry, MobError};
+use crate::runtime::SubscriptionStart;
+use crate::runtime::builder::Errors;
 use crate::shim::Notify;
-use crate::wire::{Cursor, EventQuery, MobEvent, MobEventsPage, MobStructuralEventEnvelope};
+use crate::storage::Writer;
+use crate::wire::{
+    Cursor, ErrorEvent, EventQuery, MobEvent, MobEventsPage, MobStructuralEventEnvelope,
+};
 
 /// Ledger entries that one look reads at most (MobKit contract, section 10.1).
 const QUERY_BATCH_SIZE: usize = 128;
@@ -150,6 +156,58 @@ pub(crate) struct Projection {
 /// Who hears each projected envelope.
 pub(crate) type Projected = Rc<dyn Fn(&MobStructuralEventEnvelope)>;
 
+/// The name of the projection's cursor.
+const CURSOR: &str = "mob_events";
+/// The first pause after the ledger could not be read.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// The longest pause while it cannot be read.
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
+
+/// Keeps the projection's cursor; tells of each write that failed.
+pub(crate) fn checkpointer(core: &Core, writer: &Writer, errors: &Errors) -> Checkpointer {
+    let key = Core::prefix(&core.mob_id).part("cursor").part(CURSOR);
+    let errors = errors.clone();
+    Checkpointer::new(&core.host, writer, key, move |error| {
+        errors.fire(cursor_failure(format!(
+            "the cursor could not be stored: {error}; will retry"
+        )));
+    })
+}
+
+fn cursor_failure(error: String) -> ErrorEvent {
+    ErrorEvent::CheckpointFailure {
+        session_id: CURSOR.into(),
+        error,
+    }
+}
+
+/// Where the projection begins: behind the persisted cursor, else where `start` says. A cursor that is ahead of the ledger
+/// is told of, and the latest entry takes its place. What the row does not say yet travels with the next commit, before
+/// which the ledger cannot grow.
+pub(crate) async fn begin(
+    checkpoint: &Checkpointer,
+    start: SubscriptionStart,
+    latest: Cursor,
+    errors: &Errors,
+) -> Result<Cursor, MobError> {
+    let stored = checkpoint.load().await?;
+    let wanted = stored.unwrap_or(match start {
+        SubscriptionStart::Latest => latest,
+        SubscriptionStart::Earliest => Cursor::START,
+        SubscriptionStart::After(cursor) => cursor,
+    });
+    let begin = wanted.min(latest);
+    if begin < wanted {
+        errors.fire(cursor_failure(format!(
+            "stale mob event cursor: requested {wanted}, latest {latest}; going on at the latest"
+        )));
+    }
+    if stored != Some(begin) {
+        checkpoint.begin(begin);
+    }
+    Ok(begin)
+}
+
 impl Projection {
     /// The newest entry that was projected.
     pub fn cursor(&self) -> Cursor {
@@ -167,31 +225,53 @@ impl Projection {
         }
     }
 
-    /// Projects the ledger from the persisted cursor on, for as long as the runtime lives: project, then tell, then
-    /// checkpoint. A persisted cursor beyond the ledger goes on at the latest entry.
+    /// Projects the ledger after `start` for as long as the runtime lives: project, then tell, then checkpoint. What cannot
+    /// be read is told of and read again after growing pauses; nothing is passed over unsaid.
     pub async fn run(
         self: Rc<Self>,
         core: Rc<Core>,
         checkpoint: Checkpointer,
         start: Cursor,
         heard: Option<Projected>,
+        errors: Errors,
     ) {
+        let troubled = |error: String| {
+            errors.fire(ErrorEvent::HostLoopCrash {
+                member_id: String::new(),
+                error,
+            });
+        };
         let mut log = match core.ledger.follow(start) {
             Ok(log) => log,
-            Err(LogError::Stale { latest_cursor, .. }) => match core.ledger.follow(latest_cursor) {
-                Ok(log) => log,
-                Err(_) => return,
-            },
-            Err(_) => return,
+            Err(error) => return troubled(format!("the ledger cannot be followed: {error}")),
         };
-        self.projected.set(start.min(core.ledger.latest()));
+        self.projected.set(start);
+        let mut pause = RETRY_FIRST;
         while let Some(item) = log.next().await {
-            let Ok(LogItem::Entry { cursor, entry }) = item else {
-                continue;
+            let item = match item {
+                Ok(item) => item,
+                Err(LogError::Storage(error)) if !error.is_fatal() => {
+                    troubled(format!("the ledger cannot be read: {error}; will retry"));
+                    core.host.sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_LONGEST);
+                    continue;
+                }
+                // The connection is gone, and the writer ends with it.
+                Err(error) => return troubled(format!("the ledger cannot be read: {error}")),
             };
-            let envelope = project(&core, cursor, &entry);
-            if let Some(heard) = &heard {
-                heard(&envelope);
+            pause = RETRY_FIRST;
+            let cursor = item.cursor();
+            match item {
+                LogItem::Entry { cursor, entry } => {
+                    let envelope = project(&core, cursor, &entry);
+                    if let Some(heard) = &heard {
+                        heard(&envelope);
+                    }
+                }
+                LogItem::Gap { from, to, reason } => troubled(format!(
+                    "the ledger's entries {from} to {to} are missing ({})",
+                    reason.as_str()
+                )),
             }
             self.projected.set(cursor);
             self.moved.notify_waiters();

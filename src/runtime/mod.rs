@@ -473,12 +473,16 @@ impl UnifiedRuntime {
         self.inner.handle.set_model(name, model);
     }
 
-    /// Writes what was shown and is not durable yet, such as the newest agent events. A page calls it when it is hidden; no
+    /// Writes what was shown and is not durable yet, such as the newest agent events and the cursor. A page calls it when it is hidden; no
     /// promise rests on it. A context that does not write has nothing to do.
     ///
     /// # Errors
     /// Storage's.
     pub async fn flush(&self) -> Result<(), MobError> {
+        let checkpoint = self.inner.checkpoint.borrow().clone();
+        if let Some(checkpoint) = checkpoint {
+            checkpoint.flush().await?;
+        }
         if let Some(writer) = &self.inner.writer {
             writer.flush(Durability::Relaxed).await?;
         }

@@ -47,6 +47,8 @@ pub struct StoragePlan {
     pub commits: BTreeMap<u64, CommitFault>,
     /// One commit in so many fails with the error, by the seed.
     pub fail_one_in: Option<(u64, StorageError)>,
+    /// One read in so many fails with the error, by the seed.
+    pub fail_one_read_in: Option<(u64, StorageError)>,
     /// A commit that would put more than so many bytes into the rows fails with
     /// [`StorageError::QuotaExceeded`].
     pub quota_bytes: Option<u64>,
@@ -116,6 +118,7 @@ impl SimDisk {
             random: SimRandom::new(plan.seed),
             plan,
             commits: Cell::new(0),
+            failing_reads: RefCell::new(None),
             state: RefCell::new(State::Open),
             waiting: RefCell::default(),
             on_crash: RefCell::new(None),
@@ -162,6 +165,7 @@ pub struct FaultyStorage {
     plan: StoragePlan,
     random: SimRandom,
     commits: Cell<u64>,
+    failing_reads: RefCell<Option<(u64, StorageError)>>,
     state: RefCell<State>,
     waiting: RefCell<Vec<oneshot::Sender<ClosedReason>>>,
     on_crash: RefCell<Option<Box<dyn Fn()>>>,
@@ -172,6 +176,11 @@ impl FaultyStorage {
     /// end of a task group. Without it only this connection goes silent for ever.
     pub fn on_crash(&self, kill: impl Fn() + 'static) {
         self.on_crash.replace(Some(Box::new(kill)));
+    }
+
+    /// From now on so many reads fail with this error.
+    pub fn fail_reads(&self, count: u64, error: StorageError) {
+        self.failing_reads.replace(Some((count, error)));
     }
 
     /// How many commits were called on this connection, whatever became of them.
@@ -266,6 +275,23 @@ impl FaultyStorage {
         Err(StorageError::OutcomeUnknown)
     }
 
+    /// What is to become of a read.
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&MemoryStorage) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if let Some((count, error)) = &mut *self.failing_reads.borrow_mut()
+            && *count > 0
+        {
+            *count -= 1;
+            return Err(error.clone());
+        }
+        match &self.plan.fail_one_read_in {
+            Some((one_in, error)) if self.random.chance(1, *one_in) => Err(error.clone()),
+            _ => work(&self.disk.rows),
+        }
+    }
+
     /// Does the work now and answers after the plan's delay, or never once the process is dead.
     fn answer<'a, T: 'a>(
         &'a self,
@@ -307,8 +333,10 @@ impl Storage for FaultyStorage {
         key: &'a Key,
     ) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StorageError>> {
         self.answer(|| {
-            let row = self.disk.rows.get(key).now_or_never();
-            row.expect("memory storage answers at once")
+            self.read(|rows| {
+                let row = rows.get(key).now_or_never();
+                row.expect("memory storage answers at once")
+            })
         })
     }
 
@@ -319,8 +347,10 @@ impl Storage for FaultyStorage {
         limit: usize,
     ) -> LocalBoxFuture<'_, Result<Vec<Row>, StorageError>> {
         self.answer(|| {
-            let rows = self.disk.rows.scan(range, direction, limit).now_or_never();
-            rows.expect("memory storage answers at once")
+            self.read(|rows| {
+                let rows = rows.scan(range, direction, limit).now_or_never();
+                rows.expect("memory storage answers at once")
+            })
         })
     }
 
@@ -437,6 +467,20 @@ mod tests {
             assert_eq!(commit(1).await, Ok(()));
             assert_eq!(commit(2).await, Err(full));
             assert_eq!(commit(3).await, Ok(()));
+            let broken = StorageError::Aborted(DomError::new("AbortError", ""));
+            storage.fail_reads(2, broken.clone());
+            let key = Key::root().number(3);
+            for failed in [true, true, false] {
+                let read = storage.get(&key).await;
+                assert_eq!(
+                    read,
+                    if failed {
+                        Err(broken.clone())
+                    } else {
+                        Ok(Some(vec![0; 8]))
+                    }
+                );
+            }
             let error = commit(4).await.unwrap_err();
             assert_eq!(error.code(), "storage_quota_exceeded");
             let closed = storage.closed();

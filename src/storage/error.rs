@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
+use crate::wire::json::object;
+
 /// A DOM exception (or what else the host threw), kept as data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomError {
@@ -142,6 +146,14 @@ impl StorageError {
         matches!(
             self,
             StorageError::ValueTooLarge { .. } | StorageError::InvalidKey { .. }
+        )
+    }
+
+    /// The exception behind it as an error's data, `null` if there is none.
+    pub(crate) fn dom_json(&self) -> Value {
+        self.dom().map_or(
+            Value::Null,
+            |DomError { name, message }| object!({ "name": name, "message": message }),
         )
     }
 

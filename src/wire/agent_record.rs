@@ -57,9 +57,8 @@ impl AgentEventRecord {
         }
     }
 
-    /// The contract's envelope of the entry at `cursor`: `event_id` is `evt-agent-{cursor}`, `agent_id` is
-    /// `{identity}:{generation}`, the payload is the event's JSON with `interaction_id` and `work_id` where known.
-    pub fn to_unified(&self, cursor: Cursor) -> EventEnvelope<UnifiedEvent> {
+    /// The event's JSON with `interaction_id` and `work_id` where known.
+    pub fn payload(&self) -> Value {
         let mut payload = match json::value_of(&self.event) {
             Value::Object(fields) => fields,
             // An event has string keys only and always is an object; a number that JSON lacks becomes null.
@@ -79,6 +78,12 @@ impl AgentEventRecord {
                     .or_insert_with(|| Value::String(id.to_owned()));
             }
         }
+        Value::Object(payload)
+    }
+
+    /// The contract's envelope of the entry at `cursor`: `event_id` is `evt-agent-{cursor}`, `agent_id` is
+    /// `{identity}:{generation}`, the payload is [`payload`](Self::payload).
+    pub fn to_unified(&self, cursor: Cursor) -> EventEnvelope<UnifiedEvent> {
         EventEnvelope {
             event_id: format!("evt-agent-{cursor}"),
             source: "agent".to_owned(),
@@ -86,7 +91,7 @@ impl AgentEventRecord {
             event: UnifiedEvent::Agent {
                 agent_id: self.runtime_id().to_string(),
                 event_type: self.event.agent_event_type().to_owned(),
-                payload: Value::Object(payload),
+                payload: self.payload(),
             },
         }
     }

@@ -27,16 +27,16 @@ pub enum ErrorEvent {
         /// How many had an end that is not there.
         skipped: usize,
     },
-    /// What a session said could not be stored.
+    /// How far something has come could not be stored, or was not what it can be; it goes on all the same.
     CheckpointFailure {
-        /// Which session.
+        /// Which session; `mob_events` for the cursor of the structural projection.
         session_id: SessionId,
         /// Why.
         error: String,
     },
-    /// A member's run failed.
+    /// A member's run failed, or the runtime's own work was held up.
     HostLoopCrash {
-        /// Whose.
+        /// Whose; empty for the runtime's own.
         member_id: String,
         /// How.
         error: String,

@@ -1,5 +1,7 @@
 //! The port itself.
 
+use std::time::Duration;
+
 use super::{ModelRequest, ModelStream};
 
 /// Something that answers [`ModelRequest`]s: a provider over HTTP, a model in the page, a script.
@@ -10,6 +12,12 @@ pub trait LanguageModel {
     /// Whether a request would make sense now. Work whose model is [`Waiting`](Availability::Waiting) is kept, not failed.
     fn availability(&self) -> Availability {
         Availability::Ready
+    }
+
+    /// How long an answer may take to begin, where that is longer than a model may be silent in mid-answer: a server may
+    /// have to load the model first.
+    fn first_delta_timeout(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Starts answering. Nothing needs to happen before the stream is polled; dropping the stream aborts.

@@ -109,6 +109,11 @@ impl LanguageModel for OpenAiCompatible {
         Availability::Ready
     }
 
+    /// Its own limits, on the connection and on the first piece, are named in their errors and come first.
+    fn first_delta_timeout(&self) -> Duration {
+        self.config.idle_timeout.saturating_mul(3)
+    }
+
     fn stream(&self, request: ModelRequest) -> ModelStream {
         if let Availability::Waiting { reason } = self.availability() {
             return futures::stream::iter([Err(ModelError::Unavailable { reason })]).boxed_local();

@@ -583,6 +583,35 @@ fn the_flusher_keeps_to_the_retention() {
 }
 
 #[test]
+fn retention_holds_when_the_commits_of_others_carry_every_entry() {
+    let config = LogConfig {
+        chunk_max_entries: 10,
+        retention: Retention {
+            max_entries: Some(50),
+            ..Retention::default()
+        },
+        ..small(LogConfig::default())
+    };
+    let sim = Sim::new(1);
+    let disk = SimDisk::new();
+    let desk = sim.block_on(open(&sim.host(), &disk, StoragePlan::default(), config));
+    let _flusher = desk
+        .log
+        .run_flusher(&sim.host(), &desk.writer, |error| panic!("{error}"));
+    for n in 0..200 {
+        desk.append(format!("{n}"));
+        sim.block_on(desk.flush());
+        sim.run_until_idle();
+        assert!(desk.log.stored_totals().0 <= 50, "after {n}");
+    }
+    assert!(desk.log.stored_totals().0 > 30);
+    let commits = desk.storage.commits();
+    sim.advance(Duration::from_secs(3600));
+    assert_eq!(desk.storage.commits(), commits, "and rests then");
+    assert_eq!(sim.armed_timers(), 0);
+}
+
+#[test]
 fn what_storage_refuses_waits_and_then_is_given_up() {
     let sim = Sim::new(1);
     let disk = SimDisk::new();

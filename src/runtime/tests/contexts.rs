@@ -172,6 +172,10 @@ fn a_full_disk_refuses_by_name_and_leaves_nothing_half_done() {
             .await
             .unwrap_err();
         assert_eq!(refused.code(), "storage_quota_exceeded");
+        assert_eq!(
+            refused.data().data,
+            json!({ "name": "QuotaExceededError", "message": "the simulated disk is full" })
+        );
         assert_eq!(disk.rows().len(), before);
         assert_eq!(
             runtime

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::mob::MobError;
-use crate::wire::{AgentErrorClass, HandlingMode};
+use crate::wire::{AgentErrorClass, HandlingMode, SpawnMemberSpec};
 
 #[test]
 fn a_message_sets_off_work_among_wired_members_and_is_answered() {
@@ -66,6 +66,61 @@ fn the_events_of_a_run_come_in_a_readers_order() {
         "run_completed",
     ];
     assert_eq!(kinds[..expected.len()], expected);
+}
+
+#[test]
+fn each_run_tells_once_of_the_skills_in_its_prompt() {
+    let skilled = format!(
+        "{}\n[skills.tidy]\ncontent = \"Be tidy. \"\n[skills.brief]\ncontent = \"Be brief.\"\n",
+        TEAM.replace(
+            "instructions = \"You work.\"",
+            "instructions = \"You work.\"\nskills = [\"tidy\", \"brief\"]"
+        )
+    );
+    let sim = Sim::new(1);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = teamwork(&host);
+    let events = sim.block_on(async {
+        let runtime = builder(&host, &disk, &model)
+            .definition(MobDefinition::from_toml(&skilled).unwrap())
+            .build()
+            .await
+            .unwrap();
+        let mut own = SpawnMemberSpec::new("worker", "cid").unwrap();
+        own.system_prompt_override = Some("You are `cid`.".into());
+        runtime.spawn(own).await.unwrap();
+        for name in ["ann", "ann", "cid", "lead"] {
+            let request = SendRequest::new("say hello to the lead");
+            runtime.ask(&id(name), request).await.unwrap();
+        }
+        all_events(&runtime).await
+    });
+    let told: Vec<&(u64, String, AgentEvent)> = events
+        .iter()
+        .filter(|(_, _, event)| event.agent_event_type() == "skills_resolved")
+        .collect();
+    let runs = |name: &str| {
+        let kinds = kinds(&events, name);
+        kinds.iter().filter(|kind| *kind == "run_started").count()
+    };
+    assert_eq!(told.len(), runs("ann") + runs("bob"));
+    assert!(told.len() >= 4 && runs("cid") == 1);
+    assert_eq!(
+        told[0].2,
+        AgentEvent::SkillsResolved {
+            skills: vec!["tidy".into(), "brief".into()],
+            injection_bytes: 17
+        }
+    );
+    assert_eq!(
+        kinds(&events, "ann")[..4],
+        [
+            "user_input",
+            "run_started",
+            "skills_resolved",
+            "turn_started"
+        ]
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod ending;
 mod lifecycle;
 mod models;
 mod pressure;
+mod projection;
 mod simulation;
 mod trial;
 

@@ -1,10 +1,12 @@
 //! Models that fail, stall or are small, and tools that are held.
 
-use futures::FutureExt;
 use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt};
 
 use super::*;
+use crate::agent::http::{HttpClient, HttpError, HttpRequest, HttpResponse};
 use crate::agent::model::{ModelError, ToolDefinition};
+use crate::agent::openai::{OpenAiCompatible, OpenAiConfig};
 use crate::agent::tool::{
     Tool, ToolContext, ToolDecision, ToolError, ToolGate, ToolOutput, ToolRequest,
 };
@@ -133,6 +135,71 @@ fn a_model_that_falls_silent_is_given_up_in_the_end() {
             .contains("nothing came for 5 s")
     );
     assert!(count(&kinds, "retrying") >= 1);
+}
+
+/// A server that loads its model for so long before it answers.
+struct SlowToLoad {
+    host: Host,
+    takes: Duration,
+}
+
+impl HttpClient for SlowToLoad {
+    fn send(&self, _: HttpRequest) -> LocalBoxFuture<'static, Result<HttpResponse, HttpError>> {
+        let loaded = self.host.sleep(self.takes);
+        async move {
+            loaded.await;
+            let answer =
+                r#"data: {"choices":[{"delta":{"content":"at last"},"finish_reason":"stop"}]}"#;
+            let body = format!("{answer}\n\ndata: [DONE]\n\n").into_bytes();
+            Ok(HttpResponse {
+                status: 200,
+                headers: vec![("content-type".into(), "text/event-stream".into())],
+                body: futures::stream::iter([Ok(body)]).boxed_local(),
+            })
+        }
+        .boxed_local()
+    }
+}
+
+#[test]
+fn a_server_gets_its_own_time_to_load_its_model() {
+    for (seconds, expected) in [
+        (250, InteractionStatus::Completed),
+        (400, InteractionStatus::Failed),
+    ] {
+        let sim = Sim::new(seconds);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let http = SlowToLoad {
+            host: host.clone(),
+            takes: Duration::from_secs(seconds),
+        };
+        let config = OpenAiConfig::new("http://localhost:11434/v1");
+        let model = OpenAiCompatible::new(host.clone(), Rc::new(http), config);
+        let (outcome, kinds) = sim.block_on(async {
+            let runtime = builder(&host, &disk, &ScriptedModel::new(host.clone()))
+                .model("scripted", Rc::new(model))
+                .build()
+                .await
+                .unwrap();
+            let outcome = runtime
+                .ask(&id("ann"), SendRequest::new("hello"))
+                .await
+                .unwrap();
+            (outcome, kinds(&all_events(&runtime).await, "ann"))
+        });
+        assert_eq!(outcome.status, expected, "{outcome:?}");
+        if let Some(error) = outcome.error {
+            assert!(
+                error.message.contains("no answer within 300 s"),
+                "{error:?}"
+            );
+        } else {
+            assert_eq!(
+                (outcome.result.as_str(), count(&kinds, "retrying")),
+                ("at last", 0)
+            );
+        }
+    }
 }
 
 #[test]

@@ -98,7 +98,6 @@ impl Trial {
         storage.on_crash(move || crash.crash());
         let outcome = sim.try_block_on(async {
             let model = teamwork(&host);
-            let heard = watched.clone();
             let build = UnifiedRuntime::builder()
                 .definition(team())
                 .host(host.clone())
@@ -106,11 +105,7 @@ impl Trial {
                 .model("scripted", Rc::new(model))
                 .tail_capacity(8)
                 .start(crate::runtime::SubscriptionStart::Earliest)
-                .on_mob_event(move |envelope| {
-                    heard
-                        .projected
-                        .set(heard.projected.get().max(envelope.cursor.get()))
-                })
+                .on_mob_event(watched.listener())
                 .build()
                 .await;
             // Storage may refuse while a runtime is built; then this life is over.
@@ -127,7 +122,7 @@ impl Trial {
                 Err(Trouble::Storage) => return Ok(false),
                 Err(Trouble::Violation(violation)) => return Err(violation),
             }
-            self.check_takeover(&host, &runtime, disk).await?;
+            self.check_takeover(&host, &runtime, disk, watched).await?;
             runtime.shutdown().await;
             Ok(true)
         });
@@ -192,10 +187,12 @@ impl Trial {
         host: &Host,
         old: &UnifiedRuntime,
         disk: &SimDisk,
+        watched: &Rc<Watched>,
     ) -> Result<(), String> {
         let model = teamwork(host);
         let group = host.task_group();
         let taken = builder(&group.host(), disk, &model)
+            .on_mob_event(watched.listener())
             .build()
             .await
             .map_err(|error| error.to_string())?;
@@ -274,6 +271,15 @@ pub(super) struct Watched {
 impl Watched {
     fn violation(&self, text: String) {
         self.violations.borrow_mut().push(text);
+    }
+
+    /// Hears what the projection tells.
+    fn listener(self: &Rc<Self>) -> impl Fn(&MobStructuralEventEnvelope) + 'static {
+        let this = self.clone();
+        move |envelope| {
+            let cursor = envelope.cursor.get();
+            this.projected.set(this.projected.get().max(cursor));
+        }
     }
 
     /// The stored cursor is never ahead of what was projected and never goes back.

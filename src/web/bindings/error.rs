@@ -8,7 +8,7 @@ use crate::agent::model::ModelError;
 use crate::mob::MobError;
 use crate::mob::definition::DefinitionError;
 use crate::runtime::UnifiedRuntimeBuilderError;
-use crate::storage::{DomError, StorageError};
+use crate::storage::StorageError;
 use crate::wire::ErrorData;
 
 /// Any error of the rooms below, as data.
@@ -65,13 +65,7 @@ impl From<DefinitionError> for Failure {
 
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
-        let data = ErrorData::new(error.code(), error.to_string());
-        Self(match error.dom() {
-            Some(DomError { name, message }) => {
-                data.with_data(serde_json::json!({ "name": name, "message": message }))
-            }
-            None => data,
-        })
+        Self(ErrorData::new(error.code(), error.to_string()).with_data(error.dom_json()))
     }
 }
 

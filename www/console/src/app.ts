@@ -11,6 +11,7 @@ import {
   identityOf,
   type MemberEntry,
   type PersistedEvent,
+  persistedOf,
   type ProfileEntry,
   type RuntimeStatus,
   type StructuralEvent,
@@ -346,14 +347,14 @@ export class App {
 
   /** Reads status, members and profiles anew. */
   async refresh(): Promise<void> {
-    const [status, listing, profiles] = await Promise.all([
+    const [status, members, profiles] = await Promise.all([
       rpc<RuntimeStatus>(this.#client, "mobkit/status"),
-      rpc<{ members: MemberEntry[] }>(this.#client, "mobkit/list_members"),
+      rpc<MemberEntry[]>(this.#client, "mobkit/list_members"),
       rpc<{ profiles: ProfileEntry[] }>(this.#client, "mobkit/profiles"),
     ]);
     batch(() => {
       this.status.value = status;
-      this.members.value = new Map(listing.members.map((member) => [member.agent_identity, member]));
+      this.members.value = new Map(members.map((member) => [member.agent_identity, member]));
       this.profiles.value = profiles.profiles;
     });
     this.dismissKey("refresh");
@@ -518,7 +519,7 @@ function agentSource(client: RuntimeClient): FollowSource<PersistedEvent> {
       return { items: page.events, gaps: page.gaps ?? [], next: page.next_after_seq };
     },
     streamUrl: (after) => `/mob/events?after_seq=${after}`,
-    parse: (data) => JSON.parse(data) as PersistedEvent,
+    parse: persistedOf,
     cursorOf: (event) => event.seq,
   };
 }
@@ -535,7 +536,7 @@ function structuralSource(client: RuntimeClient): FollowSource<StructuralEvent> 
       return { items: page.events, gaps: [], next: page.resume_after_seq ?? page.next_after_seq };
     },
     streamUrl: (after) => `/mobkit/mob_events/stream?after_seq=${after}`,
-    parse: (data) => JSON.parse(data) as StructuralEvent,
+    parse: ({ data }) => JSON.parse(data) as StructuralEvent,
     cursorOf: (event) => event.cursor,
   };
 }

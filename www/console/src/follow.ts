@@ -2,7 +2,7 @@
 // Every entry is handed on exactly once and in order, whatever the connection does.
 
 import { ConsoleError, type RuntimeClient, toConsoleError } from "./client.ts";
-import { sseBatches } from "./sse.ts";
+import { type SseEvent, sseBatches } from "./sse.ts";
 import type { Gap } from "./wire.ts";
 
 /** What differs between the logs. */
@@ -11,8 +11,8 @@ export interface FollowSource<T> {
   page(after: number, limit: number, signal: AbortSignal): Promise<{ items: T[]; gaps: Gap[]; next: number }>;
   /** Address of the live stream after a cursor. */
   streamUrl(after: number): string;
-  /** An entry out of the data of an SSE event. */
-  parse(data: string): T;
+  /** An entry out of an SSE event. */
+  parse(event: SseEvent): T;
   cursorOf(item: T): number;
 }
 
@@ -98,7 +98,7 @@ export async function follow<T>(
             handler.gap(gap);
             cursor = Math.max(cursor, gap.to);
           } else {
-            items.push(source.parse(event.data));
+            items.push(source.parse(event));
           }
         }
         take(items, true);

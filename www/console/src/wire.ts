@@ -39,16 +39,39 @@ export interface AgentEventPayload {
   [key: string]: unknown;
 }
 
-/** An entry of the agent-event log (`mobkit/query_events`, `/mob/events`). */
+/** An entry of the agent-event log (`mobkit/query_events`). */
 export interface PersistedEvent {
   id: string;
   seq: number;
   timestamp_ms: number;
   /** `identity:generation` of the member, null for events of modules. */
   member_id: string | null;
+  identity?: string;
   event:
     | { kind: "agent"; agent_id: string; event_type: string; payload?: AgentEventPayload }
     | { kind: "module"; module: string; event_type: string; payload?: unknown };
+}
+
+/** The data of an event of `/mob/events`; its `id` is `mob:` and the number in the log, its `event` the type. */
+export interface StreamedEvent {
+  member_id: string;
+  source: string;
+  timestamp_ms: number;
+  payload: AgentEventPayload;
+}
+
+/** The log's entry out of an event of `/mob/events`. */
+export function persistedOf({ id, event, data }: { id: string; event: string; data: string }): PersistedEvent {
+  const { member_id, timestamp_ms, payload } = JSON.parse(data) as StreamedEvent;
+  const seq = Number(id.slice(id.indexOf(":") + 1));
+  return {
+    id: `evt-agent-${seq}`,
+    seq,
+    timestamp_ms,
+    member_id,
+    identity: identityOf(member_id),
+    event: { kind: "agent", agent_id: member_id, event_type: event, payload },
+  };
 }
 
 /** A hole in a log that the log itself declares. */

@@ -28,6 +28,10 @@ export interface FakeOptions {
   waiting?: boolean;
 }
 
+function streamed({ member_id, timestamp_ms, event }: PersistedEvent): unknown {
+  return { member_id, source: member_id, timestamp_ms, payload: event.payload };
+}
+
 export class FakeRuntime implements RuntimeClient {
   state: ClientState;
   readonly structural: StructuralEvent[] = [];
@@ -87,6 +91,7 @@ export class FakeRuntime implements RuntimeClient {
       seq,
       timestamp_ms: (this.#clock += 11),
       member_id: agent_id,
+      identity,
       event: { kind: "agent", agent_id, event_type: payload.type, payload },
     });
     this.#wake();
@@ -220,7 +225,7 @@ export class FakeRuntime implements RuntimeClient {
       return this.#stream(Number(url.searchParams.get("after_seq")), this.structural, (event) => event.cursor, (event) => `id: mob-evt-${event.cursor}\nevent: ${event.kind}\ndata: ${JSON.stringify(event)}\n\n`, request.signal);
     }
     if (url.pathname === "/mob/events") {
-      return this.#stream(Number(url.searchParams.get("after_seq")), this.events, (event) => event.seq, (event) => `id: mob:${event.seq}\nevent: ${event.event.event_type}\ndata: ${JSON.stringify(event)}\n\n`, request.signal);
+      return this.#stream(Number(url.searchParams.get("after_seq")), this.events, (event) => event.seq, (event) => `id: mob:${event.seq}\nevent: ${event.event.event_type}\ndata: ${JSON.stringify(streamed(event))}\n\n`, request.signal);
     }
     return new Response("not found", { status: 404 });
   }
@@ -307,7 +312,7 @@ export class FakeRuntime implements RuntimeClient {
           },
         };
       case "mobkit/list_members":
-        return { result: { members: [...this.members.values()].map((member) => this.#entry(member)) } };
+        return { result: [...this.members.values()].map((member) => this.#entry(member)) };
       case "mobkit/profiles":
         return { result: { profiles: ["lead", "researcher", "critic"].map((name) => ({ name, model: "demo", peer_description: `The ${name}` })) } };
       case "mobkit/mob_events/query":

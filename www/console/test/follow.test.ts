@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { App, REPLAY_LIMIT } from "../src/app.ts";
 import { ConsoleError, rpc } from "../src/client.ts";
 import { type SseEvent, SseParser } from "../src/sse.ts";
+import { persistedOf } from "../src/wire.ts";
 import { FakeRuntime } from "./fake.ts";
 
 const soon: (callback: () => void) => void = (callback) => void setTimeout(callback, 0);
@@ -34,6 +35,19 @@ describe("sse", () => {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const events = [...new TextEncoder().encode(text)].flatMap((byte) => parser.push(decoder.decode(new Uint8Array([byte]), { stream: true })));
     assert.deepEqual(events, expected);
+  });
+});
+
+test("an event of the stream is the entry that a query answers", () => {
+  const payload = { type: "text_delta", delta: "a", interaction_id: "i" };
+  const data = JSON.stringify({ member_id: "a:b:3", source: "a:b:3", timestamp_ms: 5, payload });
+  assert.deepEqual(persistedOf({ id: "mob:12", event: "text_delta", data }), {
+    id: "evt-agent-12",
+    seq: 12,
+    timestamp_ms: 5,
+    member_id: "a:b:3",
+    identity: "a:b",
+    event: { kind: "agent", agent_id: "a:b:3", event_type: "text_delta", payload },
   });
 });
 

@@ -4,7 +4,7 @@
 import { connectRuntime, type RuntimeClient } from "mobkit-web/client";
 import { rpc } from "../../console/src/client.ts";
 import { follow } from "../../console/src/follow.ts";
-import { identityOf, type PersistedEvent, type StructuralEvent } from "../../console/src/wire.ts";
+import { identityOf, type PersistedEvent, persistedOf, type StructuralEvent } from "../../console/src/wire.ts";
 import type { Report, TranscriptMessage } from "./recording.ts";
 
 declare global {
@@ -34,7 +34,7 @@ export class Observer {
         return { items: page.events, gaps: [], next: page.next_after_seq };
       },
       streamUrl: (after) => `/mobkit/mob_events/stream?after_seq=${after}`,
-      parse: (data) => JSON.parse(data) as StructuralEvent,
+      parse: ({ data }) => JSON.parse(data) as StructuralEvent,
       cursorOf: (event) => event.cursor,
     }, { ...rest, items: (ledger, live) => this.#tell({ ledger, live }) }, options);
     void follow(this.client as never, {
@@ -43,7 +43,7 @@ export class Observer {
         return { items: page.events, gaps: page.gaps, next: page.next_after_seq };
       },
       streamUrl: (after) => `/mob/events?after_seq=${after}`,
-      parse: (data) => JSON.parse(data) as PersistedEvent,
+      parse: persistedOf,
       cursorOf: (event) => event.seq,
     }, { ...rest, items: (events, live) => this.#onEvents(events, live) }, options);
   }

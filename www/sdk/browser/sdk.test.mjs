@@ -230,7 +230,7 @@ test("the fetch contract, with a stream that is cancelled", async () => {
     const reading = codeOf(drained(other.body));
     abort.abort();
     const answers = {
-      health: [health.status, await health.text()], rpc: (await rpc.json()).result.members.length,
+      health: [health.status, await health.text()], rpc: (await rpc.json()).result.length,
       type: stream.headers.get("content-type"), stale: [stale.status, (await stale.json()).error], aborted: await reading,
     };
     await runtime.shutdown();
@@ -485,9 +485,9 @@ test("a runtime in a worker: start, talk, configure, kill the worker, erase", as
     const answers = { bad: await codeOf(hosted.control("start", { ...start, definitionToml: "[mob]" })) };
     answers.started = await hosted.control("start", start);
     await rpc("mobkit/send_message", { member_id: "lead", content: "waits for a model" });
-    await until(async () => (await rpc("mobkit/list_members", {})).members[0].activity === "waiting_model");
+    await until(async () => (await rpc("mobkit/list_members", {}))[0].activity === "waiting_model");
     answers.configured = await hosted.control("configure_model", { kind: "demo", pace: 0 });
-    await until(async () => (await rpc("mobkit/list_members", {})).members[0].activity === "idle");
+    await until(async () => (await rpc("mobkit/list_members", {}))[0].activity === "idle");
     await say("hello");
     answers.tested = await hosted.control("test_model", { kind: "demo", pace: 0 });
     answers.unreachable = await hosted.control("test_model", { kind: "openai", baseUrl: "http://127.0.0.1:9/v1", model: "x" });

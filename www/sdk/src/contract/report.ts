@@ -6,7 +6,9 @@ import type { DefinitionChange } from "./definition.js";
 export type ErrorEvent =
   | { category: "spawn_failure"; member_id: string; profile: string; error: string }
   | { category: "reconcile_incomplete"; failures: number; skipped: number }
+  // `mob_events` in place of a session: the cursor of the structural projection.
   | { category: "checkpoint_failure"; session_id: string; error: string }
+  // No member: the runtime's own work was held up.
   | { category: "host_loop_crash"; member_id: string; error: string }
   | { category: "rediscover_failure"; error: string }
   | { category: "event_log_flush_failure"; error: string };
