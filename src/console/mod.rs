@@ -59,7 +59,7 @@ impl FetchRequest {
             method: "POST".to_owned(),
             url: url.into(),
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: body.to_string().into_bytes(),
+            body: json::text(body).into_bytes(),
         }
     }
 

@@ -48,7 +48,7 @@ impl SendMessageTool {
             object!({ "delivered_to": to, "note": "an answer, if any, comes as a new message" });
         let content = ContentInput::Text(content.to_owned());
         Ok(ToolOutput {
-            content: answer.to_string(),
+            content: json::text(&answer),
             effect: Some(Box::new(move |batch| match core.upgrade() {
                 Some(core) => {
                     core.stage_peer_message(batch, &from, &cause, &work_id, &to, &content)

@@ -171,7 +171,7 @@ impl Decoder {
         if choices.is_none() && usage.is_none() {
             let message = format!(
                 "neither choices nor usage nor an error in {}",
-                failure::excerpt(&chunk.to_string())
+                failure::excerpt(&json::text(chunk))
             );
             return Err(ModelError::Protocol { message });
         }

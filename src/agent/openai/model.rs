@@ -81,7 +81,7 @@ impl OpenAiCompatible {
             request.model.clone_from(model);
         }
         let url = request::endpoint(&self.config.base_url);
-        let body = request::body(&request, &url).to_string().into_bytes();
+        let body = crate::wire::json::text(&request::body(&request, &url)).into_bytes();
         let headers = request::headers(self.config.api_key.as_deref(), &self.config.headers);
         HttpRequest {
             method: "POST".into(),

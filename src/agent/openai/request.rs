@@ -1,7 +1,5 @@
 //! Builds the request's address, headers and body.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value, json};
 
 use crate::agent::model::{ChatMessage, ModelRequest, ToolCall, ToolDefinition};
@@ -83,7 +81,7 @@ fn messages(request: &ModelRequest) -> Value {
     }
     // The dialect wants the results of a turn's calls right after it, all of them and no others. A transcript may have a
     // message between (one that arrived during the calls), or begin with results whose calls were left out.
-    let mut answered = HashSet::new();
+    let mut answered = Vec::new();
     for (at, message) in request.messages.iter().enumerate() {
         match message {
             ChatMessage::User { content, from } => messages.push(user(content, from.as_deref())),
@@ -108,10 +106,10 @@ fn messages(request: &ModelRequest) -> Value {
                     messages.push(
                         object!({"role": "tool", "tool_call_id": call.id, "content": result}),
                     );
-                    answered.insert(call.id.as_str());
+                    answered.push(call.id.as_str());
                 }
             }
-            ChatMessage::Tool { call_id, .. } if answered.contains(call_id.as_str()) => {}
+            ChatMessage::Tool { call_id, .. } if answered.contains(&call_id.as_str()) => {}
             ChatMessage::Tool { name, content, .. } => {
                 messages.push(object!({"role": "user", "content": format!("[earlier result of {name}]\n{content}")}));
             }

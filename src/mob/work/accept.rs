@@ -153,11 +153,15 @@ impl Core {
             return;
         }
         let excess = known.len() - REMEMBERED_INTERACTIONS * 7 / 8;
-        let mut ended: Vec<_> = known
-            .into_iter()
-            .filter(|known| known.status != InteractionStatus::Open)
-            .collect();
-        ended.sort_by_key(|known| (known.ended_at, known.interaction_id.clone()));
+        let mut ended: Vec<Rc<Interaction>> = Vec::new();
+        for known in known {
+            if known.status == InteractionStatus::Open {
+                continue;
+            }
+            let age = |known: &Rc<Interaction>| (known.ended_at, known.interaction_id.clone());
+            let place = ended.partition_point(|other| age(other) <= age(&known));
+            ended.insert(place, known);
+        }
         for known in ended.into_iter().take(excess) {
             self.interactions.delete(batch, &known.interaction_id);
         }
