@@ -70,6 +70,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         interactions: Table::new(prefix.part("interaction")),
         transcripts: Table::new(prefix.part("session")),
         loaded: RefCell::default(),
+        resting: RefCell::default(),
         runners: Default::default(),
         changed: Notify::new(),
         closed: RefCell::default(),
@@ -95,7 +96,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
 }
 
 impl Core {
-    /// Reads all tables. Transcripts come with the members that need them.
+    /// Reads all tables. Transcripts come with the members that need them, to whoever leads.
     pub async fn load(&self) -> Result<(), MobError> {
         let storage = self.storage.as_ref();
         self.state.load(storage).await?;
@@ -118,9 +119,6 @@ impl Core {
 
     /// Reads what another context has written since.
     pub async fn refresh(&self) -> Result<(), MobError> {
-        // Transcripts are read anew when they are asked for.
-        self.transcripts.unload(..);
-        self.loaded.borrow_mut().clear();
         self.load().await?;
         self.refresh_logs().await?;
         self.changed.notify_waiters();

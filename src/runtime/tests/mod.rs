@@ -7,6 +7,7 @@ mod lifecycle;
 mod models;
 mod pressure;
 mod simulation;
+mod transcripts;
 mod trial;
 
 use std::rc::Rc;
