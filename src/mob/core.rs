@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{ToolGate, ToolSet};
-use crate::agent::transcript::TranscriptEntry;
 use crate::log::Log;
 use crate::mob::definition::{MobDefinition, Profile};
 use crate::mob::dispatch::Runners;
@@ -109,6 +108,8 @@ pub(crate) struct Core {
     pub transcripts: Table<TranscriptRow>,
     /// Sessions whose transcript is in memory.
     pub loaded: RefCell<LiteMap<SessionId, ()>>,
+    /// Those of them that nobody works on, in the order in which they came to rest.
+    pub resting: RefCell<Vec<SessionId>>,
     pub ledger: Log<LedgerEntry>,
     pub events: Log<AgentEventRecord>,
     pub runners: Runners,
@@ -285,47 +286,6 @@ impl Core {
             .map(|event| self.record(member, interaction, Some(&item.work_id), event))
             .collect();
         self.events.stage(batch, records)
-    }
-
-    /// Adds a message to a transcript that is loaded.
-    pub fn write_transcript(
-        &self,
-        batch: &mut Batch,
-        session_id: &SessionId,
-        entry: TranscriptEntry,
-    ) {
-        let range = (session_id.clone(), 0)..=(session_id.clone(), u64::MAX);
-        let number = self
-            .transcripts
-            .last_staged_key(range)
-            .map_or(1, |(_, last)| last + 1);
-        self.transcripts.put(
-            batch,
-            TranscriptRow {
-                session_id: session_id.clone(),
-                number,
-                entry,
-            },
-        );
-    }
-
-    /// The transcript of a session that is loaded.
-    pub fn transcript(&self, session_id: &SessionId) -> Vec<Rc<TranscriptRow>> {
-        self.transcripts
-            .range((session_id.clone(), 0)..=(session_id.clone(), u64::MAX))
-    }
-
-    /// Brings a session's transcript into memory.
-    pub async fn load_transcript(&self, session_id: &SessionId) -> Result<(), MobError> {
-        if self.loaded.borrow().contains_key(session_id) {
-            return Ok(());
-        }
-        let prefix = self.transcripts.prefix().part(session_id.as_str());
-        self.transcripts
-            .load_part(self.storage.as_ref(), &prefix)
-            .await?;
-        self.loaded.borrow_mut().insert(session_id.clone(), ());
-        Ok(())
     }
 
     /// Checks that whoever acts for a member acts for its incarnation in force.

@@ -24,7 +24,7 @@ use crate::mob::rows::{Member, MobStatus, OpenTurn};
 use crate::mob::work::{Ending, Taken, same_run};
 use crate::shim::Notify;
 use crate::storage::{Batch, Durability};
-use crate::wire::{AgentEvent, AgentIdentity, MemberActivity};
+use crate::wire::{AgentEvent, AgentIdentity, MemberActivity, SessionId};
 
 /// The pumps of a mob.
 #[derive(Default)]
@@ -46,6 +46,8 @@ struct Runner {
     ran: Cell<bool>,
     /// Why the member's work waits for its model.
     waiting: RefCell<Option<String>>,
+    /// The session whose transcript it works on.
+    session: RefCell<Option<SessionId>>,
 }
 
 /// Whether a member could start work now.
@@ -98,6 +100,11 @@ impl Runners {
                 .insert(identity.clone(), runner.clone());
             let identity = identity.clone();
             core.host.spawn(pump(strong, identity, runner));
+        } else if let Some(member) = core.members.get(identity) {
+            // Its turn may have been closed while nobody worked on it.
+            core.rest_transcript(identity, &member.session_id);
+        } else {
+            self.awake.borrow_mut().remove(identity);
         }
     }
 
@@ -250,6 +257,12 @@ async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
         refusals = 0;
     }
     core.runners.active.borrow_mut().remove(&identity);
+    if let Some(session) = runner.session.take() {
+        core.rest_transcript(&identity, &session);
+    }
+    if core.members.get(&identity).is_none() {
+        core.runners.awake.borrow_mut().remove(&identity);
+    }
     core.runners.rest(&core);
     // `changed` readers show activity.
     core.changed.notify_waiters();
@@ -279,7 +292,12 @@ async fn next(
             core.runners.set_waiting(runner, None);
             core.changed.notify_waiters();
         }
-        core.load_transcript(&member.session_id).await?;
+        let session = &member.session_id;
+        let former = runner.session.replace(Some(session.clone()));
+        if let Some(former) = former.filter(|former| former != session) {
+            core.rest_transcript(identity, &former);
+        }
+        core.load_transcript(session).await?;
         core.runners.awake.borrow_mut().insert(identity.clone(), ());
         let interrupted = core.turns.get(identity).is_some();
         let crashed = !runner.ran.get();

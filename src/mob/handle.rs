@@ -322,18 +322,8 @@ impl MobHandle {
         identity: &AgentIdentity,
     ) -> Result<MobMemberSnapshot, MobError> {
         let member = self.core.member(identity)?;
-        self.core.load_transcript(&member.session_id).await?;
-        let output_preview = self
-            .core
-            .transcript(&member.session_id)
-            .iter()
-            .rev()
-            .find_map(|row| match &row.entry.message {
-                ChatMessage::Assistant { text, .. } if !text.is_empty() => {
-                    Some(text.chars().take(200).collect())
-                }
-                _ => None,
-            });
+        let said = self.core.last_words(&member.session_id).await?;
+        let output_preview = said.map(|text| text.chars().take(200).collect());
         let (activity, error) = self.core.activity(&member);
         Ok(MobMemberSnapshot {
             status: if activity == MemberActivity::Broken {
@@ -510,19 +500,17 @@ impl MobHandle {
         limit: usize,
     ) -> Result<(Vec<HistoryMessage>, usize), MobError> {
         let member = self.core.member(identity)?;
-        self.core.load_transcript(&member.session_id).await?;
-        let rows = self.core.transcript(&member.session_id);
-        let page = rows
-            .iter()
-            .skip(offset)
-            .take(limit)
-            .map(|row| HistoryMessage {
-                number: row.number,
-                timestamp_ms: row.entry.timestamp_ms,
-                interaction_id: row.entry.interaction_id.clone(),
-                message: row.entry.message.clone(),
-            });
-        Ok((page.collect(), rows.len()))
+        let (rows, total) = self
+            .core
+            .read_transcript(&member.session_id, offset, limit)
+            .await?;
+        let page = rows.into_iter().map(|row| HistoryMessage {
+            number: row.number,
+            timestamp_ms: row.entry.timestamp_ms,
+            interaction_id: row.entry.interaction_id,
+            message: row.entry.message,
+        });
+        Ok((page.collect(), total))
     }
 
     /// Gives, replaces or takes away the model of a name; work that waited for it goes on.

@@ -14,6 +14,7 @@ mod open;
 mod prompt;
 mod roster;
 mod rows;
+mod transcripts;
 mod trouble;
 mod work;
 
@@ -28,3 +29,5 @@ pub use work::MAILBOX_LIMIT;
 
 pub(crate) use self::core::{Core, Kit, LedgerEntry, Models};
 pub(crate) use open::{Installed, MobOptions, open};
+#[cfg(test)]
+pub(crate) use transcripts::RESTING_TRANSCRIPTS;

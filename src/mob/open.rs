@@ -72,6 +72,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         interactions: Table::new(prefix.part("interaction")),
         transcripts: Table::new(prefix.part("session")),
         loaded: RefCell::default(),
+        resting: RefCell::default(),
         runners: Default::default(),
         changed: Notify::new(),
         closed: RefCell::default(),
@@ -103,7 +104,7 @@ impl Core {
         Ok(storage.get(&key).await?.is_some())
     }
 
-    /// Reads all tables. Transcripts come with the members that need them.
+    /// Reads all tables. Transcripts come with the members that need them, to whoever leads.
     pub async fn load(&self) -> Result<(), MobError> {
         let storage = self.storage.as_ref();
         self.state.load(storage).await?;
@@ -126,9 +127,6 @@ impl Core {
 
     /// Reads what another context has written since.
     pub async fn refresh(&self) -> Result<(), MobError> {
-        // Transcripts are read anew when they are asked for.
-        self.transcripts.unload(..);
-        self.loaded.borrow_mut().clear();
         self.load().await?;
         self.refresh_logs().await?;
         self.changed.notify_waiters();

@@ -126,10 +126,6 @@ impl Core {
             runtime_mode: MobRuntimeMode::default(),
             labels: member.spec.labels.clone(),
         };
-        // A transcript that begins here is complete in memory.
-        self.loaded
-            .borrow_mut()
-            .insert(member.session_id.clone(), ());
         let member = self.members.put(batch, member);
         self.tell(batch, vec![spawned]);
         member
@@ -228,7 +224,7 @@ impl Core {
         Ok(true)
     }
 
-    /// Takes a member off the roster, with its edges, its mailbox and its open turn.
+    /// Takes a member off the roster, with its edges, its mailbox, its open turn and its transcript.
     pub fn stage_retire(
         &self,
         batch: &mut Batch,
@@ -243,6 +239,7 @@ impl Core {
             self.stage_lost_item(batch, &member, &item, &reason);
         }
         self.stage_end_interactions_of(batch, &member, &error);
+        self.delete_transcript(batch, &member.session_id);
         for edge in self.staged_edges(identity) {
             self.edges.delete(batch, &(edge.a.clone(), edge.b.clone()));
         }
@@ -271,6 +268,7 @@ impl Core {
             "member_respawned",
         );
         self.stage_close_turn(batch, &member, &reason);
+        self.delete_transcript(batch, &member.session_id);
         let fence = self.take_fences(batch, 1);
         let retired = MobEventKind::MemberRetired {
             agent_identity: identity.clone(),

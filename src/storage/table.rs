@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::{Batch, Direction, Key, Storage, StorageError, value};
+use super::{Batch, Direction, Key, KeyRange, Storage, StorageError, value};
 use crate::wire::json::FromJson;
 
 /// A value that knows where it is stored.
@@ -62,6 +62,20 @@ impl<V: Record> Table<V> {
         let rows = read(storage, prefix.clone(), decode::<V>).await?;
         self.rows.committed.borrow_mut().extend(rows);
         Ok(())
+    }
+
+    /// Rows as they are stored, at most `limit` of those in `range`; the table does not hold them for it.
+    pub async fn look(
+        &self,
+        storage: &dyn Storage,
+        range: KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<V>, StorageError> {
+        let rows = storage.scan(range, direction, limit).await?;
+        rows.iter()
+            .map(|(key, bytes)| value::decode(key, bytes))
+            .collect()
     }
 
     /// Forgets the committed rows in `range`; storage keeps them.
@@ -131,6 +145,14 @@ impl<V: Record> Table<V> {
         let place = self.place(key);
         batch.delete(place.clone());
         self.rows.stage(place, None);
+    }
+
+    /// Stages the removal of all rows below `prefix`, a part of the table, those that it does not hold included.
+    pub fn delete_part(&self, batch: &mut Batch, prefix: &Key) {
+        let range = prefix.prefix_range();
+        self.rows
+            .stage_removal((range.start().clone(), range.end().clone()));
+        batch.delete_range(range);
     }
 
     /// Ends the running commit: applies what it staged, or forgets it. Answers the keys that changed.
@@ -244,6 +266,16 @@ impl Rows {
 
     fn stage(&self, place: Key, change: Option<Row>) {
         self.staged.borrow_mut().insert(place, change);
+    }
+
+    fn stage_removal(&self, places: Places) {
+        let mut staged = self.staged.borrow_mut();
+        for (_, change) in staged.range_mut(places.clone()) {
+            *change = None;
+        }
+        for (place, _) in self.committed.borrow().range(places) {
+            staged.insert(place.clone(), None);
+        }
     }
 
     /// The rows that were put, and those that were there before they were deleted.

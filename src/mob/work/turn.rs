@@ -130,10 +130,7 @@ impl Core {
 
     /// Whether the transcript has an item's message: it steered an earlier turn, which was ended without it.
     fn is_told(&self, member: &Member, item: &WorkItem) -> bool {
-        let session = &member.session_id;
-        let rows = self
-            .transcripts
-            .staged_range((session.clone(), 0)..=(session.clone(), u64::MAX));
+        let rows = self.staged_transcript(&member.session_id);
         rows.iter().any(|row| {
             row.entry.work_id == item.work_id
                 && matches!(row.entry.message, ChatMessage::User { .. })
@@ -228,10 +225,7 @@ impl Core {
         item: &WorkItem,
         text: &str,
     ) {
-        let session = &member.session_id;
-        let rows = self
-            .transcripts
-            .staged_range((session.clone(), 0)..=(session.clone(), u64::MAX));
+        let rows = self.staged_transcript(&member.session_id);
         for call in unanswered_calls(rows.iter().map(|row| &row.entry.message)) {
             let written = tool_result(&call.id, &call.name, text.to_owned(), true, 0);
             self.write(batch, member, item, written);

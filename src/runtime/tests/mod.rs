@@ -8,6 +8,7 @@ mod models;
 mod pressure;
 mod projection;
 mod simulation;
+mod transcripts;
 mod trial;
 
 use std::rc::Rc;
