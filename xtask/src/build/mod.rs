@@ -7,7 +7,7 @@ mod size;
 mod wasm;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -64,7 +64,7 @@ pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
     }
     let artefact = wasm::build(paths, tools, &row)?;
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
-    process::run(&mut npm::run_script(paths, "minify", &["sdk"]))?;
+    minify(paths, &dist)?;
     let dir = package::assemble(paths)?;
 
     let mut sizes = vec![
@@ -86,6 +86,33 @@ pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
         .gzip_budget
         .map(|budget| (budget, row.gzip_limit.unwrap_or(budget)));
     Ok(Package { dir, sizes, budget })
+}
+
+/// Puts the package's JavaScript together into a file for each entry and those that they share: twenty small files do not
+/// compress well.
+fn minify(paths: &Paths, dist: &Path) -> Result<()> {
+    process::run(&mut npm::run_script(paths, "minify", &["sdk"]))?;
+    let scripts = |dir: &Path| -> Result<Vec<PathBuf>> {
+        let mut found = vec![];
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "js") {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    };
+    for script in scripts(dist)? {
+        fs::remove_file(script)?;
+    }
+    let minified = dist.join("min");
+    for script in scripts(&minified)? {
+        if let Some(name) = script.file_name() {
+            fs::rename(&script, dist.join(name))?;
+        }
+    }
+    fs::remove_dir_all(minified)?;
+    Ok(())
 }
 
 /// The module, its glue and the TypeScript around them, as fast as possible: no package, no sizes.
