@@ -137,7 +137,7 @@ pub(crate) struct OpenTurn {
     /// Interruptions since the transcript grew last.
     #[serde(default)]
     pub stalled: u32,
-    /// A person stopped the mob: starting again is no interruption.
+    /// It was put down on purpose, by a person or for want of its model: starting again is no interruption.
     #[serde(default)]
     pub paused: bool,
 }

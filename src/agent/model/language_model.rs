@@ -1,5 +1,7 @@
 //! The port itself.
 
+use std::time::Duration;
+
 use super::{ModelRequest, ModelStream};
 
 /// Something that answers [`ModelRequest`]s: a provider over HTTP, a model in the page, a script.
@@ -10,6 +12,12 @@ pub trait LanguageModel {
     /// Whether a request would make sense now. Work whose model is [`Waiting`](Availability::Waiting) is kept, not failed.
     fn availability(&self) -> Availability {
         Availability::Ready
+    }
+
+    /// How long it may take to begin an answer until it is given up. A model may have to be loaded first, which takes minutes
+    /// where it is large; once it has begun, the definition's limit on silence counts.
+    fn start_timeout(&self) -> Duration {
+        Duration::from_secs(300)
     }
 
     /// Starts answering. Nothing needs to happen before the stream is polled; dropping the stream aborts.

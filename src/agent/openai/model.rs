@@ -109,6 +109,11 @@ impl LanguageModel for OpenAiCompatible {
         Availability::Ready
     }
 
+    /// It watches over a silent server itself: before the answer, and again before its first piece.
+    fn start_timeout(&self) -> Duration {
+        self.config.idle_timeout * 2
+    }
+
     fn stream(&self, request: ModelRequest) -> ModelStream {
         if let Availability::Waiting { reason } = self.availability() {
             return futures::stream::iter([Err(ModelError::Unavailable { reason })]).boxed_local();
