@@ -49,13 +49,18 @@ pub(crate) fn system_prompt(core: &Core, member: &Member) -> String {
         };
         let described = core
             .profile(definition, &peer)
-            .map(|profile| profile.peer_description.clone())
+            .map(|profile| one_line(&profile.peer_description))
             .unwrap_or_default();
         let line = format!("- {identity} ({}): {described}", peer.spec.role_name);
         writeln!(text, "{}", line.trim_end_matches(": "))
             .expect("writing to a string does not fail");
     }
     text
+}
+
+/// A text whose white space is single spaces: one line is one peer.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn push(text: &mut String, part: &str) {
