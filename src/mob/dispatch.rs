@@ -249,7 +249,8 @@ async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
             Err(MobError::NotLeader | MobError::ShuttingDown) => break,
             Err(error) => {
                 let pause = core.refused(&identity, &error, &mut refusals);
-                // Sooner if something changes, for then storage works again.
+                // Sooner if something changes from here on; what the work itself changed does not count.
+                let wake = runner.wake.notified();
                 futures::future::select(wake, pause).await;
                 continue;
             }
@@ -430,7 +431,36 @@ async fn give_up(
     .await
 }
 
-/// Runs one turn and closes it. Fails only if not even its failure can be stored.
+/// Puts work down whose model went away. Fails if the model says that it is there all the same, so that it is not asked
+/// again without a pause.
+async fn put_down(
+    core: &Rc<Core>,
+    port: &MemberRun,
+    turn: Rc<OpenTurn>,
+    reason: String,
+) -> Result<(), MobError> {
+    let put = turn.clone();
+    let stored = core
+        .execute_accepted(Durability::Relaxed, move |core, batch| {
+            core.stage_put_down(batch, &put)
+        })
+        .await;
+    if let Err(error) = stored {
+        // It stays open all the same; at worst going on with it counts as an interruption.
+        port.report_lost_step(&error);
+    }
+    let member = core.members.get(&turn.identity);
+    match member.map(|member| core.readiness(&member)) {
+        Some(Readiness::Ready { .. }) => Err(MobError::MemberBroken {
+            identity: turn.identity.clone(),
+            reason,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Runs one turn and closes it. Fails if not even its failure can be stored, or if its model refuses though it says that it is
+/// there.
 async fn work(
     core: &Rc<Core>,
     runner: &Runner,
@@ -464,6 +494,9 @@ async fn work(
             usage,
             events,
         },
+        Ok(RunEnd::Interrupted(Interrupt::PutDown { reason })) => {
+            return put_down(core, &port, turn, reason).await;
+        }
         Ok(RunEnd::Interrupted(Interrupt::Failed(failure))) => failure.into(),
     };
     loop {

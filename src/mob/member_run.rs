@@ -157,7 +157,7 @@ impl Core {
     /// Tells that a member's work was refused; the pause after which to try again.
     pub fn refused(&self, identity: &AgentIdentity, error: &MobError, refusals: &mut u32) -> Sleep {
         self.trouble
-            .report(identity, format!("its work waits for storage: {error}"));
+            .report(identity, format!("its work waits: {error}"));
         let pause = STORAGE_PAUSE.saturating_mul(1 << (*refusals).min(5));
         *refusals += 1;
         self.host.sleep(pause)

@@ -30,4 +30,4 @@ pub use work::MAILBOX_LIMIT;
 pub(crate) use self::core::{Core, Kit, LedgerEntry, Models};
 pub(crate) use open::{Installed, MobOptions, open};
 #[cfg(test)]
-pub(crate) use transcripts::RESTING_TRANSCRIPTS;
+pub(crate) use {prompt::PEERS_LINE, transcripts::RESTING_TRANSCRIPTS};

@@ -146,7 +146,7 @@ pub(crate) struct OpenTurn {
     pub usage: Usage,
     /// Interruptions since the transcript grew last.
     pub stalled: u32,
-    /// A person stopped the mob: starting again is no interruption.
+    /// It was put down on purpose, by a person or for want of its model: starting again is no interruption.
     pub paused: bool,
 }
 

@@ -15,6 +15,9 @@ use super::json::{self, FromJson, ToValue, deserialize_by_json, from_json};
 
 /// The longest name of a mob, a profile or a member, in bytes.
 pub(crate) const MAX_NAME_BYTES: usize = 128;
+/// The longest name as a part of a storage key, where most bytes beyond letters and digits take three: a key has room for
+/// three names.
+pub(crate) const MAX_NAME_KEY_BYTES: usize = 300;
 
 /// A name that cannot be a mob, profile or member name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +34,8 @@ fn check_name(input: &str) -> Result<(), InvalidIdentity> {
         "a name must not be empty"
     } else if input.len() > MAX_NAME_BYTES {
         "a name must not be longer than 128 bytes"
+    } else if key_bytes(input) > MAX_NAME_KEY_BYTES {
+        "a name must not be longer than 300 bytes in a key, where all but A-Z a-z 0-9 - _ . ~ : @ + , = take three"
     } else if input.chars().any(char::is_control) {
         "a name must not contain control characters"
     } else if input.chars().any(char::is_whitespace) {
@@ -44,6 +49,14 @@ fn check_name(input: &str) -> Result<(), InvalidIdentity> {
         input: input.to_owned(),
         reason,
     })
+}
+
+/// How long a name is as a part of a storage key.
+fn key_bytes(name: &str) -> usize {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:@+,=".contains(&byte);
+    name.bytes()
+        .map(|byte| if plain(byte) { 1 } else { 3 })
+        .sum()
 }
 
 macro_rules! string_common {
@@ -134,7 +147,7 @@ macro_rules! checked_name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// At most 128 bytes, not empty, without white space, control characters or `/`.
+        /// At most 128 bytes (300 as a part of a storage key), not empty, without white space, control characters or `/`.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(Rc<str>);

@@ -19,9 +19,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::unfold;
 
-use super::model::{
-    ChatMessage, LanguageModel, ModelDelta, ModelError, ModelInfo, ModelRequest, ModelStream,
-};
+use super::model::{LanguageModel, ModelDelta, ModelError, ModelInfo, ModelRequest, ModelStream};
+use crate::agent::history::estimate_usage;
 use crate::shim::Host;
 use crate::wire::json;
 use crate::wire::{StopReason, Usage};
@@ -108,14 +107,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What a language model might have counted: a token for four bytes.
+/// What a language model might have counted.
 fn usage(request: &ModelRequest, turn: &Turn) -> Usage {
-    let read = |message: &ChatMessage| match message {
-        ChatMessage::User { content, .. } => content.text().len(),
-        ChatMessage::Assistant { text, .. } => text.len(),
-        ChatMessage::Tool { content, .. } => content.len(),
-    };
-    let read = request.system.len() + request.messages.iter().map(read).sum::<usize>();
     let written = turn.reasoning.len() + turn.text.len();
     let written = written
         + turn
@@ -123,10 +116,5 @@ fn usage(request: &ModelRequest, turn: &Turn) -> Usage {
             .iter()
             .map(|call| json::text(&call.args).len())
             .sum::<usize>();
-    let tokens = |bytes: usize| bytes.div_ceil(4) as u64;
-    Usage {
-        input_tokens: tokens(read),
-        output_tokens: tokens(written),
-        ..Usage::default()
-    }
+    estimate_usage(request, written)
 }

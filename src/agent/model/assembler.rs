@@ -156,6 +156,18 @@ impl TurnAssembler {
         &self.reasoning
     }
 
+    /// The tokens used, where the provider has said so.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// How many bytes of text, reasoning and calls there are so far.
+    pub fn bytes(&self) -> usize {
+        let calls = self.calls.iter().map(|(_, call)| call);
+        let calls = calls.map(|call| call.name.len() + call.args.len());
+        self.text.len() + self.reasoning.len() + calls.sum::<usize>()
+    }
+
     /// The finished answer, or [`ModelError::Truncated`] when no [`ModelDelta::Stop`] was seen.
     pub fn finish(mut self) -> Result<AssembledTurn, ModelError> {
         let Some(stop) = self.stop else {

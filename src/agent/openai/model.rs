@@ -109,9 +109,9 @@ impl LanguageModel for OpenAiCompatible {
         Availability::Ready
     }
 
-    /// Its own limits, on the connection and on the first piece, are named in their errors and come first.
-    fn first_delta_timeout(&self) -> Duration {
-        self.config.idle_timeout.saturating_mul(3)
+    /// It watches over a silent server itself: before the answer, and again before its first piece.
+    fn start_timeout(&self) -> Duration {
+        self.config.idle_timeout * 2
     }
 
     fn stream(&self, request: ModelRequest) -> ModelStream {

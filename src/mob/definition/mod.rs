@@ -211,13 +211,15 @@ pub struct Limits {
     /// How many requests to the model one run may make; 32 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns_per_run: Option<u32>,
-    /// How many tokens, input and output of all members together, one interaction may use; unbounded when left out.
+    /// How many tokens, input and output of all members together, one interaction may use; unbounded when left out. They are
+    /// estimated where a model does not say what it used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens_per_interaction: Option<u64>,
     /// How long a tool may take, in milliseconds; 60 000 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_timeout_ms: Option<u64>,
-    /// How long a model may be silent in mid-answer, in milliseconds; 120 000 when left out.
+    /// How long a model may be silent in mid-answer, in milliseconds; 120 000 when left out. To begin, it has five minutes,
+    /// or this if it is longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_idle_timeout_ms: Option<u64>,
 }

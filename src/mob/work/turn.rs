@@ -255,14 +255,27 @@ impl Core {
             return Ok(());
         }
         let written = write(fared);
+        let grows = !written.messages.is_empty();
         self.write(batch, &member, &turn.item, written);
         self.charge(batch, &member, &turn.item, usage);
-        if turn.stalled > 0 || usage != Usage::default() {
+        let stalled = if grows { 0 } else { turn.stalled };
+        if turn.stalled != stalled || usage != Usage::default() {
             let mut turn = turn.as_ref().clone();
-            turn.stalled = 0;
+            turn.stalled = stalled;
             turn.usage += usage;
             self.turns.put(batch, turn);
         }
+        Ok(())
+    }
+
+    /// Puts a running turn down as it is: going on with it is no interruption.
+    pub fn stage_put_down(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<(), MobError> {
+        let (_, turn) = self.check_turn(turn)?;
+        let turn = OpenTurn {
+            paused: true,
+            ..turn.as_ref().clone()
+        };
+        self.turns.put(batch, turn);
         Ok(())
     }
 

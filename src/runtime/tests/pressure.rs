@@ -7,9 +7,10 @@ use super::*;
 use crate::agent::model::ToolDefinition;
 use crate::agent::tool::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::mob::WRITER_BACKLOG;
+use crate::mob::definition::Profile;
 use crate::sim::CommitFault;
 use crate::storage::{DomError, StorageError};
-use crate::wire::{AgentErrorClass, SpawnMemberSpec};
+use crate::wire::{AgentErrorClass, ProfileName, SpawnMemberSpec};
 
 /// Keeps the writer's queue full for a while.
 fn flood(host: &Host, runtime: &UnifiedRuntime) {
@@ -287,5 +288,40 @@ fn a_refused_step_is_kept_until_storage_takes_it() {
         assert_eq!(outcome.0.result, "all done", "commit {number}");
         assert_eq!(model.requests().len(), 8, "commit {number}");
         assert!(outcome.1 < Duration::from_secs(3_600), "commit {number}");
+    }
+}
+
+#[test]
+fn the_longest_names_of_any_script_can_be_stored() {
+    for letter in ["x", "%", "é", "名", "🐝"] {
+        let longest = (1..=128)
+            .rev()
+            .find_map(|length| ProfileName::new(letter.repeat(length)).ok())
+            .unwrap();
+        let name = longest.as_str();
+        let sim = Sim::new(5);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let model = ScriptedModel::answering(host.clone(), |_| Reply::text("hello"));
+        let definition = MobDefinition::new(
+            name.parse().unwrap(),
+            longest.clone(),
+            Profile::new("scripted"),
+        );
+        sim.block_on(async {
+            let runtime = builder(&host, &disk, &model)
+                .definition(definition)
+                .build()
+                .await
+                .unwrap();
+            let other = format!("y{}", &name[letter.len()..]);
+            for member in [name, &other] {
+                let spec = SpawnMemberSpec::new(name, member).unwrap();
+                runtime.spawn(spec).await.unwrap();
+            }
+            let (a, b) = (id(name), id(&other));
+            assert!(runtime.wire(&a, &b).await.unwrap(), "{letter}");
+            let answer = runtime.ask(&a, SendRequest::new("hi")).await.unwrap();
+            assert_eq!(answer.result, "hello", "{letter}");
+        });
     }
 }

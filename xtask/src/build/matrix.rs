@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn the_projects_own_matrix_is_read() {
         let rows = parse(include_str!("../../../wasm-pack.toml")).unwrap();
-        assert_eq!(rows.keys().collect::<Vec<_>>(), ["dev", "release"]);
+        assert_eq!(
+            rows.keys().collect::<Vec<_>>(),
+            ["dev", "edge-suite", "release"]
+        );
         assert_eq!(rows["release"].profile_dir(), "release");
         assert_eq!(rows["dev"].profile_dir(), "debug");
         assert!(rows["release"].gzip_budget.is_some() && !rows["release"].wasm_opt.is_empty());

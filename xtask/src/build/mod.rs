@@ -138,3 +138,9 @@ pub fn bench(paths: &Paths, tools: &Tools) -> Result<()> {
 pub fn console(paths: &Paths) -> Result<()> {
     process::run(&mut npm::run_script(paths, "build", &["console"]))
 }
+
+/// The suites that an edge runtime runs, in `www/edge/build`.
+pub fn edge_suite(paths: &Paths, tools: &Tools) -> Result<()> {
+    wasm::build(paths, tools, &matrix::row(paths, "edge-suite")?)?;
+    Ok(())
+}

@@ -110,6 +110,13 @@ pub const SUITES: &[Suite] = &[
         command: downstream,
     },
     Suite {
+        name: "edge",
+        about: "the shim and the package in workerd, an edge runtime",
+        needs: &[Need::Wasm, Need::WasmBindgen, Need::Npm],
+        limit: minutes(15),
+        command: edge,
+    },
+    Suite {
         name: "sdk-browser",
         about: "the package in a page and in a worker of Chromium",
         needs: RELEASE,
@@ -192,6 +199,13 @@ fn downstream(session: &Session<'_>, tools: &Tools) -> Result<Command> {
 fn packaged(session: &Session<'_>, tools: &Tools, script: &str) -> Result<Command> {
     session.release(tools)?;
     Ok(node_tests(session, "sdk", script))
+}
+
+/// The crate's suites and what is published, on a host that is no browser.
+fn edge(session: &Session<'_>, tools: &Tools) -> Result<Command> {
+    build::edge_suite(session.paths, tools)?;
+    session.release(tools)?;
+    Ok(node_tests(session, "edge", "test"))
 }
 
 /// The page as people get it: with the optimised module, from the project's own server.
