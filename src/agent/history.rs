@@ -1,6 +1,7 @@
-//! The bounded history: which messages of a transcript a model with a small window is shown.
+//! The bounded history: which messages of a transcript a model with a small window is shown, and what a request costs about.
 
-use crate::agent::model::ChatMessage;
+use crate::agent::model::{ChatMessage, ModelRequest};
+use crate::wire::{Usage, json};
 
 /// What a model is shown, and what was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +24,26 @@ pub fn estimate_tokens(message: &ChatMessage) -> u64 {
             text.len()
                 + tool_calls
                     .iter()
-                    .map(|call| call.name.len() + call.args.to_string().len())
+                    .map(|call| call.name.len() + json::text(&call.args).len())
                     .sum::<usize>()
         }
         ChatMessage::Tool { content, .. } => content.len(),
     };
     4 + (bytes as u64).div_ceil(4)
+}
+
+/// What an answer of so many bytes has cost, where nobody says what it did.
+pub fn estimate_usage(request: &ModelRequest, answer_bytes: usize) -> Usage {
+    let tools = request.tools.iter().map(|tool| {
+        tool.name.len() + tool.description.len() + json::text(&tool.input_schema).len()
+    });
+    let frame = (request.system.len() + tools.sum::<usize>()) as u64;
+    let messages = request.messages.iter().map(estimate_tokens).sum::<u64>();
+    Usage {
+        input_tokens: frame.div_ceil(4) + messages,
+        output_tokens: (answer_bytes as u64).div_ceil(4),
+        ..Usage::default()
+    }
 }
 
 /// The newest part of `messages` that fits into `budget` tokens.

@@ -1,5 +1,6 @@
 //! One member's mind: its transcript, the turn loop, its tools, and the models it thinks with.
 
+mod ask;
 pub mod demo;
 pub(crate) mod history;
 pub mod http;

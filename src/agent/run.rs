@@ -16,10 +16,10 @@ use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
 
+use crate::agent::ask::ask;
 use crate::agent::history;
 use crate::agent::model::{
-    AssembledTurn, ChatMessage, LanguageModel, MalformedCall, ModelDelta, ModelError, ModelRequest,
-    RetryPolicy, ToolCall, TurnAssembler,
+    AssembledTurn, ChatMessage, LanguageModel, MalformedCall, ModelRequest, RetryPolicy, ToolCall,
 };
 use crate::agent::tool::{
     Effect, ToolContext, ToolDecision, ToolGate, ToolOutput, ToolRequest, ToolSet,
@@ -38,7 +38,7 @@ pub struct RunBounds {
     pub history_tokens: Option<u64>,
     /// How long a tool may take, without the time that its gate takes.
     pub tool_timeout: Duration,
-    /// How long a model may be silent, once its answer has begun or if it does not ask for more time before.
+    /// How long a model may be silent in mid-answer.
     pub model_idle_timeout: Duration,
     /// How failed model calls are tried again.
     pub retry: RetryPolicy,
@@ -56,11 +56,9 @@ impl Default for RunBounds {
     }
 }
 
-/// Why a run must not go on: its member was retired or its turn was closed by somebody else, or storage failed.
-///
-/// Whoever stopped it has written down why; the run just ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunStopped;
+/// The longest text of a tool's result, in bytes; what is longer is cut, and the model is told so. It is more than most
+/// models can be shown, and less than any storage takes.
+const TOOL_TEXT_BYTES: usize = 1 << 20;
 
 /// What a step adds to the transcript, and the events that tell of it.
 #[derive(Debug, Default)]
@@ -90,9 +88,9 @@ pub trait RunPort {
     /// Asked before each model call: the budget of the interaction, as a failure when it is used up.
     fn admit(&self) -> Result<(), RunFailure>;
     /// Makes one step durable.
-    fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), RunStopped>>;
+    fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), Interrupt>>;
     /// Takes the messages that steer the running work into the transcript.
-    fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), RunStopped>>;
+    fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), Interrupt>>;
     /// The system prompt, made anew for each call: wiring changes while a run goes on.
     fn system_prompt(&self) -> String;
 }
@@ -134,6 +132,27 @@ pub struct RunFailure {
     pub cause_kind: Option<String>,
 }
 
+/// Why a run does not go on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Interrupt {
+    /// Its member was retired, its turn was closed by somebody else, or storage is closed. Whoever stopped it has written
+    /// down why; the run just ends.
+    Stopped,
+    /// Its model cannot be asked now: the work is put down as it is, and goes on when the model is there.
+    PutDown {
+        /// What is missing, for people.
+        reason: String,
+    },
+    /// It failed.
+    Failed(RunFailure),
+}
+
+impl From<RunFailure> for Interrupt {
+    fn from(failure: RunFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub enum RunEnd {
@@ -148,36 +167,15 @@ pub enum RunEnd {
         /// Events that belong in front of `run_completed`.
         events: Vec<AgentEvent>,
     },
-    /// It failed.
-    Failed(RunFailure),
-    /// Somebody else ended it.
-    Stopped,
+    /// It did not come to its end.
+    Interrupted(Interrupt),
 }
 
 /// Runs until the model has nothing more to call, a limit is reached or it fails.
 pub async fn run(port: Rc<dyn RunPort>, spec: RunSpec) -> RunEnd {
-    match drive(&port, &spec).await {
-        Ok(end) => end,
-        Err(Interrupt::Stopped) => RunEnd::Stopped,
-        Err(Interrupt::Failed(failure)) => RunEnd::Failed(failure),
-    }
-}
-
-enum Interrupt {
-    Stopped,
-    Failed(RunFailure),
-}
-
-impl From<RunStopped> for Interrupt {
-    fn from(_: RunStopped) -> Self {
-        Self::Stopped
-    }
-}
-
-impl From<RunFailure> for Interrupt {
-    fn from(failure: RunFailure) -> Self {
-        Self::Failed(failure)
-    }
+    drive(&port, &spec)
+        .await
+        .unwrap_or_else(RunEnd::Interrupted)
 }
 
 async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interrupt> {
@@ -192,6 +190,7 @@ async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interru
         let usage = turn.usage.unwrap_or_default();
         if turn.stop == StopReason::ContentFilter {
             events.drain(..).for_each(|event| port.emit(event));
+            charge(port.as_ref(), usage).await?;
             return Err(RunFailure {
                 class: AgentErrorClass::ContentFiltered,
                 error: "the model's provider withheld the answer".into(),
@@ -229,6 +228,19 @@ async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interru
         cause_kind: Some("max_turns".into()),
     }
     .into())
+}
+
+/// Makes the cost of an answer durable that leaves nothing else behind.
+pub(super) async fn charge(port: &dyn RunPort, usage: Usage) -> Result<(), Interrupt> {
+    if usage == Usage::default() {
+        return Ok(());
+    }
+    port.step(Step {
+        effect: None,
+        write: Box::new(|_| Written::default()),
+        usage,
+    })
+    .await
 }
 
 fn request(port: &dyn RunPort, spec: &RunSpec, omitted_before: &mut usize) -> ModelRequest {
@@ -292,104 +304,6 @@ pub(crate) fn in_call_order(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     ordered
 }
 
-/// One answer of the model, tried again as the policy says.
-async fn ask(
-    port: &dyn RunPort,
-    spec: &RunSpec,
-    request: ModelRequest,
-    turn_number: u32,
-) -> Result<AssembledTurn, Interrupt> {
-    let mut attempt = 1;
-    loop {
-        let error = match stream_once(port, spec, &request, turn_number).await {
-            Ok(turn) => return Ok(turn),
-            Err(Attempt { error, shown }) => {
-                if shown {
-                    port.emit(AgentEvent::StreamTruncated {
-                        reason: error.to_string(),
-                    });
-                }
-                error
-            }
-        };
-        let Some(delay) = spec
-            .bounds
-            .retry
-            .delay_after(attempt, &error, spec.host.random_u64())
-        else {
-            return Err(RunFailure {
-                class: error.class(),
-                error: error.to_string(),
-                cause_kind: Some(error.code().to_owned()),
-            }
-            .into());
-        };
-        attempt += 1;
-        port.emit(AgentEvent::Retrying {
-            attempt,
-            max_attempts: spec.bounds.retry.max_attempts,
-            error: error.to_string(),
-            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-            retry: None,
-        });
-        spec.host.sleep(delay).await;
-        // Waiting may have let the interaction run out of its budget, or somebody take the model away.
-        port.admit()?;
-    }
-}
-
-struct Attempt {
-    error: ModelError,
-    /// Whether readers have seen a part of the answer.
-    shown: bool,
-}
-
-async fn stream_once(
-    port: &dyn RunPort,
-    spec: &RunSpec,
-    request: &ModelRequest,
-    turn_number: u32,
-) -> Result<AssembledTurn, Attempt> {
-    let mut assembler = TurnAssembler::new(request, format!("{}-{turn_number}", spec.run_key));
-    let mut stream = spec.model.stream(request.clone());
-    let mut shown = false;
-    let idle = spec.bounds.model_idle_timeout;
-    let mut silence = idle.max(spec.model.first_delta_timeout());
-    loop {
-        let next = spec.host.timeout(silence, stream.next()).await;
-        let delta = match next {
-            Ok(Some(Ok(delta))) => delta,
-            Ok(Some(Err(error))) => return Err(Attempt { error, shown }),
-            Ok(None) => break,
-            Err(_) => {
-                let message = format!("nothing came for {} s", silence.as_secs());
-                return Err(Attempt {
-                    error: ModelError::Truncated { message },
-                    shown,
-                });
-            }
-        };
-        silence = idle;
-        match &delta {
-            ModelDelta::Text(piece) if !piece.is_empty() => {
-                shown = true;
-                port.emit(AgentEvent::TextDelta {
-                    delta: piece.clone(),
-                });
-            }
-            ModelDelta::Reasoning(piece) if !piece.is_empty() => {
-                shown = true;
-                port.emit(AgentEvent::ReasoningDelta {
-                    delta: piece.clone(),
-                });
-            }
-            _ => {}
-        }
-        assembler.push(delta);
-    }
-    assembler.finish().map_err(|error| Attempt { error, shown })
-}
-
 /// What closes one answer: the whole texts, the calls, and why it stopped.
 fn closing_events(turn: &AssembledTurn) -> Vec<AgentEvent> {
     let mut events = Vec::new();
@@ -425,7 +339,7 @@ async fn call_tools(
     port: &Rc<dyn RunPort>,
     spec: &RunSpec,
     calls: Vec<Result<ToolCall, MalformedCall>>,
-) -> Result<(), RunStopped> {
+) -> Result<(), Interrupt> {
     let mut running: FuturesUnordered<_> = calls
         .into_iter()
         .map(|call| call_tool(port, spec, call))
@@ -454,7 +368,7 @@ async fn call_tool(
     port: &Rc<dyn RunPort>,
     spec: &RunSpec,
     call: Result<ToolCall, MalformedCall>,
-) -> Result<(), RunStopped> {
+) -> Result<(), Interrupt> {
     let (id, name, outcome, duration_ms) = match call {
         Err(malformed) => {
             let text = format!(
@@ -500,6 +414,7 @@ pub(crate) fn tool_result(
     is_error: bool,
     duration_ms: u64,
 ) -> Written {
+    let content = bounded(content);
     let message = ChatMessage::Tool {
         call_id: id.to_owned(),
         name: name.to_owned(),
@@ -524,6 +439,23 @@ pub(crate) fn tool_result(
         messages: vec![message],
         events: vec![completed, received],
     }
+}
+
+/// A text that is not too long, or its beginning with a mark for the model.
+fn bounded(mut text: String) -> String {
+    let whole = text.len();
+    if whole <= TOOL_TEXT_BYTES {
+        return text;
+    }
+    let mut cut = TOOL_TEXT_BYTES;
+    while !text.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    text.truncate(cut);
+    text.push_str(&format!(
+        "\n[cut here: these are the first {cut} of {whole} bytes; ask for a smaller part to see the rest]"
+    ));
+    text
 }
 
 async fn perform(port: &Rc<dyn RunPort>, spec: &RunSpec, call: ToolCall) -> CallOutcome {

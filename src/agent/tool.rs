@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::agent::model::{ToolCall, ToolDefinition};
 use crate::storage::Batch;
+use crate::wire::json;
 use crate::wire::{AgentIdentity, InteractionId, ToolCallId};
 
 /// Who calls a tool, and on whose behalf.
@@ -52,7 +53,7 @@ impl ToolOutput {
     pub fn json(value: &Value) -> Self {
         match value {
             Value::String(text) => Self::text(text.clone()),
-            other => Self::text(other.to_string()),
+            other => Self::text(json::text(other)),
         }
     }
 }

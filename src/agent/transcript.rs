@@ -1,12 +1,14 @@
 //! A member's transcript: what was said to it, what it answered, which tools it called and what they gave.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Error, Value};
 
 use crate::agent::model::{ChatMessage, ToolCall};
+use crate::wire::json::{Fields, FromJson, deserialize_by_json};
 use crate::wire::{InteractionId, TimestampMs, WorkId};
 
 /// One message of a transcript, as it is stored: one row each, written as the conversation grows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TranscriptEntry {
     /// When it was written.
     pub timestamp_ms: TimestampMs,
@@ -17,6 +19,26 @@ pub struct TranscriptEntry {
     /// What was said.
     pub message: ChatMessage,
 }
+
+impl TranscriptEntry {
+    /// Takes an entry's fields out of an object that may have others.
+    pub(crate) fn from_fields(fields: &mut Fields) -> Result<Self, Error> {
+        Ok(Self {
+            timestamp_ms: fields.take("timestamp_ms")?,
+            work_id: fields.take("work_id")?,
+            interaction_id: fields.take("interaction_id")?,
+            message: fields.take("message")?,
+        })
+    }
+}
+
+impl FromJson for TranscriptEntry {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        Self::from_fields(&mut Fields::of(value)?)
+    }
+}
+
+deserialize_by_json!(TranscriptEntry);
 
 /// The calls of the newest assistant message that have no result yet, in order.
 ///

@@ -1,8 +1,9 @@
 //! JSON-RPC 2.0 envelopes (MobKit contract, section 20.1). No batches.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::failure::{Failure, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR};
+use crate::wire::json;
 
 /// A request that is well formed.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,14 +71,16 @@ pub(super) fn parse(body: &[u8]) -> Result<RpcRequest, Vec<u8>> {
 
 /// The answer to a request that succeeded.
 pub(super) fn result(id: &Value, result: Value) -> Vec<u8> {
-    json!({ "jsonrpc": "2.0", "id": id, "result": result })
-        .to_string()
-        .into_bytes()
+    answer(id, "result", result)
 }
 
 /// The answer to a request that failed.
 pub(super) fn error(id: &Value, failure: &Failure) -> Vec<u8> {
-    json!({ "jsonrpc": "2.0", "id": id, "error": failure.to_json() })
-        .to_string()
-        .into_bytes()
+    answer(id, "error", failure.to_json())
+}
+
+fn answer(id: &Value, name: &str, value: Value) -> Vec<u8> {
+    let version = ("jsonrpc", Value::from("2.0"));
+    let fields = &mut [version, ("id", id.clone()), (name, value)];
+    json::text(&json::object_of(fields)).into_bytes()
 }

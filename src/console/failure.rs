@@ -1,8 +1,9 @@
 //! What a method fails with, and the contract's codes for it (MobKit contract, section 20.2).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::wire::ErrorData;
+use crate::wire::json::object;
 
 /// Not JSON.
 pub(super) const PARSE_ERROR: i64 = -32700;
@@ -36,7 +37,8 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure with a stable snake_case name in `data.code`.
     pub fn new(code: i64, name: &str, message: impl Into<String>) -> Self {
-        let data = Map::from_iter([("code".to_owned(), Value::String(name.to_owned()))]);
+        let mut data = Map::new();
+        data.insert("code".to_owned(), Value::String(name.to_owned()));
         Self {
             code,
             message: message.into(),
@@ -64,7 +66,7 @@ impl Failure {
 
     /// As `error` of the envelope.
     pub fn to_json(&self) -> Value {
-        json!({ "code": self.code, "message": self.message, "data": self.data })
+        object!({ "code": self.code, "message": self.message, "data": self.data })
     }
 }
 

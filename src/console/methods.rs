@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::params::Params;
 use crate::mob::{MobError, SendRequest};
 use crate::runtime::{Role, UnifiedRuntime};
+use crate::wire::json::{object, value_of};
 use crate::wire::{EventQuery, InteractionId, SpawnMemberSpec};
 
 /// The most entries that one query answers with.
@@ -76,8 +77,9 @@ impl From<MobError> for Failure {
 async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
     let status = runtime.status();
-    let models = status.models.iter().map(|(name, model)| {
-        let mut entry = json!({
+    let mut models = Map::new();
+    for model in &status.models {
+        let mut entry = object!({
             "provider": model.provider,
             "is_demo": model.is_demo,
             "availability": if model.waiting.is_some() { "waiting" } else { "ready" },
@@ -85,8 +87,8 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
         if let Some(reason) = &model.waiting {
             entry["reason"] = json!(reason);
         }
-        (name.clone(), entry)
-    });
+        models.insert(model.name.clone(), entry);
+    }
     let running = status.mob_state.as_str() == "running"
         && matches!(status.role, Role::Leader | Role::Follower);
     Ok(json!({
@@ -98,8 +100,8 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
         "role": status.role.as_str(),
         "latest_mob_cursor": status.latest_mob_cursor,
         "latest_event_cursor": status.latest_event_cursor,
-        "models": models.collect::<Map<String, Value>>(),
-        "definition_changes": status.definition_changes,
+        "models": models,
+        "definition_changes": value_of(&status.definition_changes),
     }))
 }
 
@@ -123,13 +125,13 @@ async fn capabilities(runtime: &UnifiedRuntime, params: Params) -> Answer {
 
 async fn list_members(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(json!(runtime.members()))
+    Ok(value_of(&runtime.members()))
 }
 
 async fn member_status(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let member = params.identity("member_id")?;
     params.finish()?;
-    Ok(json!(runtime.member_status(&member).await?))
+    Ok(value_of(&runtime.member_status(&member).await?))
 }
 
 async fn send_message(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
@@ -144,7 +146,7 @@ async fn send_message(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     };
     params.finish()?;
     let accepted = runtime.send(&member, request).await?;
-    Ok(json!({
+    Ok(object!({
         "accepted": true,
         "member_id": accepted.identity,
         "session_id": accepted.session_id,
@@ -155,19 +157,19 @@ async fn send_message(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
 async fn cancel_interaction(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let interaction = InteractionId::from(params.required_string("interaction_id")?);
     params.finish()?;
-    Ok(json!({ "accepted": runtime.cancel(&interaction).await? }))
+    Ok(object!({ "accepted": runtime.cancel(&interaction).await? }))
 }
 
 async fn force_cancel_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let member = params.identity("member_id")?;
     params.finish()?;
-    Ok(json!({ "accepted": runtime.cancel_turn(&member).await? }))
+    Ok(object!({ "accepted": runtime.cancel_turn(&member).await? }))
 }
 
 async fn spawn_member(runtime: &UnifiedRuntime, params: Params) -> Answer {
     let spec: SpawnMemberSpec = params.all()?;
     let receipt = runtime.spawn(spec).await?;
-    Ok(json!({
+    Ok(object!({
         "accepted": true,
         "meerkat_id": receipt.identity,
         "generation": receipt.generation,
@@ -179,7 +181,7 @@ async fn retire_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let member = params.identity("member_id")?;
     params.finish()?;
     runtime.retire(&member).await?;
-    Ok(json!({ "accepted": true }))
+    Ok(object!({ "accepted": true }))
 }
 
 async fn respawn_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
@@ -187,30 +189,30 @@ async fn respawn_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer 
     params.finish()?;
     let receipt = runtime.respawn(&member).await?;
     Ok(
-        json!({ "accepted": true, "generation": receipt.generation, "session_id": receipt.session_id }),
+        object!({ "accepted": true, "generation": receipt.generation, "session_id": receipt.session_id }),
     )
 }
 
 async fn wire_members(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let (a, b) = (params.identity("a")?, params.identity("b")?);
     params.finish()?;
-    Ok(json!({ "accepted": true, "changed": runtime.wire(&a, &b).await? }))
+    Ok(object!({ "accepted": true, "changed": runtime.wire(&a, &b).await? }))
 }
 
 async fn unwire_members(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let (a, b) = (params.identity("a")?, params.identity("b")?);
     params.finish()?;
-    Ok(json!({ "accepted": true, "changed": runtime.unwire(&a, &b).await? }))
+    Ok(object!({ "accepted": true, "changed": runtime.unwire(&a, &b).await? }))
 }
 
 async fn stop(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(json!({ "accepted": true, "changed": runtime.stop().await? }))
+    Ok(object!({ "accepted": true, "changed": runtime.stop().await? }))
 }
 
 async fn resume(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(json!({ "accepted": true, "changed": runtime.resume().await? }))
+    Ok(object!({ "accepted": true, "changed": runtime.resume().await? }))
 }
 
 fn event_query(params: Params) -> Result<EventQuery, Failure> {
@@ -224,14 +226,17 @@ fn event_query(params: Params) -> Result<EventQuery, Failure> {
 }
 
 async fn query_mob_events(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    Ok(json!(
-        runtime.query_mob_events(&event_query(params)?).await?
-    ))
+    let page = runtime.query_mob_events(&event_query(params)?).await?;
+    Ok(value_of(&page))
 }
 
 async fn query_events(runtime: &UnifiedRuntime, params: Params) -> Answer {
     let page = runtime.query_events(&event_query(params)?).await?;
-    Ok(json!({ "events": page.events, "next_after_seq": page.next_after_seq, "gaps": page.gaps }))
+    Ok(object!({
+        "events": value_of(&page.events),
+        "next_after_seq": page.next_after_seq,
+        "gaps": value_of(&page.gaps),
+    }))
 }
 
 async fn session_history(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
@@ -245,27 +250,27 @@ async fn session_history(runtime: &UnifiedRuntime, mut params: Params) -> Answer
     let messages: Vec<Value> = messages
         .iter()
         .map(|entry| {
-            json!({
+            object!({
                 "number": entry.number,
                 "timestamp_ms": entry.timestamp_ms,
                 "interaction_id": entry.interaction_id,
-                "message": entry.message,
+                "message": value_of(&entry.message),
             })
         })
         .collect();
-    Ok(json!({ "messages": messages, "total": total }))
+    Ok(object!({ "messages": messages, "total": total }))
 }
 
 async fn profiles(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
     let definition = runtime.definition();
     let profiles = definition.profiles.iter().map(|(name, profile)| {
-        json!({
+        object!({
             "name": name,
             "model": profile.model,
             "peer_description": profile.peer_description,
             "external_addressable": profile.external_addressable,
         })
     });
-    Ok(json!({ "profiles": profiles.collect::<Vec<_>>() }))
+    Ok(object!({ "profiles": profiles.collect::<Vec<_>>() }))
 }

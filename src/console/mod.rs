@@ -21,9 +21,10 @@ mod streams;
 use std::fmt;
 
 use futures::stream::LocalBoxStream;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::runtime::UnifiedRuntime;
+use crate::wire::json::{self, object};
 use address::Address;
 
 /// The version of the contract that this runtime speaks.
@@ -58,7 +59,7 @@ impl FetchRequest {
             method: "POST".to_owned(),
             url: url.into(),
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: body.to_string().into_bytes(),
+            body: json::text(body).into_bytes(),
         }
     }
 
@@ -123,7 +124,7 @@ impl FetchResponse {
     }
 
     fn json(status: u16, value: &Value) -> Self {
-        Self::bytes(status, "application/json", value.to_string().into_bytes())
+        Self::bytes(status, "application/json", json::text(value).into_bytes())
     }
 
     fn event_stream(body: LocalBoxStream<'static, Vec<u8>>) -> Self {
@@ -134,7 +135,7 @@ impl FetchResponse {
 fn bad_request(message: &str) -> FetchResponse {
     FetchResponse::json(
         400,
-        &json!({ "error": "invalid_request", "message": message }),
+        &object!({ "error": "invalid_request", "message": message }),
     )
 }
 
@@ -161,9 +162,10 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
             let allowed = match path {
                 "/console/rpc" => "POST",
                 "/mobkit/mob_events/stream" | "/mob/events" | "/healthz" => "GET",
-                _ => return FetchResponse::json(404, &json!({ "error": "not_found" })),
+                _ => return FetchResponse::json(404, &object!({ "error": "not_found" })),
             };
-            let mut response = FetchResponse::json(405, &json!({ "error": "method_not_allowed" }));
+            let mut response =
+                FetchResponse::json(405, &object!({ "error": "method_not_allowed" }));
             response.headers.push(("allow", allowed.to_owned()));
             response
         }

@@ -1,9 +1,9 @@
 //! Reading a method's parameters, with the fixed texts of what is wrong with them.
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
+use crate::wire::json::FromJson;
 use crate::wire::{AgentIdentity, ContentInput, HandlingMode};
 
 /// Parameters, taken out one by one; null is the same as left out.
@@ -97,7 +97,7 @@ impl Params {
                 "content must be a string or an array of content blocks",
             ));
         };
-        let content: ContentInput = serde_json::from_value(value).map_err(|_| {
+        let content: ContentInput = FromJson::from_json(value).map_err(|_| {
             Failure::params("content must be a string or an array of content blocks")
         })?;
         if content.is_blank() {
@@ -107,7 +107,7 @@ impl Params {
     }
 
     /// All parameters at once, for a type of the wire that knows its own fields.
-    pub fn all<T: DeserializeOwned>(self) -> Result<T, Failure> {
-        serde_json::from_value(Value::Object(self.fields)).map_err(Failure::params)
+    pub fn all<T: FromJson>(self) -> Result<T, Failure> {
+        T::from_json(Value::Object(self.fields)).map_err(Failure::params)
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use futures::stream::StreamExt;
-use serde_json::json;
 
 use super::sse::{self, Said};
 use super::{FetchResponse, bad_request};
 use crate::log::LogItem;
 use crate::mob::MobError;
 use crate::runtime::{EventFilter, UnifiedRuntime};
+use crate::wire::json::object;
 use crate::wire::{AgentEventRecord, Cursor, EventQuery, MobStructuralEventEnvelope};
 
 /// A query string's fields, taken out one by one.
@@ -131,7 +131,7 @@ pub(super) fn agent_events(
             (mob_is_meant && query.record_matches(&entry)).then(|| agent_event(cursor, &entry)),
         ),
         Ok(LogItem::Gap { from, to, reason }) => {
-            let gap = json!({ "from": from, "to": to, "reason": reason.as_str() });
+            let gap = object!({ "from": from, "to": to, "reason": reason.as_str() });
             Said::Event(Some(sse::encode(Some(&format!("mob:{to}")), "gap", &gap)))
         }
         Err(error) => Said::Broken(error.data()),
@@ -160,7 +160,7 @@ fn ledger_event(envelope: &MobStructuralEventEnvelope) -> String {
 /// The contract's shape (MobKit contract, section 21.1), and the time, which is an addition to it.
 fn agent_event(cursor: Cursor, record: &AgentEventRecord) -> String {
     let member_id = record.runtime_id().to_string();
-    let data = json!({
+    let data = object!({
         "member_id": member_id,
         "source": member_id,
         "timestamp_ms": record.timestamp_ms,
@@ -178,11 +178,14 @@ fn refused(error: MobError) -> FetchResponse {
             latest_cursor,
         } => FetchResponse::json(
             410,
-            &json!({ "error": "event_query_stale", "after_cursor": after_cursor, "latest_cursor": latest_cursor }),
+            &object!({ "error": "event_query_stale", "after_cursor": after_cursor, "latest_cursor": latest_cursor }),
         ),
         other => {
             let data = other.data();
-            FetchResponse::json(500, &json!({ "error": data.code, "message": data.message }))
+            FetchResponse::json(
+                500,
+                &object!({ "error": data.code, "message": data.message }),
+            )
         }
     }
 }

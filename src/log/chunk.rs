@@ -7,27 +7,40 @@
 
 use std::rc::Rc;
 
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Error, Value};
 
+use super::entry::Entry;
 use crate::storage::{Key, Row, StorageError, value};
+use crate::wire::json::{self, FromJson, from_json};
+use crate::wire::raw_json;
 
 /// Numbers up to `reserved` may have been shown.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct BlockRow {
     pub(super) reserved: u64,
 }
 
+from_json!(BlockRow { reserved });
+
 /// Entries up to `through` were deleted by retention; they were so many, in so many bytes.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct TrimRow {
     pub(super) through: u64,
     pub(super) totals: Totals,
 }
 
+from_json!(TrimRow { through, totals });
+
 /// So many entries in so many bytes of chunk rows, since the log began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Totals(pub(super) u64, pub(super) u64);
+
+impl FromJson for Totals {
+    fn from_json(value: Value) -> Result<Totals, Error> {
+        <(u64, u64)>::from_json(value).map(|(entries, bytes)| Totals(entries, bytes))
+    }
+}
 
 /// A chunk without its entries.
 #[derive(Debug)]
@@ -40,29 +53,73 @@ pub(super) struct ChunkHead {
 
 /// An entry too large for one value, by its number: its JSON, of so many bytes, lies in the rows
 /// `{prefix}/x/{number}/{part}`, each a format byte and a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Split(pub(super) u64, pub(super) u64);
+
+impl FromJson for Split {
+    fn from_json(value: Value) -> Result<Split, Error> {
+        <(u64, u64)>::from_json(value).map(|(number, bytes)| Split(number, bytes))
+    }
+}
 
 /// A chunk with its entries, those in rows of their own still missing.
 #[derive(Debug)]
-pub(super) struct Chunk<T> {
+pub(super) struct Chunk {
     pub(super) first: u64,
     pub(super) last: u64,
-    pub(super) rows: Vec<(u64, Rc<T>)>,
+    pub(super) rows: Vec<(u64, Rc<Entry>)>,
     pub(super) split: Vec<Split>,
     pub(super) totals_after: Totals,
 }
 
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "E: Deserialize<'de>"))]
-struct Stored<E> {
+/// A chunk as it is stored, its rows as text.
+struct Stored<'a> {
     first: u64,
     last: u64,
     at: u64,
     before: Totals,
-    #[serde(default)]
     split: Vec<Split>,
-    rows: Vec<(u64, E)>,
+    rows: Vec<&'a [u8]>,
+    bytes: u64,
+}
+
+impl<'a> Stored<'a> {
+    fn read(key: &Key, bytes: &'a [u8]) -> Result<Stored<'a>, StorageError> {
+        let text = value::json(key, bytes)?;
+        let corrupt = |error: &dyn std::fmt::Display| value::corrupt(key, error);
+        let names = ["first", "last", "at", "before", "split", "rows"];
+        let [first, last, at, before, split, rows] =
+            raw_json::fields(text, names).map_err(|error| corrupt(&error))?;
+        let number = |text: Option<&[u8]>| number(text).map_err(|error| corrupt(&error));
+        let rows = raw_json::elements(rows.unwrap_or_default());
+        Ok(Stored {
+            first: number(first)?,
+            last: number(last)?,
+            at: number(at)?,
+            before: decode(before).map_err(|error| corrupt(&error))?,
+            split: match split {
+                Some(split) => decode(Some(split)).map_err(|error| corrupt(&error))?,
+                None => Vec::new(),
+            },
+            rows: rows.map_err(|error| corrupt(&error))?,
+            bytes: bytes.len() as u64,
+        })
+    }
+
+    fn own_totals(&self) -> Totals {
+        let entries = self.rows.len() + self.split.len();
+        let split: u64 = self.split.iter().map(|split| split.1).sum();
+        Totals(entries as u64, self.bytes + split)
+    }
+}
+
+/// A field that must be there.
+fn decode<T: FromJson>(text: Option<&[u8]>) -> Result<T, Error> {
+    json::from_slice(text.unwrap_or_default())
+}
+
+fn number(text: Option<&[u8]>) -> Result<u64, Error> {
+    decode(text)
 }
 
 impl ChunkHead {
@@ -73,12 +130,12 @@ impl ChunkHead {
     }
 
     pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<ChunkHead, StorageError> {
-        let stored: Stored<IgnoredAny> = value::decode_directly(key, bytes)?;
+        let stored = Stored::read(key, bytes)?;
         Ok(ChunkHead {
             last: stored.last,
             at: stored.at,
             before: stored.before,
-            own: own_totals(&stored, bytes),
+            own: stored.own_totals(),
         })
     }
 
@@ -101,36 +158,26 @@ impl Totals {
     }
 }
 
-fn own_totals<E>(stored: &Stored<E>, bytes: &[u8]) -> Totals {
-    let entries = stored.rows.len() + stored.split.len();
-    let split: u64 = stored.split.iter().map(|split| split.1).sum();
-    Totals(entries as u64, bytes.len() as u64 + split)
-}
-
-impl<T: DeserializeOwned> Chunk<T> {
-    pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<Chunk<T>, StorageError> {
-        let stored: Stored<SharedEntry<T>> = value::decode_directly(key, bytes)?;
-        let totals_after = stored.before.plus(own_totals(&stored, bytes));
+impl Chunk {
+    pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<Chunk, StorageError> {
+        let stored = Stored::read(key, bytes)?;
+        let totals_after = stored.before.plus(stored.own_totals());
+        let mut rows = Vec::with_capacity(stored.rows.len());
+        for row in stored.rows {
+            let pair = raw_json::elements(row).map_err(|error| value::corrupt(key, &error))?;
+            let [at, entry] = pair[..] else {
+                return Err(value::corrupt(key, &"a row is not a number and an entry"));
+            };
+            let at = number(Some(at)).map_err(|error| value::corrupt(key, &error))?;
+            rows.push((at, Entry::stored(entry)));
+        }
         Ok(Chunk {
             first: stored.first,
             last: stored.last,
-            rows: stored
-                .rows
-                .into_iter()
-                .map(|(number, entry)| (number, entry.0))
-                .collect(),
+            rows,
             split: stored.split,
             totals_after,
         })
-    }
-}
-
-/// Decodes straight into the shared form, so that an entry is moved once.
-struct SharedEntry<T>(Rc<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for SharedEntry<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::deserialize(deserializer).map(|entry| SharedEntry(Rc::new(entry)))
     }
 }
 
@@ -225,12 +272,10 @@ mod tests {
         writer.push(7, b"\"b\"");
         writer.push_split(Split(8, 3));
         let bytes = writer.value(8, 1000);
-        let chunk: Chunk<String> = Chunk::decode(&key, &bytes).unwrap();
+        let chunk = Chunk::decode(&key, &bytes).unwrap();
         assert_eq!((chunk.first, chunk.last), (5, 8));
-        assert_eq!(
-            chunk.rows,
-            [(5, Rc::new("a".to_owned())), (7, Rc::new("b".to_owned()))]
-        );
+        let rows = chunk.rows.iter().map(|(at, entry)| (*at, entry.json()));
+        assert!(rows.eq([(5, &b"\"a\""[..]), (7, b"\"b\"")]));
         assert_eq!(chunk.split, [Split(8, 3)]);
         assert_eq!(chunk.totals_after, Totals(7, 103 + bytes.len() as u64));
         assert_eq!(chunk.totals_after, writer.totals_after(&bytes));

@@ -1,13 +1,12 @@
 //! The flusher: stores what was appended when no other commit does.
 
 use std::convert::Infallible;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::{Log, LogError};
+use super::{Inner, Log, LogError};
 use crate::shim::{Host, JoinHandle};
 use crate::storage::{Durability, StorageError, SubmitError, Writer};
 
@@ -16,7 +15,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// The longest pause while storage refuses.
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
-impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+impl<T> Log<T> {
     /// Starts the task that commits appended entries: as soon as
     /// [`flush_entries`](super::LogConfig::flush_entries) wait, [`flush_after`](super::LogConfig::flush_after)
     /// after the first, at once if entries wait that nobody sees before; and that deletes what
@@ -30,41 +29,52 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         writer: &Writer,
         on_error: impl Fn(StorageError) + 'static,
     ) -> JoinHandle<()> {
-        let (log, writer, timers) = (self.clone(), writer.clone(), host.clone());
-        host.spawn(async move {
-            let mut pause = RETRY_FIRST;
-            while !log.inner.closed.get() && writer.ended().is_none() {
-                log.wait_for_work(&timers).await;
-                if log.inner.closed.get() {
-                    return;
-                }
-                match log.flush_and_trim(&writer).await {
-                    Ok(()) => pause = RETRY_FIRST,
-                    Err(SubmitError::Storage(error)) if !error.is_fatal() => {
-                        on_error(error);
-                        timers.sleep(pause).await;
-                        pause = (pause * 2).min(RETRY_LONGEST);
-                    }
-                    Err(SubmitError::Storage(error)) => return on_error(error),
-                    Err(SubmitError::BacklogFull) => timers.sleep(pause).await,
-                    // The writer has ended, and says why to whoever owns it.
-                    Err(
-                        SubmitError::Closed | SubmitError::NotLeader | SubmitError::Rejected(_),
-                    ) => return,
-                }
-            }
-        })
+        let flush = keep_flushed(
+            self.inner.clone(),
+            writer.clone(),
+            host.clone(),
+            Box::new(on_error),
+        );
+        host.spawn(flush)
     }
+}
 
+async fn keep_flushed(
+    log: Rc<Inner>,
+    writer: Writer,
+    host: Host,
+    on_error: Box<dyn Fn(StorageError)>,
+) {
+    let mut pause = RETRY_FIRST;
+    while !log.closed.get() && writer.ended().is_none() {
+        log.wait_for_work(&host).await;
+        if log.closed.get() {
+            return;
+        }
+        match log.flush_and_trim(&writer).await {
+            Ok(()) => pause = RETRY_FIRST,
+            Err(SubmitError::Storage(error)) if !error.is_fatal() => {
+                on_error(error);
+                host.sleep(pause).await;
+                pause = (pause * 2).min(RETRY_LONGEST);
+            }
+            Err(SubmitError::Storage(error)) => return on_error(error),
+            Err(SubmitError::BacklogFull) => host.sleep(pause).await,
+            // The writer has ended, and says why to whoever owns it.
+            Err(SubmitError::Closed | SubmitError::NotLeader | SubmitError::Rejected(_)) => return,
+        }
+    }
+}
+
+impl Inner {
     /// Resolves when it is time to flush, or to trim what the commits of others have stored.
     async fn wait_for_work(&self, host: &Host) {
-        let inner = &self.inner;
         let mut deadline = None;
         loop {
-            let dirty = inner.dirty.notified();
-            let waiting = inner.state.borrow().waiting();
-            let full = waiting >= inner.config.flush_entries || inner.is_urgent();
-            if inner.closed.get() || full || inner.trim_due() {
+            let dirty = self.dirty.notified();
+            let waiting = self.state.borrow().waiting();
+            let full = waiting >= self.config.flush_entries || self.is_urgent();
+            if self.closed.get() || full || self.trim_due() {
                 return;
             }
             if waiting == 0 {
@@ -73,7 +83,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
                 dirty.await;
                 continue;
             }
-            let after = inner.config.flush_after;
+            let after = self.config.flush_after;
             let deadline = *deadline.get_or_insert_with(|| host.instant() + after);
             if let Either::Left(_) = select(host.sleep_until(deadline), dirty).await {
                 return;
@@ -83,7 +93,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
 
     async fn flush_and_trim(&self, writer: &Writer) -> Result<(), SubmitError<Infallible>> {
         writer.flush(Durability::Relaxed).await?;
-        if !self.inner.trim_due() {
+        if !self.trim_due() {
             return Ok(());
         }
         match self.trim().await {

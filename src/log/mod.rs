@@ -13,6 +13,7 @@
 mod checkpoint;
 mod chunk;
 mod config;
+mod entry;
 mod flusher;
 mod item;
 mod read;
@@ -24,15 +25,16 @@ mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::rc::Rc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::shim::{Fault, Host, Instant, Notify, Tail};
 use crate::storage::{Batch, Direction, Key, Participant, Storage, value};
 use crate::wire::Cursor;
+use crate::wire::json::FromJson;
 
 pub use checkpoint::Checkpointer;
 pub use config::{LogConfig, Retention};
@@ -40,6 +42,7 @@ pub use item::{GapReason, LogError, LogItem};
 pub use reader::LogReader;
 
 use chunk::{BlockRow, ChunkHead, TrimRow};
+use entry::Entry;
 use state::{Opened, State};
 
 /// A log over a key prefix of a storage. A cheap handle; clones are the same log.
@@ -47,18 +50,21 @@ use state::{Opened, State};
 /// One context at a time may own a log and write to it; add the handle to that context's
 /// [`Writer`](crate::storage::Writer) with [`Log::participant`]. Others open it
 /// [read-only](LogConfig::read_only).
+///
+/// It holds its entries as text, so that all of its code but this face is without the type.
 pub struct Log<T> {
-    inner: Rc<Inner<T>>,
+    inner: Rc<Inner>,
+    kind: PhantomData<fn() -> T>,
 }
 
-struct Inner<T> {
+struct Inner {
     host: Host,
     storage: Rc<dyn Storage>,
     keys: Keys,
     config: LogConfig,
-    state: RefCell<State<T>>,
+    state: RefCell<State>,
     /// What is visible, newest part.
-    tail: Tail<Rc<T>>,
+    tail: Tail<Rc<Entry>>,
     /// Wakes the flusher when entries begin to wait, or become too many.
     dirty: Notify,
     closed: Cell<bool>,
@@ -83,11 +89,12 @@ impl<T> Clone for Log<T> {
     fn clone(&self) -> Log<T> {
         Log {
             inner: self.inner.clone(),
+            kind: PhantomData,
         }
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+impl<T: Serialize + FromJson + 'static> Log<T> {
     /// Opens the log under `prefix`, or begins it. Writes nothing.
     ///
     /// If the last owner stopped without [`Log::release`], the numbers that it had reserved and
@@ -101,52 +108,10 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         prefix: Key,
         config: LogConfig,
     ) -> Result<Log<T>, LogError> {
-        let keys = Keys {
-            chunks: prefix.part("c"),
-            overflow: prefix.part("x"),
-            block: prefix.part("block"),
-            trim: prefix.part("trim"),
-        };
-        let block = match storage.get(&keys.block).await? {
-            Some(bytes) => Some(value::decode::<BlockRow>(&keys.block, &bytes)?.reserved),
-            None => None,
-        };
-        let trim = read_trim(&*storage, &keys).await?;
-        let range = keys.chunks.prefix_range();
-        let last = storage.scan(range, Direction::Backward, 1).await?;
-        let last = ChunkHead::of(last.first())?;
-        let stored = last.as_ref().map_or(trim.through, |head| head.last);
-        let totals = last.as_ref().map_or(trim.totals, ChunkHead::totals_after);
-        // A reader cannot tell a crash from a running owner whose entries are not flushed yet, so
-        // it takes the reserved numbers for what is to come.
-        let shown = if config.read_only || host.planted(Fault::SequenceNumberReused) {
-            0
-        } else {
-            block.unwrap_or(0)
-        };
-        let state = State::new(Opened {
-            stored,
-            settled: stored.max(shown),
-            block,
-            trimmed: trim.through,
-            totals,
-            totals_trimmed: trim.totals,
-        });
+        let inner = Inner::open(host, storage, prefix, config).await?;
         Ok(Log {
-            inner: Rc::new(Inner {
-                host: host.clone(),
-                storage,
-                keys,
-                tail: Tail::new(config.tail_capacity, state.visible),
-                config,
-                state: RefCell::new(state),
-                dirty: Notify::new(),
-                closed: Cell::new(false),
-                end: Notify::new(),
-                entries_per_row: Cell::new(64),
-                looked_at_age: Cell::new(None),
-                looked_at: Cell::new(0),
-            }),
+            inner: Rc::new(inner),
+            kind: PhantomData,
         })
     }
 
@@ -158,25 +123,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
     ///
     /// In a log that is read-only the entry is dropped and counted as [shed](Log::shed).
     pub fn append(&self, entry: T) -> Cursor {
-        let inner = &self.inner;
-        if inner.config.read_only {
-            let mut state = inner.state.borrow_mut();
-            state.shed += 1;
-            return Cursor::new(state.visible);
-        }
-        let json = to_json(&entry);
-        let number = {
-            let mut state = inner.state.borrow_mut();
-            let number = state.append(Rc::new(entry), json);
-            state.shed_beyond(inner.config.pending_limit);
-            number
-        };
-        inner.show();
-        let waiting = inner.state.borrow().waiting();
-        if waiting == 1 || waiting == inner.config.flush_entries || inner.is_urgent() {
-            inner.dirty.notify_waiters();
-        }
-        Cursor::new(number)
+        self.inner.append(|| Entry::new(entry))
     }
 
     /// Stages entries, from inside a command's stage closure: they take the next numbers, which
@@ -189,15 +136,14 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         let mut state = self.inner.state.borrow_mut();
         let first = state.next;
         for entry in entries {
-            let json = to_json(&entry);
-            state.stage(Rc::new(entry), json);
+            state.stage(Entry::new(entry));
         }
         Cursor::new(first)..Cursor::new(state.next)
     }
 
     /// The handle with which the log takes part in a writer's commits.
     pub fn participant(&self) -> Rc<dyn Participant> {
-        Rc::new(self.clone())
+        self.inner.clone()
     }
 
     /// Gives back the reserved numbers that were not used, with the next commit: the orderly stop,
@@ -255,19 +201,98 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
     /// # Errors
     /// [`LogError::Storage`] if the rows cannot be read.
     pub async fn refresh(&self) -> Result<bool, LogError> {
-        let inner = &self.inner;
-        if !inner.config.read_only {
+        self.inner.refresh().await
+    }
+}
+
+impl Inner {
+    async fn open(
+        host: &Host,
+        storage: Rc<dyn Storage>,
+        prefix: Key,
+        config: LogConfig,
+    ) -> Result<Inner, LogError> {
+        let keys = Keys {
+            chunks: prefix.part("c"),
+            overflow: prefix.part("x"),
+            block: prefix.part("block"),
+            trim: prefix.part("trim"),
+        };
+        let block = match storage.get(&keys.block).await? {
+            Some(bytes) => Some(value::decode::<BlockRow>(&keys.block, &bytes)?.reserved),
+            None => None,
+        };
+        let trim = read_trim(&*storage, &keys).await?;
+        let range = keys.chunks.prefix_range();
+        let last = storage.scan(range, Direction::Backward, 1).await?;
+        let last = ChunkHead::of(last.first())?;
+        let stored = last.as_ref().map_or(trim.through, |head| head.last);
+        let totals = last.as_ref().map_or(trim.totals, ChunkHead::totals_after);
+        // A reader cannot tell a crash from a running owner whose entries are not flushed yet, so
+        // it takes the reserved numbers for what is to come.
+        let shown = if config.read_only || host.planted(Fault::SequenceNumberReused) {
+            0
+        } else {
+            block.unwrap_or(0)
+        };
+        let state = State::new(Opened {
+            stored,
+            settled: stored.max(shown),
+            block,
+            trimmed: trim.through,
+            totals,
+            totals_trimmed: trim.totals,
+        });
+        Ok(Inner {
+            host: host.clone(),
+            storage,
+            keys,
+            tail: Tail::new(config.tail_capacity, state.visible),
+            config,
+            state: RefCell::new(state),
+            dirty: Notify::new(),
+            closed: Cell::new(false),
+            end: Notify::new(),
+            entries_per_row: Cell::new(64),
+            looked_at_age: Cell::new(None),
+            looked_at: Cell::new(0),
+        })
+    }
+
+    fn append(&self, entry: impl FnOnce() -> Rc<Entry>) -> Cursor {
+        if self.config.read_only {
+            let mut state = self.state.borrow_mut();
+            state.shed += 1;
+            return Cursor::new(state.visible);
+        }
+        let number = {
+            let entry = entry();
+            let mut state = self.state.borrow_mut();
+            let number = state.append(entry);
+            state.shed_beyond(self.config.pending_limit);
+            number
+        };
+        self.show();
+        let waiting = self.state.borrow().waiting();
+        if waiting == 1 || waiting == self.config.flush_entries || self.is_urgent() {
+            self.dirty.notify_waiters();
+        }
+        Cursor::new(number)
+    }
+
+    async fn refresh(&self) -> Result<bool, LogError> {
+        if !self.config.read_only {
             return Ok(false);
         }
-        let trim = read_trim(&*inner.storage, &inner.keys).await?;
-        let range = inner.keys.chunks.prefix_range();
-        let last = inner.storage.scan(range, Direction::Backward, 1).await?;
+        let trim = read_trim(&*self.storage, &self.keys).await?;
+        let range = self.keys.chunks.prefix_range();
+        let last = self.storage.scan(range, Direction::Backward, 1).await?;
         let Some(row) = last.first() else {
-            return Ok(inner.state.borrow_mut().follow_trim(&trim));
+            return Ok(self.state.borrow_mut().follow_trim(&trim));
         };
-        let chunk = inner.decode_chunk(row).await?;
+        let chunk = self.decode_chunk(row).await?;
         let seen = {
-            let mut state = inner.state.borrow_mut();
+            let mut state = self.state.borrow_mut();
             let trimmed = state.follow_trim(&trim);
             if chunk.last <= state.visible {
                 return Ok(trimmed);
@@ -278,17 +303,15 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         };
         if chunk.first <= seen + 1 {
             let news = chunk.rows.into_iter().filter(|(number, _)| *number > seen);
-            inner.tail.push_all(news);
+            self.tail.push_all(news);
         }
         // Also moves over numbers at the end of a chunk that name no entry.
-        if inner.tail.latest() < chunk.last {
-            inner.tail.restart_after(chunk.last);
+        if self.tail.latest() < chunk.last {
+            self.tail.restart_after(chunk.last);
         }
         Ok(true)
     }
-}
 
-impl<T> Inner<T> {
     /// Makes visible what may be, in order.
     fn show(&self) {
         let (shown, jump) = {
@@ -310,24 +333,23 @@ impl<T> Inner<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Participant for Log<T> {
+impl Participant for Inner {
     fn stage(&self, batch: &mut Batch) {
-        let inner = &self.inner;
-        if inner.config.read_only {
+        if self.config.read_only {
             return;
         }
-        let limits = inner.storage.limits();
-        let now = inner.host.now_ms();
-        let mut state = inner.state.borrow_mut();
-        state.write(batch, &inner.keys, &inner.config, limits, now);
+        let limits = self.storage.limits();
+        let now = self.host.now_ms();
+        let mut state = self.state.borrow_mut();
+        state.write(batch, &self.keys, &self.config, limits, now);
     }
 
     fn settle(&self, ok: bool) {
-        let dense = self.inner.config.block == 0;
-        self.inner.state.borrow_mut().settle(ok, dense);
-        self.inner.show();
+        let dense = self.config.block == 0;
+        self.state.borrow_mut().settle(ok, dense);
+        self.show();
         // A failed commit leaves entries waiting, a good one may make room for a trim.
-        self.inner.dirty.notify_waiters();
+        self.dirty.notify_waiters();
     }
 }
 
@@ -347,8 +369,4 @@ async fn read_trim(storage: &dyn Storage, keys: &Keys) -> Result<TrimRow, LogErr
         Some(bytes) => value::decode(&keys.trim, &bytes)?,
         None => TrimRow::default(),
     })
-}
-
-fn to_json<T: Serialize>(entry: &T) -> Vec<u8> {
-    serde_json::to_vec(entry).expect("log entries are types that JSON can hold")
 }

@@ -2,23 +2,22 @@
 
 use std::rc::Rc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::chunk::{Chunk, Split};
+use super::entry::Entry;
 use super::item::{GapReason, LogError, LogItem};
-use super::reader::LogReader;
+use super::reader::{LogReader, RawReader};
 use super::{Inner, Log};
 use crate::shim::TailRead;
 use crate::storage::{Direction, Row, StorageError};
 use crate::wire::Cursor;
+use crate::wire::json::FromJson;
 
 /// The most chunk rows fetched at once.
 const PAGE_ROWS: usize = 64;
 
 /// What reading found, and up to where it has looked: there may be nothing in between.
-pub(super) struct Found<T> {
-    pub(super) items: Vec<LogItem<T>>,
+pub(super) struct Found {
+    pub(super) items: Vec<RawItem>,
     pub(super) reached: Place,
 }
 
@@ -40,7 +39,31 @@ impl Place {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+/// An item whose entry is not decoded.
+pub(super) type RawItem = LogItem<Entry>;
+
+/// An item with its entry decoded.
+pub(super) fn decoded<T: FromJson + 'static>(item: RawItem) -> Result<LogItem<T>, LogError> {
+    Ok(match item {
+        LogItem::Entry { cursor, entry } => {
+            let value = entry.value().map_err(|error| corrupt(cursor, &error))?;
+            LogItem::Entry {
+                cursor,
+                entry: value,
+            }
+        }
+        LogItem::Gap { from, to, reason } => LogItem::Gap { from, to, reason },
+    })
+}
+
+fn corrupt(cursor: Cursor, error: &serde_json::Error) -> LogError {
+    LogError::Storage(StorageError::Corrupt {
+        key: format!("entry {cursor}"),
+        reason: error.to_string(),
+    })
+}
+
+impl<T: FromJson + 'static> Log<T> {
     /// The items after a cursor, ascending, at most `limit`; none if the reader has seen the
     /// newest. A gap counts as one item.
     ///
@@ -48,19 +71,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
     /// [`LogError::Stale`] if the cursor is ahead of the newest, [`LogError::Storage`] if rows
     /// cannot be read.
     pub async fn read(&self, after: Cursor, limit: usize) -> Result<Vec<LogItem<T>>, LogError> {
-        self.inner.check(after)?;
-        let mut items = Vec::new();
-        let mut at = Place::after(after.get());
-        while items.len() < limit {
-            let found = self.inner.read_some(at, limit - items.len()).await?;
-            if found.reached.after == at.after {
-                break;
-            }
-            at = found.reached;
-            items.extend(found.items);
-        }
-        items.truncate(limit);
-        Ok(items)
+        let items = self.inner.read(after, limit).await?;
+        items.into_iter().map(decoded).collect()
     }
 
     /// The newest items before a cursor, ascending, at most `limit`: for reading a log backwards,
@@ -73,7 +85,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
         before: Cursor,
         limit: usize,
     ) -> Result<Vec<LogItem<T>>, LogError> {
-        self.inner.read_before(before.get(), limit).await
+        let items = self.inner.read_before(before.get(), limit).await?;
+        items.into_iter().map(decoded).collect()
     }
 
     /// Follows the log: everything after the cursor, then what comes.
@@ -81,12 +94,36 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
     /// # Errors
     /// [`LogError::Stale`] if the cursor is ahead of the newest.
     pub fn follow(&self, after: Cursor) -> Result<LogReader<T>, LogError> {
+        Ok(LogReader::new(self.follow_raw(after)?))
+    }
+
+    /// Follows the log without decoding its entries.
+    ///
+    /// # Errors
+    /// As [`Log::follow`].
+    pub(crate) fn follow_raw(&self, after: Cursor) -> Result<RawReader, LogError> {
         self.inner.check(after)?;
-        Ok(LogReader::new(self.inner.clone(), after.get()))
+        Ok(RawReader::new(self.inner.clone(), after.get()))
     }
 }
 
-impl<T> Inner<T> {
+impl Inner {
+    async fn read(&self, after: Cursor, limit: usize) -> Result<Vec<RawItem>, LogError> {
+        self.check(after)?;
+        let mut items = Vec::new();
+        let mut at = Place::after(after.get());
+        while items.len() < limit {
+            let found = self.read_some(at, limit - items.len()).await?;
+            if found.reached.after == at.after {
+                break;
+            }
+            at = found.reached;
+            items.extend(found.items);
+        }
+        items.truncate(limit);
+        Ok(items)
+    }
+
     fn check(&self, after: Cursor) -> Result<(), LogError> {
         let latest_cursor = Cursor::new(self.state.borrow().visible);
         if after > latest_cursor {
@@ -99,7 +136,7 @@ impl<T> Inner<T> {
     }
 
     /// Items that are in memory; `None` if the next one is not.
-    pub(super) fn read_memory(&self, after: u64, limit: usize) -> Option<Found<T>> {
+    pub(super) fn read_memory(&self, after: u64, limit: usize) -> Option<Found> {
         let entries = match self.tail.read(after, limit) {
             TailRead::Items(entries) => entries,
             TailRead::Behind { .. } => {
@@ -117,12 +154,10 @@ impl<T> Inner<T> {
             reached: Place::after(reached),
         })
     }
-}
 
-impl<T: DeserializeOwned> Inner<T> {
     /// Some of the next items, from memory or storage; `reached` stays at `after` only if there
     /// are none. A chunk that was decoded is answered whole, even beyond the limit.
-    pub(super) async fn read_some(&self, at: Place, limit: usize) -> Result<Found<T>, LogError> {
+    pub(super) async fn read_some(&self, at: Place, limit: usize) -> Result<Found, LogError> {
         match self.read_memory(at.after, limit) {
             Some(found) => Ok(found),
             None => self.read_stored(at, limit).await,
@@ -130,7 +165,7 @@ impl<T: DeserializeOwned> Inner<T> {
     }
 
     /// The next items up to what is settled now.
-    async fn read_stored(&self, at: Place, limit: usize) -> Result<Found<T>, LogError> {
+    async fn read_stored(&self, at: Place, limit: usize) -> Result<Found, LogError> {
         let (settled, stored) = {
             let state = self.state.borrow();
             (state.settled, state.stored)
@@ -189,14 +224,14 @@ impl<T: DeserializeOwned> Inner<T> {
         &self,
         before: u64,
         limit: usize,
-    ) -> Result<Vec<LogItem<T>>, LogError> {
+    ) -> Result<Vec<RawItem>, LogError> {
         let (settled, stored, trimmed) = {
             let state = self.state.borrow();
             (state.settled, state.stored, state.trimmed)
         };
         // Newest first; turned at the end.
         let unstored = self.state.borrow().unstored_before(before, limit);
-        let mut items: Vec<LogItem<T>> = unstored
+        let mut items: Vec<RawItem> = unstored
             .into_iter()
             .map(|(number, entry)| LogItem::new(number, entry))
             .collect();
@@ -241,7 +276,7 @@ impl<T: DeserializeOwned> Inner<T> {
     }
 
     /// Decodes a chunk row, with the entries that lie in rows of their own.
-    pub(super) async fn decode_chunk(&self, row: &Row) -> Result<Chunk<T>, StorageError> {
+    pub(super) async fn decode_chunk(&self, row: &Row) -> Result<Chunk, StorageError> {
         let (key, bytes) = row;
         let mut chunk = Chunk::decode(key, bytes)?;
         let (before, now) = (self.entries_per_row.get(), chunk.rows.len());
@@ -249,12 +284,12 @@ impl<T: DeserializeOwned> Inner<T> {
         for Split(number, len) in std::mem::take(&mut chunk.split) {
             let entry = self.read_parts(number, len).await?;
             let at = chunk.rows.partition_point(|(other, _)| *other < number);
-            chunk.rows.insert(at, (number, Rc::new(entry)));
+            chunk.rows.insert(at, (number, entry));
         }
         Ok(chunk)
     }
 
-    async fn read_parts(&self, number: u64, len: u64) -> Result<T, StorageError> {
+    async fn read_parts(&self, number: u64, len: u64) -> Result<Rc<Entry>, StorageError> {
         let rows = self.keys.overflow.number(number);
         let corrupt = |reason: String| StorageError::Corrupt {
             key: rows.to_string(),
@@ -275,17 +310,17 @@ impl<T: DeserializeOwned> Inner<T> {
                 json.extend_from_slice(crate::storage::value::json(key, bytes)?);
             }
         }
-        serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))
+        Ok(Entry::stored(&json))
     }
 }
 
 /// A walk upwards through the chunks.
-struct Walk<T> {
-    items: Vec<LogItem<T>>,
+struct Walk {
+    items: Vec<RawItem>,
     reached: Place,
 }
 
-impl<T> Walk<T> {
+impl Walk {
     /// Says what is missing below `first`.
     fn gap_before(&mut self, first: u64, trimmed: u64) {
         let (from, to) = (self.reached.after + 1, first - 1);
@@ -296,7 +331,7 @@ impl<T> Walk<T> {
     }
 
     /// Takes what is stored for good: the rest belongs to a commit that is not through yet.
-    fn take(&mut self, chunk: Chunk<T>, stored: u64) {
+    fn take(&mut self, chunk: Chunk, stored: u64) {
         for (number, entry) in chunk.rows {
             if number > stored {
                 return;
@@ -314,7 +349,7 @@ impl<T> Walk<T> {
         };
     }
 
-    fn into_found(self) -> Found<T> {
+    fn into_found(self) -> Found {
         Found {
             items: self.items,
             reached: self.reached,
@@ -323,7 +358,7 @@ impl<T> Walk<T> {
 }
 
 /// The missing numbers, in the gaps that they fall into: what retention deleted, and the rest.
-fn gaps<T>(from: u64, to: u64, trimmed: u64) -> impl Iterator<Item = LogItem<T>> {
+fn gaps(from: u64, to: u64, trimmed: u64) -> impl Iterator<Item = RawItem> {
     let split = trimmed.clamp(from - 1, to);
     let gap = |from: u64, to: u64, reason| {
         (from <= to).then(|| LogItem::Gap {
@@ -337,8 +372,8 @@ fn gaps<T>(from: u64, to: u64, trimmed: u64) -> impl Iterator<Item = LogItem<T>>
         .chain(gap(split + 1, to, GapReason::UncleanStop))
 }
 
-fn push_gaps_down<T>(items: &mut Vec<LogItem<T>>, from: u64, to: u64, trimmed: u64) {
-    let mut found: Vec<LogItem<T>> = gaps(from, to, trimmed).collect();
+fn push_gaps_down(items: &mut Vec<RawItem>, from: u64, to: u64, trimmed: u64) {
+    let mut found: Vec<RawItem> = gaps(from, to, trimmed).collect();
     found.reverse();
     items.extend(found);
 }

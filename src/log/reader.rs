@@ -2,23 +2,24 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::{FutureExt, LocalBoxFuture, select};
 use futures::stream::{FusedStream, Stream, StreamExt};
-use serde::de::DeserializeOwned;
 
 use super::Inner;
 use super::item::{LogError, LogItem};
-use super::read::{Found, Place};
+use super::read::{Found, Place, RawItem, decoded};
 use crate::wire::Cursor;
+use crate::wire::json::FromJson;
 
 /// The most items read ahead.
 const READ_AHEAD: usize = 4096;
 
-type Fetch<T> = LocalBoxFuture<'static, Result<Option<Found<T>>, LogError>>;
+type Fetch = LocalBoxFuture<'static, Result<Option<Found>, LogError>>;
 
 /// Everything after a cursor, then what comes: a stream of items, each once and in order.
 ///
@@ -27,19 +28,64 @@ type Fetch<T> = LocalBoxFuture<'static, Result<Option<Found<T>>, LogError>>;
 /// [`Log::close`](super::Log::close). Dropping it is all there is to stopping.
 #[must_use = "a reader does nothing unless it is read"]
 pub struct LogReader<T> {
-    log: Rc<Inner<T>>,
+    raw: RawReader,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: FromJson + 'static> LogReader<T> {
+    pub(super) fn new(raw: RawReader) -> LogReader<T> {
+        LogReader {
+            raw,
+            kind: PhantomData,
+        }
+    }
+
+    /// Up to where it has handed out.
+    pub fn cursor(&self) -> Cursor {
+        self.raw.cursor()
+    }
+
+    /// The next items, at least one, at most `max`, waiting if there is none yet. Empty when the
+    /// log has ended. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`] if rows cannot be read.
+    pub async fn next_batch(&mut self, max: usize) -> Result<Vec<LogItem<T>>, LogError> {
+        let items = self.raw.next_batch(max).await?;
+        items.into_iter().map(decoded).collect()
+    }
+}
+
+impl<T: FromJson + 'static> Stream for LogReader<T> {
+    type Item = Result<LogItem<T>, LogError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(Pin::new(&mut self.get_mut().raw).poll_next(cx));
+        Poll::Ready(item.map(|item| item.and_then(decoded)))
+    }
+}
+
+impl<T: FromJson + 'static> FusedStream for LogReader<T> {
+    fn is_terminated(&self) -> bool {
+        self.raw.is_terminated()
+    }
+}
+
+/// A reader that leaves the entries as they are stored.
+pub(crate) struct RawReader {
+    log: Rc<Inner>,
     at: Place,
     /// What is read and not handed out yet.
-    buffer: VecDeque<LogItem<T>>,
-    fetch: Option<Fetch<T>>,
+    buffer: VecDeque<RawItem>,
+    fetch: Option<Fetch>,
     /// What the fetch has found ahead of time.
-    ahead: Option<Result<Option<Found<T>>, LogError>>,
+    ahead: Option<Result<Option<Found>, LogError>>,
     ended: bool,
 }
 
-impl<T: DeserializeOwned + 'static> LogReader<T> {
-    pub(super) fn new(log: Rc<Inner<T>>, after: u64) -> LogReader<T> {
-        LogReader {
+impl RawReader {
+    pub(super) fn new(log: Rc<Inner>, after: u64) -> RawReader {
+        RawReader {
             log,
             at: Place::after(after),
             buffer: VecDeque::new(),
@@ -50,7 +96,7 @@ impl<T: DeserializeOwned + 'static> LogReader<T> {
     }
 
     /// Up to where it has handed out.
-    pub fn cursor(&self) -> Cursor {
+    pub(crate) fn cursor(&self) -> Cursor {
         match self.buffer.front() {
             Some(LogItem::Entry { cursor, .. }) => Cursor::new(cursor.get() - 1),
             Some(LogItem::Gap { from, .. }) => Cursor::new(from.get() - 1),
@@ -63,7 +109,7 @@ impl<T: DeserializeOwned + 'static> LogReader<T> {
     ///
     /// # Errors
     /// [`LogError::Storage`] if rows cannot be read.
-    pub async fn next_batch(&mut self, max: usize) -> Result<Vec<LogItem<T>>, LogError> {
+    pub(crate) async fn next_batch(&mut self, max: usize) -> Result<Vec<RawItem>, LogError> {
         let Some(first) = self.next().await else {
             return Ok(Vec::new());
         };
@@ -80,7 +126,7 @@ impl<T: DeserializeOwned + 'static> LogReader<T> {
         Ok(items)
     }
 
-    fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found<T>>, LogError>> {
+    fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found>, LogError>> {
         let (log, at) = (&self.log, self.at);
         let fetch = self
             .fetch
@@ -90,17 +136,14 @@ impl<T: DeserializeOwned + 'static> LogReader<T> {
         Poll::Ready(found)
     }
 
-    fn keep(&mut self, found: Found<T>) {
+    fn keep(&mut self, found: Found) {
         self.at = found.reached;
         self.buffer.extend(found.items);
     }
 }
 
 /// The next items, waiting for them; `None` when the log has ended.
-async fn fetch<T: DeserializeOwned>(
-    log: Rc<Inner<T>>,
-    at: Place,
-) -> Result<Option<Found<T>>, LogError> {
+async fn fetch(log: Rc<Inner>, at: Place) -> Result<Option<Found>, LogError> {
     loop {
         let grown = log.tail.grown();
         let end = log.end.notified();
@@ -115,8 +158,8 @@ async fn fetch<T: DeserializeOwned>(
     }
 }
 
-impl<T: DeserializeOwned + 'static> Stream for LogReader<T> {
-    type Item = Result<LogItem<T>, LogError>;
+impl Stream for RawReader {
+    type Item = Result<RawItem, LogError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
@@ -148,21 +191,18 @@ impl<T: DeserializeOwned + 'static> Stream for LogReader<T> {
     }
 }
 
-impl<T: DeserializeOwned + 'static> FusedStream for LogReader<T> {
+impl FusedStream for RawReader {
     fn is_terminated(&self) -> bool {
         self.ended && self.buffer.is_empty()
     }
 }
 
-// No field is ever pinned in place.
-impl<T> Unpin for LogReader<T> {}
-
 impl<T> fmt::Debug for LogReader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogReader")
-            .field("after", &self.at.after)
-            .field("buffered", &self.buffer.len())
-            .field("ended", &self.ended)
+            .field("after", &self.raw.at.after)
+            .field("buffered", &self.raw.buffer.len())
+            .field("ended", &self.raw.ended)
             .finish_non_exhaustive()
     }
 }

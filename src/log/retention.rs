@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::chunk::{ChunkHead, Totals};
 use super::config::Retention;
 use super::item::LogError;
@@ -21,7 +18,7 @@ const AGE_LOOKS: u32 = 8;
 /// ...and at least this often.
 const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
-impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
+impl<T> Log<T> {
     /// Looks which old chunks the [`Retention`] no longer allows; they are deleted with the next
     /// commit, and readers find a gap in their place. The newest row always stays. Answers the
     /// newest number that goes.
@@ -29,23 +26,26 @@ impl<T: Serialize + DeserializeOwned + 'static> Log<T> {
     /// # Errors
     /// [`LogError::Storage`] if rows cannot be read.
     pub async fn trim(&self) -> Result<Option<Cursor>, LogError> {
-        let inner = &self.inner;
-        if inner.config.read_only || inner.config.retention == Retention::default() {
-            return Ok(None);
-        }
-        let stored = inner.state.borrow().stored;
-        let plan = inner.find_trim().await?;
-        // Only now: what could not be read is looked at again.
-        inner.looked_at_age.set(Some(inner.host.instant()));
-        inner.looked_at.set(stored);
-        if let Some(plan) = plan {
-            inner.state.borrow_mut().plan_trim(plan);
-        }
-        Ok(plan.map(|plan| Cursor::new(plan.through)))
+        self.inner.trim().await
     }
 }
 
-impl<T> Inner<T> {
+impl Inner {
+    pub(super) async fn trim(&self) -> Result<Option<Cursor>, LogError> {
+        if self.config.read_only || self.config.retention == Retention::default() {
+            return Ok(None);
+        }
+        let stored = self.state.borrow().stored;
+        let plan = self.find_trim().await?;
+        // Only now: what could not be read is looked at again.
+        self.looked_at_age.set(Some(self.host.instant()));
+        self.looked_at.set(stored);
+        if let Some(plan) = plan {
+            self.state.borrow_mut().plan_trim(plan);
+        }
+        Ok(plan.map(|plan| Cursor::new(plan.through)))
+    }
+
     /// Whether a trim is worth its reads: something was stored since the last look, whoever
     /// committed it, and more is stored than may be or it is time to look how old the oldest is.
     pub(super) fn trim_due(&self) -> bool {

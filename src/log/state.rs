@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::Keys;
 use super::chunk::{BlockRow, ChunkWriter, ENTRY_BYTES, Split, Totals, TrimRow};
 use super::config::LogConfig;
+use super::entry::Entry;
 use crate::storage::{Batch, StorageLimits, value};
 
 /// What opening found.
@@ -22,10 +23,9 @@ pub(super) struct Opened {
     pub(super) totals_trimmed: Totals,
 }
 
-struct Pending<T> {
+struct Pending {
     number: u64,
-    entry: Rc<T>,
-    json: Vec<u8>,
+    entry: Rc<Entry>,
     /// Shown only when the commit is through, taken back if it fails.
     staged: bool,
 }
@@ -46,7 +46,7 @@ struct Flight {
     trim: Option<TrimPlan>,
 }
 
-pub(super) struct State<T> {
+pub(super) struct State {
     /// The next number to hand out.
     pub(super) next: u64,
     /// The newest number that readers see.
@@ -65,11 +65,11 @@ pub(super) struct State<T> {
     reserved: u64,
     /// What the stored block row says.
     block: Option<u64>,
-    pending: VecDeque<Pending<T>>,
+    pending: VecDeque<Pending>,
     /// So many of `pending`, from the front, are visible.
     shown: usize,
     /// Became visible by being stored, not yet fetched by [`State::show`].
-    ready: Vec<(u64, Rc<T>)>,
+    ready: Vec<(u64, Rc<Entry>)>,
     flight: Option<Flight>,
     /// The newest chunk while it may still grow; it ends at `stored`.
     open: Option<ChunkWriter>,
@@ -78,8 +78,8 @@ pub(super) struct State<T> {
     trim: Option<TrimPlan>,
 }
 
-impl<T> State<T> {
-    pub(super) fn new(opened: Opened) -> State<T> {
+impl State {
+    pub(super) fn new(opened: Opened) -> State {
         State {
             next: opened.settled + 1,
             visible: opened.settled,
@@ -102,28 +102,27 @@ impl<T> State<T> {
         }
     }
 
-    pub(super) fn append(&mut self, entry: Rc<T>, json: Vec<u8>) -> u64 {
-        self.push(entry, json, false)
+    pub(super) fn append(&mut self, entry: Rc<Entry>) -> u64 {
+        self.push(entry, false)
     }
 
-    pub(super) fn stage(&mut self, entry: Rc<T>, json: Vec<u8>) -> u64 {
-        self.push(entry, json, true)
+    pub(super) fn stage(&mut self, entry: Rc<Entry>) -> u64 {
+        self.push(entry, true)
     }
 
-    fn push(&mut self, entry: Rc<T>, json: Vec<u8>, staged: bool) -> u64 {
+    fn push(&mut self, entry: Rc<Entry>, staged: bool) -> u64 {
         let number = self.next;
         self.next += 1;
         self.pending.push_back(Pending {
             number,
             entry,
-            json,
             staged,
         });
         number
     }
 
     /// The entries that have become visible since the last call, in order.
-    pub(super) fn show(&mut self) -> Vec<(u64, Rc<T>)> {
+    pub(super) fn show(&mut self) -> Vec<(u64, Rc<Entry>)> {
         let mut shown = std::mem::take(&mut self.ready);
         while let Some(next) = self.pending.get(self.shown) {
             if next.staged || next.number > self.reserved {
@@ -148,7 +147,7 @@ impl<T> State<T> {
     }
 
     /// Visible entries that are in memory because they are not stored, after a number.
-    pub(super) fn unstored(&self, after: u64, limit: usize) -> Vec<(u64, Rc<T>)> {
+    pub(super) fn unstored(&self, after: u64, limit: usize) -> Vec<(u64, Rc<Entry>)> {
         let shown = self.pending.iter().take(self.shown);
         shown
             .filter(|pending| pending.number > after)
@@ -158,7 +157,7 @@ impl<T> State<T> {
     }
 
     /// The same before a number, newest first.
-    pub(super) fn unstored_before(&self, before: u64, limit: usize) -> Vec<(u64, Rc<T>)> {
+    pub(super) fn unstored_before(&self, before: u64, limit: usize) -> Vec<(u64, Rc<Entry>)> {
         let shown = self.pending.iter().take(self.shown).rev();
         shown
             .filter(|pending| pending.number < before)
@@ -270,7 +269,8 @@ impl<T> State<T> {
             totals
         };
         for pending in &self.pending {
-            let size = pending.json.len() + ENTRY_BYTES;
+            let json = pending.entry.json();
+            let size = json.len() + ENTRY_BYTES;
             let full = chunk.entries >= config.chunk_max_entries as u64
                 || chunk.len() + size > max.max(size);
             if full && chunk.entries > 0 {
@@ -279,10 +279,10 @@ impl<T> State<T> {
             }
             // Alone in its chunk and still too large for a value.
             if chunk.len() + size > limits.max_value_bytes {
-                write_parts(batch, keys, pending.number, &pending.json, limits);
-                chunk.push_split(Split(pending.number, pending.json.len() as u64));
+                write_parts(batch, keys, pending.number, json, limits);
+                chunk.push_split(Split(pending.number, json.len() as u64));
             } else {
-                chunk.push(pending.number, &pending.json);
+                chunk.push(pending.number, json);
             }
             last = pending.number;
         }

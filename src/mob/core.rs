@@ -4,16 +4,15 @@
 //! writer runs it, commits, and settles the rows. Nothing here awaits anything but the writer, so a command sees one
 //! consistent state and needs no lock.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
+use litemap::LiteMap;
+use serde::Serialize;
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{ToolGate, ToolSet};
-use crate::agent::transcript::TranscriptEntry;
 use crate::log::Log;
 use crate::mob::definition::{MobDefinition, Profile};
 use crate::mob::dispatch::Runners;
@@ -23,25 +22,73 @@ use crate::mob::rows::{
 };
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
-use crate::storage::{Batch, Durability, Key, Participant, Staged, Storage, Table, Writer};
+use crate::storage::{
+    Batch, Durability, Key, Participant, Staged, Storage, Table, Writer, WriterClosed,
+};
+use crate::wire::json::from_json;
 use crate::wire::{
     AgentEvent, AgentEventRecord, AgentIdentity, Cursor, FenceToken, Generation, InteractionId,
     MobEventKind, MobId, SessionId, TimestampMs, WorkId,
 };
 
 /// One entry of the structural ledger as it is stored; its cursor is its number in the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct LedgerEntry {
     pub timestamp_ms: TimestampMs,
     pub kind: MobEventKind,
 }
 
+from_json!(LedgerEntry { timestamp_ms, kind });
+
 /// What a mob works with that is not state: models, tools, limits.
 pub(crate) struct Kit {
-    pub models: RefCell<BTreeMap<String, Rc<dyn LanguageModel>>>,
+    pub models: Models,
     pub tools: ToolSet,
     pub gate: Option<Rc<dyn ToolGate>>,
     pub retry: RetryPolicy,
+}
+
+/// The models by name, in the order of their names.
+#[derive(Default)]
+pub(crate) struct Models(RefCell<Vec<(String, Rc<dyn LanguageModel>)>>);
+
+impl Models {
+    /// Models by name; of two with one name the later one is taken.
+    pub fn new(models: Vec<(String, Rc<dyn LanguageModel>)>) -> Self {
+        let this = Self::default();
+        for (name, model) in models {
+            this.set(&name, Some(model));
+        }
+        this
+    }
+
+    /// The model of a name.
+    pub fn get(&self, name: &str) -> Option<Rc<dyn LanguageModel>> {
+        let models = self.0.borrow();
+        let found = models.iter().find(|(known, _)| known == name)?;
+        Some(found.1.clone())
+    }
+
+    /// Gives, replaces or takes away the model of a name.
+    pub fn set(&self, name: &str, model: Option<Rc<dyn LanguageModel>>) {
+        let mut models = self.0.borrow_mut();
+        match (
+            models.binary_search_by(|(known, _)| known.as_str().cmp(name)),
+            model,
+        ) {
+            (Ok(at), Some(model)) => models[at].1 = model,
+            (Err(at), Some(model)) => models.insert(at, (name.to_owned(), model)),
+            (Ok(at), None) => {
+                models.remove(at);
+            }
+            (Err(_), None) => {}
+        }
+    }
+
+    /// All names with their models.
+    pub fn all(&self) -> Vec<(String, Rc<dyn LanguageModel>)> {
+        self.0.borrow().clone()
+    }
 }
 
 /// A mob that is open.
@@ -60,16 +107,21 @@ pub(crate) struct Core {
     pub interactions: Table<Interaction>,
     pub transcripts: Table<TranscriptRow>,
     /// Sessions whose transcript is in memory.
-    pub loaded: RefCell<BTreeSet<SessionId>>,
+    pub loaded: RefCell<LiteMap<SessionId, ()>>,
+    /// Those of them that nobody works on, in the order in which they came to rest.
+    pub resting: RefCell<Vec<SessionId>>,
     pub ledger: Log<LedgerEntry>,
     pub events: Log<AgentEventRecord>,
     pub runners: Runners,
-    /// Told after every commit that changed a row.
+    /// Told after every commit that changed a row, and when the mob closes.
     pub changed: Notify,
-    /// No run starts any more.
-    pub closing: Cell<bool>,
+    /// Why nothing is taken and no run starts any more, once that is so.
+    pub closed: RefCell<Option<MobError>>,
     pub trouble: Trouble,
 }
+
+/// A command whose type is forgotten: one that may be handed in again.
+pub(crate) type Stage<T> = Box<dyn FnMut(&Core, &mut Batch) -> Result<T, MobError>>;
 
 impl Core {
     /// The time for rows and events.
@@ -77,7 +129,7 @@ impl Core {
         TimestampMs::from(self.host.now_ms())
     }
 
-    /// Runs one command through the writer; answers when it is durable.
+    /// Runs one command of somebody outside through the writer; answers when it is durable.
     pub async fn execute<T: 'static>(
         self: &Rc<Self>,
         durability: Durability,
@@ -88,7 +140,45 @@ impl Core {
         let submitted = writer.submit(durability, move |batch: &mut Batch| {
             stage(&core, batch).map(Staged::answer)
         });
-        Ok(submitted.await?)
+        submitted
+            .await
+            .map_err(|error| self.explained(error.into()))
+    }
+
+    /// Runs one command of work that was accepted: a full backlog does not refuse it.
+    pub async fn execute_accepted<T: 'static>(
+        self: &Rc<Self>,
+        durability: Durability,
+        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
+    ) -> Result<T, MobError> {
+        let writer = self.writer.as_ref().ok_or(MobError::NotLeader)?;
+        let core = self.clone();
+        let submitted = writer.submit_accepted(durability, move |batch: &mut Batch| {
+            stage(&core, batch).map(Staged::answer)
+        });
+        submitted
+            .await
+            .map_err(|error| self.explained(error.into()))
+    }
+
+    /// A refusal of a writer that has ended, with what ended it.
+    fn explained(&self, error: MobError) -> MobError {
+        match (error, self.writer.as_ref().and_then(Writer::ended)) {
+            (MobError::ShuttingDown, Some(WriterClosed::Storage(error))) => error.into(),
+            (error, _) => error,
+        }
+    }
+
+    /// From now on nothing is taken and nothing runs; whoever waits for work hears why.
+    pub fn close(&self, why: MobError) {
+        *self.closed.borrow_mut() = Some(why);
+        self.runners.abort_all();
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the mob takes work, or why it does not any more.
+    pub fn check_open(&self) -> Result<(), MobError> {
+        self.closed.borrow().clone().map_or(Ok(()), Err)
     }
 
     /// The definition in force.
@@ -198,47 +288,6 @@ impl Core {
         self.events.stage(batch, records)
     }
 
-    /// Adds a message to a transcript that is loaded.
-    pub fn write_transcript(
-        &self,
-        batch: &mut Batch,
-        session_id: &SessionId,
-        entry: TranscriptEntry,
-    ) {
-        let range = (session_id.clone(), 0)..=(session_id.clone(), u64::MAX);
-        let number = self
-            .transcripts
-            .last_staged_key(range)
-            .map_or(1, |(_, last)| last + 1);
-        self.transcripts.put(
-            batch,
-            TranscriptRow {
-                session_id: session_id.clone(),
-                number,
-                entry,
-            },
-        );
-    }
-
-    /// The transcript of a session that is loaded.
-    pub fn transcript(&self, session_id: &SessionId) -> Vec<Rc<TranscriptRow>> {
-        self.transcripts
-            .range((session_id.clone(), 0)..=(session_id.clone(), u64::MAX))
-    }
-
-    /// Brings a session's transcript into memory.
-    pub async fn load_transcript(&self, session_id: &SessionId) -> Result<(), MobError> {
-        if self.loaded.borrow().contains(session_id) {
-            return Ok(());
-        }
-        let prefix = self.transcripts.prefix().part(session_id.as_str());
-        self.transcripts
-            .load_part(self.storage.as_ref(), &prefix)
-            .await?;
-        self.loaded.borrow_mut().insert(session_id.clone());
-        Ok(())
-    }
-
     /// Checks that whoever acts for a member acts for its incarnation in force.
     pub fn check_fence(
         &self,
@@ -290,7 +339,8 @@ impl Participant for Core {
         if !committed {
             return;
         }
-        let mut touched: BTreeSet<AgentIdentity> = members.into_iter().chain(turns).collect();
+        let mut touched = members;
+        touched.extend(turns);
         touched.extend(mailbox.into_iter().map(|(identity, _)| identity));
         if !state.is_empty() {
             touched.extend(

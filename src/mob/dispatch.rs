@@ -5,35 +5,35 @@
 //! is dropped. Cancelling, retiring, respawning and stopping are therefore one mechanism.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures::future::{AbortHandle, Abortable};
+use litemap::LiteMap;
 use serde_json::Value;
 
 use crate::agent::model::{Availability, LanguageModel};
-use crate::agent::run::{self, RunBounds, RunEnd, RunSpec};
+use crate::agent::run::{self, Interrupt, RunBounds, RunEnd, RunSpec};
 use crate::agent::tool::ToolSet;
 use crate::mob::core::Core;
 use crate::mob::definition::Profile;
 use crate::mob::error::MobError;
-use crate::mob::member_run::MemberRun;
+use crate::mob::member_run::{MemberRun, unstorable};
 use crate::mob::member_tools::{PeersTool, SendMessageTool};
 use crate::mob::rows::{Member, MobStatus, OpenTurn};
 use crate::mob::work::{Ending, Taken, same_run};
 use crate::shim::Notify;
-use crate::storage::Durability;
-use crate::wire::{AgentEvent, AgentIdentity, MemberActivity};
+use crate::storage::{Batch, Durability};
+use crate::wire::{AgentEvent, AgentIdentity, MemberActivity, SessionId};
 
 /// The pumps of a mob.
 #[derive(Default)]
 pub(crate) struct Runners {
     /// Set once the mob is open; before that nothing runs.
     core: RefCell<Weak<Core>>,
-    active: RefCell<BTreeMap<AgentIdentity, Rc<Runner>>>,
+    active: RefCell<LiteMap<AgentIdentity, Rc<Runner>>>,
     /// Members whose transcript was in memory at least once since the mob was opened.
-    awake: RefCell<std::collections::BTreeSet<AgentIdentity>>,
+    awake: RefCell<LiteMap<AgentIdentity, ()>>,
 }
 
 #[derive(Default)]
@@ -46,6 +46,8 @@ struct Runner {
     ran: Cell<bool>,
     /// Why the member's work waits for its model.
     waiting: RefCell<Option<String>>,
+    /// The session whose transcript it works on.
+    session: RefCell<Option<SessionId>>,
 }
 
 /// Whether a member could start work now.
@@ -98,6 +100,11 @@ impl Runners {
                 .insert(identity.clone(), runner.clone());
             let identity = identity.clone();
             core.host.spawn(pump(strong, identity, runner));
+        } else if let Some(member) = core.members.get(identity) {
+            // Its turn may have been closed while nobody worked on it.
+            core.rest_transcript(identity, &member.session_id);
+        } else {
+            self.awake.borrow_mut().remove(identity);
         }
     }
 
@@ -139,7 +146,7 @@ impl Runners {
 
 impl Core {
     fn has_work(&self, identity: &AgentIdentity) -> bool {
-        if self.closing.get()
+        if self.check_open().is_err()
             || self.status() != MobStatus::Running
             || self.members.get(identity).is_none()
         {
@@ -166,7 +173,7 @@ impl Core {
         if self.turns.get(identity).is_some() && self.writer.is_none() {
             return (MemberActivity::Running, None);
         }
-        let awake = self.runners.awake.borrow().contains(identity);
+        let awake = self.runners.awake.borrow().contains_key(identity);
         (
             if awake {
                 MemberActivity::Idle
@@ -204,7 +211,7 @@ impl Core {
             ));
         }
         let name = self.model_name(member);
-        let model = self.kit.models.borrow().get(&name).cloned();
+        let model = self.kit.models.get(&name);
         let Some(model) = model else {
             let reason = format!("there is no model `{name}`");
             return Readiness::Waiting {
@@ -222,35 +229,41 @@ impl Core {
     }
 }
 
-/// The first pause after storage refused a step; it doubles up to 32 times this.
-const STORAGE_PAUSE: Duration = Duration::from_secs(1);
-
 /// Works until a member has nothing more to do.
 async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
-    let mut failures = 0u32;
+    let mut refusals = 0;
     loop {
         runner.kicked.set(false);
         let wake = runner.wake.notified();
-        match next(&core, &identity, &runner).await {
-            Ok(Some((turn, spec))) => work(&core, &runner, turn, spec).await,
-            Ok(None) if runner.waiting.borrow().is_some() => wake.await,
-            Ok(None) if runner.kicked.get() => {}
-            Ok(None) => break,
-            Err(MobError::Storage(error)) => {
-                core.trouble
-                    .report(&identity, format!("its work waits for storage: {error}"));
-                // Sooner if something changes, for then storage works again.
-                let pause = STORAGE_PAUSE.saturating_mul(1 << failures.min(5));
-                failures += 1;
-                futures::future::select(wake, core.host.sleep(pause)).await;
+        let looked = match next(&core, &identity, &runner).await {
+            Ok(Some((turn, spec))) => work(&core, &runner, turn, spec).await.map(|()| true),
+            Ok(None) => Ok(false),
+            Err(error) => give_up(&core, &identity, error).await.map(|()| true),
+        };
+        match looked {
+            Ok(true) => {}
+            Ok(false) if runner.waiting.borrow().is_some() => wake.await,
+            Ok(false) if runner.kicked.get() => {}
+            Ok(false) => break,
+            // The writer has ended: whoever owns the runtime sees that too.
+            Err(MobError::NotLeader | MobError::ShuttingDown) => break,
+            Err(error) => {
+                let pause = core.refused(&identity, &error, &mut refusals);
+                // Sooner if something changes from here on; what the work itself changed does not count.
+                let wake = runner.wake.notified();
+                futures::future::select(wake, pause).await;
                 continue;
             }
-            // The writer has ended: whoever owns the runtime sees that too.
-            Err(_) => break,
         }
-        failures = 0;
+        refusals = 0;
     }
     core.runners.active.borrow_mut().remove(&identity);
+    if let Some(session) = runner.session.take() {
+        core.rest_transcript(&identity, &session);
+    }
+    if core.members.get(&identity).is_none() {
+        core.runners.awake.borrow_mut().remove(&identity);
+    }
     core.runners.rest(&core);
     // `changed` readers show activity.
     core.changed.notify_waiters();
@@ -280,13 +293,18 @@ async fn next(
             core.runners.set_waiting(runner, None);
             core.changed.notify_waiters();
         }
-        core.load_transcript(&member.session_id).await?;
-        core.runners.awake.borrow_mut().insert(identity.clone());
+        let session = &member.session_id;
+        let former = runner.session.replace(Some(session.clone()));
+        if let Some(former) = former.filter(|former| former != session) {
+            core.rest_transcript(identity, &former);
+        }
+        core.load_transcript(session).await?;
+        core.runners.awake.borrow_mut().insert(identity.clone(), ());
         let interrupted = core.turns.get(identity).is_some();
         let crashed = !runner.ran.get();
         let (whose, fence) = (identity.clone(), member.fence_token);
         let taken = core
-            .execute(Durability::Relaxed, move |core, batch| {
+            .execute_accepted(Durability::Relaxed, move |core, batch| {
                 if interrupted {
                     core.stage_resume(batch, &whose, fence, crashed)
                 } else {
@@ -299,7 +317,9 @@ async fn next(
                 let spec = run_spec(core, &member, &turn, name, model);
                 return Ok(Some((turn, spec)));
             }
-            Ok(Taken::Again) | Err(MobError::StaleFenceToken { .. }) => {}
+            // A member that was retired may be back under its name, with work.
+            Ok(Taken::Again)
+            | Err(MobError::StaleFenceToken { .. } | MobError::MemberNotFound(_)) => {}
             Ok(Taken::Nothing) => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -388,11 +408,65 @@ fn provider_params(profile: &Profile) -> Value {
     if profile.provider_params.is_empty() {
         return Value::Null;
     }
-    Value::Object(profile.provider_params.clone().into_iter().collect())
+    Value::Object(profile.provider_params.clone())
 }
 
-/// Runs one turn and closes it.
-async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpec) {
+/// Work that storage can never take fails, so that the member gets on with the next. Answers any other error.
+async fn give_up(
+    core: &Rc<Core>,
+    identity: &AgentIdentity,
+    error: MobError,
+) -> Result<(), MobError> {
+    let MobError::Storage(refusal) = &error else {
+        return Err(error);
+    };
+    if !refusal.is_permanent() {
+        return Err(error);
+    }
+    let (whose, ending) = (identity.clone(), Ending::from(unstorable(refusal)));
+    core.trouble.report(identity, error.to_string());
+    core.execute_accepted(Durability::Relaxed, move |core, batch| {
+        core.stage_give_up(batch, &whose, &ending)
+    })
+    .await
+}
+
+/// Puts work down whose model went away. Fails if the model says that it is there all the same, so that it is not asked
+/// again without a pause.
+async fn put_down(
+    core: &Rc<Core>,
+    port: &MemberRun,
+    turn: Rc<OpenTurn>,
+    reason: String,
+) -> Result<(), MobError> {
+    let put = turn.clone();
+    let stored = core
+        .execute_accepted(Durability::Relaxed, move |core, batch| {
+            core.stage_put_down(batch, &put)
+        })
+        .await;
+    if let Err(error) = stored {
+        // It stays open all the same; at worst going on with it counts as an interruption.
+        port.report_lost_step(&error);
+    }
+    let member = core.members.get(&turn.identity);
+    match member.map(|member| core.readiness(&member)) {
+        Some(Readiness::Ready { .. }) => Err(MobError::MemberBroken {
+            identity: turn.identity.clone(),
+            reason,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Runs one turn and closes it. Fails if not even its failure can be stored, or if its model refuses though it says that it is
+/// there.
+async fn work(
+    core: &Rc<Core>,
+    runner: &Runner,
+    turn: Rc<OpenTurn>,
+    spec: RunSpec,
+) -> Result<(), MobError> {
     let (abort, registration) = AbortHandle::new_pair();
     runner.ran.set(true);
     *runner.running.borrow_mut() = Some((turn.clone(), abort));
@@ -407,8 +481,8 @@ async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpe
         port.discard();
     }
     runner.running.borrow_mut().take();
-    let ending = match ended {
-        Err(_) | Ok(RunEnd::Stopped) => return,
+    let mut ending = match ended {
+        Err(_) | Ok(RunEnd::Interrupted(Interrupt::Stopped)) => return Ok(()),
         Ok(RunEnd::Completed {
             message,
             result,
@@ -420,24 +494,35 @@ async fn work(core: &Rc<Core>, runner: &Runner, turn: Rc<OpenTurn>, spec: RunSpe
             usage,
             events,
         },
-        Ok(RunEnd::Failed(failure)) => Ending::Failed {
-            class: failure.class,
-            error: failure.error,
-            cause_kind: failure.cause_kind,
-        },
+        Ok(RunEnd::Interrupted(Interrupt::PutDown { reason })) => {
+            return put_down(core, &port, turn, reason).await;
+        }
+        Ok(RunEnd::Interrupted(Interrupt::Failed(failure))) => failure.into(),
     };
-    let closed = turn.clone();
-    let stored = core
-        .execute(Durability::Strict, move |core, batch| {
+    loop {
+        let completed = matches!(ending, Ending::Completed { .. });
+        let closed = turn.clone();
+        let stage = move |core: &Core, batch: &mut Batch| {
             core.stage_end_of_run(batch, &closed, ending.clone())
-        })
-        .await;
-    match stored {
-        Ok(None) => {}
-        Ok(Some(failed)) => core.trouble.report(
-            &turn.identity,
-            format!("agent run failed (event_id: evt-agent-{failed})"),
-        ),
-        Err(error) => port.report_lost_step(&error),
+        };
+        let stored = core.persist(&turn.identity, Durability::Strict, Box::new(stage));
+        match stored.await {
+            Ok(None) => return Ok(()),
+            Ok(Some(failed)) => {
+                let what = format!("agent run failed (event_id: evt-agent-{failed})");
+                core.trouble.report(&turn.identity, what);
+                return Ok(());
+            }
+            Err(MobError::Storage(error)) if error.is_permanent() => {
+                if !completed {
+                    return Err(error.into());
+                }
+                ending = unstorable(&error).into();
+            }
+            Err(error) => {
+                port.report_lost_step(&error);
+                return Ok(());
+            }
+        }
     }
 }

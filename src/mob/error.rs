@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::log::LogError;
 use crate::storage::{StorageError, SubmitError};
+use crate::wire::json::object;
 use crate::wire::{AgentIdentity, Cursor, ErrorData, FenceToken, InteractionId, ProfileName};
 
 /// Commands that wait for the writer; more are refused (MobKit contract, appendix A).
@@ -126,31 +127,31 @@ impl MobError {
     /// The error as every boundary shows it.
     pub fn data(&self) -> ErrorData {
         let data = match self {
-            Self::ProfileNotFound(profile) => json!({ "profile": profile }),
+            Self::ProfileNotFound(profile) => object!({ "profile": profile }),
             Self::MemberNotFound(id) | Self::MemberAlreadyExists(id) | Self::NotAddressable(id) => {
-                json!({ "member_id": id })
+                object!({ "member_id": id })
             }
             Self::MemberBroken { identity, reason } => {
-                json!({ "member_id": identity, "reason": reason })
+                object!({ "member_id": identity, "reason": reason })
             }
-            Self::InvalidTransition { from, to } => json!({ "from": from, "to": to }),
-            Self::InvalidInput { field, reason } => json!({ "field": field, "reason": reason }),
+            Self::InvalidTransition { from, to } => object!({ "from": from, "to": to }),
+            Self::InvalidInput { field, reason } => object!({ "field": field, "reason": reason }),
             Self::InteractionNotFound(id) | Self::IdempotencyConflict { interaction_id: id } => {
-                json!({ "interaction_id": id })
+                object!({ "interaction_id": id })
             }
-            Self::AdmissionBacklogFull { what, limit } => json!({ "what": what, "limit": limit }),
+            Self::AdmissionBacklogFull { what, limit } => object!({ "what": what, "limit": limit }),
             Self::StaleFenceToken {
                 identity,
                 expected,
                 actual,
             } => {
-                json!({ "member_id": identity, "expected": expected, "actual": actual })
+                object!({ "member_id": identity, "expected": expected, "actual": actual })
             }
             Self::StaleEventCursor {
                 after_cursor,
                 latest_cursor,
             } => {
-                json!({ "after_cursor": after_cursor, "latest_cursor": latest_cursor })
+                object!({ "after_cursor": after_cursor, "latest_cursor": latest_cursor })
             }
             Self::Storage(error) => error.dom_json(),
             Self::Wiring(_) | Self::NotLeader | Self::ShuttingDown => Value::Null,

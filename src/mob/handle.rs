@@ -262,26 +262,24 @@ impl MobHandle {
 
     /// All members, by name.
     pub fn list_members(&self) -> Vec<MobMemberListEntry> {
-        let mut wired: std::collections::BTreeMap<
-            AgentIdentity,
-            std::collections::BTreeSet<AgentIdentity>,
-        > = Default::default();
-        for edge in self.core.edges.all() {
-            wired
-                .entry(edge.a.clone())
-                .or_default()
-                .insert(edge.b.clone());
-            wired
-                .entry(edge.b.clone())
-                .or_default()
-                .insert(edge.a.clone());
-        }
-        self.core
-            .members
-            .all()
+        let members = self.core.members.all();
+        let mut entries: Vec<_> = members
             .iter()
-            .map(|member| self.entry(member, wired.remove(member.identity()).unwrap_or_default()))
-            .collect()
+            .map(|member| self.entry(member, Vec::new()))
+            .collect();
+        let place = |identity: &AgentIdentity| {
+            members
+                .binary_search_by(|member| member.identity().cmp(identity))
+                .ok()
+        };
+        // Edges come in the order of their ends, so that the peers before a member and then those after it are found in order.
+        for edge in self.core.edges.all() {
+            if let (Some(a), Some(b)) = (place(&edge.a), place(&edge.b)) {
+                entries[a].wired_to.push(edge.b.clone());
+                entries[b].wired_to.push(edge.a.clone());
+            }
+        }
+        entries
     }
 
     /// One member.
@@ -290,14 +288,10 @@ impl MobHandle {
     /// [`MobError::MemberNotFound`].
     pub fn get_member(&self, identity: &AgentIdentity) -> Result<MobMemberListEntry, MobError> {
         let member = self.core.member(identity)?;
-        Ok(self.entry(&member, self.core.peers(identity).into_iter().collect()))
+        Ok(self.entry(&member, self.core.peers(identity)))
     }
 
-    fn entry(
-        &self,
-        member: &Member,
-        wired_to: std::collections::BTreeSet<AgentIdentity>,
-    ) -> MobMemberListEntry {
+    fn entry(&self, member: &Member, wired_to: Vec<AgentIdentity>) -> MobMemberListEntry {
         let (activity, error) = self.core.activity(member);
         MobMemberListEntry {
             agent_identity: member.identity().clone(),
@@ -328,18 +322,8 @@ impl MobHandle {
         identity: &AgentIdentity,
     ) -> Result<MobMemberSnapshot, MobError> {
         let member = self.core.member(identity)?;
-        self.core.load_transcript(&member.session_id).await?;
-        let output_preview = self
-            .core
-            .transcript(&member.session_id)
-            .iter()
-            .rev()
-            .find_map(|row| match &row.entry.message {
-                ChatMessage::Assistant { text, .. } if !text.is_empty() => {
-                    Some(text.chars().take(200).collect())
-                }
-                _ => None,
-            });
+        let said = self.core.last_words(&member.session_id).await?;
+        let output_preview = said.map(|text| text.chars().take(200).collect());
         let (activity, error) = self.core.activity(&member);
         Ok(MobMemberSnapshot {
             status: if activity == MemberActivity::Broken {
@@ -372,9 +356,7 @@ impl MobHandle {
         identity: &AgentIdentity,
         request: SendRequest,
     ) -> Result<Accepted, MobError> {
-        if self.core.closing.get() {
-            return Err(MobError::ShuttingDown);
-        }
+        self.core.check_open()?;
         let ids = Ids::new(&self.core.host);
         let interaction_id = match &request.idempotency_key {
             Some(key) if key.trim().is_empty() => {
@@ -394,6 +376,7 @@ impl MobHandle {
             content: request.content,
             mode: request.mode,
             origin: request.origin,
+            by_mob: false,
             interaction_id,
             work_id: ids.work(),
         };
@@ -427,7 +410,8 @@ impl MobHandle {
     /// Waits until an interaction has ended, whoever works on it.
     ///
     /// # Errors
-    /// [`MobError::InteractionNotFound`] when it is not known, or was ended and pruned meanwhile.
+    /// [`MobError::InteractionNotFound`] when it is not known, or was ended and pruned meanwhile; [`MobError::ShuttingDown`],
+    /// [`MobError::NotLeader`] or storage's when this runtime ends before it. Its work goes on with the next start.
     pub async fn wait_interaction(
         &self,
         interaction_id: &InteractionId,
@@ -438,6 +422,7 @@ impl MobHandle {
             if outcome.status != InteractionStatus::Open {
                 return Ok(outcome);
             }
+            self.core.check_open()?;
             changed.await;
         }
     }
@@ -515,32 +500,22 @@ impl MobHandle {
         limit: usize,
     ) -> Result<(Vec<HistoryMessage>, usize), MobError> {
         let member = self.core.member(identity)?;
-        self.core.load_transcript(&member.session_id).await?;
-        let rows = self.core.transcript(&member.session_id);
-        let page = rows
-            .iter()
-            .skip(offset)
-            .take(limit)
-            .map(|row| HistoryMessage {
-                number: row.number,
-                timestamp_ms: row.entry.timestamp_ms,
-                interaction_id: row.entry.interaction_id.clone(),
-                message: row.entry.message.clone(),
-            });
-        Ok((page.collect(), rows.len()))
+        let (rows, total) = self
+            .core
+            .read_transcript(&member.session_id, offset, limit)
+            .await?;
+        let page = rows.into_iter().map(|row| HistoryMessage {
+            number: row.number,
+            timestamp_ms: row.entry.timestamp_ms,
+            interaction_id: row.entry.interaction_id,
+            message: row.entry.message,
+        });
+        Ok((page.collect(), total))
     }
 
     /// Gives, replaces or takes away the model of a name; work that waited for it goes on.
     pub fn set_model(&self, name: &str, model: Option<Rc<dyn LanguageModel>>) {
-        match model {
-            Some(model) => self
-                .core
-                .kit
-                .models
-                .borrow_mut()
-                .insert(name.to_owned(), model),
-            None => self.core.kit.models.borrow_mut().remove(name),
-        };
+        self.core.kit.models.set(name, model);
         self.core.runners.touch_all(&self.core);
         self.core.changed.notify_waiters();
     }

@@ -2,18 +2,20 @@
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::agent::model::ChatMessage;
-use crate::agent::run::{RunFailure, RunPort, RunStopped, Step};
-use crate::mob::core::Core;
+use crate::agent::run::{Interrupt, RunFailure, RunPort, Step};
+use crate::mob::core::{Core, Stage};
 use crate::mob::error::MobError;
 use crate::mob::prompt;
 use crate::mob::rows::{Member, OpenTurn};
-use crate::storage::Durability;
-use crate::wire::{AgentErrorClass, AgentEvent, BudgetType, HandlingMode};
+use crate::shim::Sleep;
+use crate::storage::{Batch, Durability, StorageError};
+use crate::wire::{AgentErrorClass, AgentEvent, AgentIdentity, BudgetType, HandlingMode};
 
 /// The percentage of a budget at which a warning is given.
 const WARN_AT_PERCENT: u64 = 80;
@@ -73,6 +75,17 @@ impl MemberRun {
         self.pending.borrow_mut().take();
     }
 
+    /// Why a run whose step was refused does not go on.
+    fn interrupted(&self, error: &MobError) -> Interrupt {
+        match error {
+            MobError::Storage(error) if error.is_permanent() => unstorable(error).into(),
+            error => {
+                self.report_lost_step(error);
+                Interrupt::Stopped
+            }
+        }
+    }
+
     /// Tells that a step could not be stored, so that nobody wonders why the member fell silent.
     pub fn report_lost_step(&self, error: &MobError) {
         if matches!(
@@ -101,6 +114,53 @@ impl MemberRun {
             }
             _ => false,
         }
+    }
+}
+
+/// The failure of work that storage can never take.
+pub(crate) fn unstorable(error: &StorageError) -> RunFailure {
+    RunFailure {
+        class: AgentErrorClass::Store,
+        error: format!("storage can never take this: {error}"),
+        cause_kind: Some(error.code().to_owned()),
+    }
+}
+
+/// The first pause after storage refused; it doubles up to 32 times this.
+const STORAGE_PAUSE: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Makes a step of running work durable. Storage that refuses it for now is asked again after growing pauses: what a
+    /// model was paid for is kept until it is stored, or nobody wants it any more. What storage can never take is answered.
+    pub async fn persist<T: 'static>(
+        self: &Rc<Self>,
+        identity: &AgentIdentity,
+        durability: Durability,
+        stage: Stage<T>,
+    ) -> Result<T, MobError> {
+        let stage = Rc::new(RefCell::new(stage));
+        let mut refusals = 0;
+        loop {
+            let stage = stage.clone();
+            let stored = self.execute_accepted(durability, move |core, batch| {
+                (stage.borrow_mut())(core, batch)
+            });
+            match stored.await {
+                Err(MobError::Storage(error)) if !error.is_fatal() && !error.is_permanent() => {
+                    self.refused(identity, &error.into(), &mut refusals).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    /// Tells that a member's work was refused; the pause after which to try again.
+    pub fn refused(&self, identity: &AgentIdentity, error: &MobError, refusals: &mut u32) -> Sleep {
+        self.trouble
+            .report(identity, format!("its work waits: {error}"));
+        let pause = STORAGE_PAUSE.saturating_mul(1 << (*refusals).min(5));
+        *refusals += 1;
+        self.host.sleep(pause)
     }
 }
 
@@ -173,10 +233,10 @@ impl RunPort for MemberRun {
         Ok(())
     }
 
-    fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), RunStopped>> {
+    fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), Interrupt>> {
         self.flush();
         let Some(this) = self.this.upgrade() else {
-            return futures::future::ready(Err(RunStopped)).boxed_local();
+            return futures::future::ready(Err(Interrupt::Stopped)).boxed_local();
         };
         let Step {
             mut effect,
@@ -185,21 +245,19 @@ impl RunPort for MemberRun {
         } = step;
         let turn = self.turn.clone();
         async move {
+            let stage = move |core: &Core, batch: &mut Batch| {
+                core.stage_step(batch, &turn, effect.as_mut(), &mut write, usage)
+            };
+            let identity = &this.turn.identity;
             let stored = this
                 .core
-                .execute(Durability::Relaxed, move |core, batch| {
-                    core.stage_step(batch, &turn, effect.as_mut(), &mut write, usage)
-                })
-                .await;
-            stored.map_err(|error| {
-                this.report_lost_step(&error);
-                RunStopped
-            })
+                .persist(identity, Durability::Relaxed, Box::new(stage));
+            stored.await.map_err(|error| this.interrupted(&error))
         }
         .boxed_local()
     }
 
-    fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), RunStopped>> {
+    fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), Interrupt>> {
         let identity = &self.turn.identity;
         let waiting = self
             .core
@@ -214,16 +272,12 @@ impl RunPort for MemberRun {
         };
         let turn = self.turn.clone();
         async move {
+            let stage = move |core: &Core, batch: &mut Batch| core.stage_absorb(batch, &turn);
+            let identity = &this.turn.identity;
             let absorbed = this
                 .core
-                .execute(Durability::Relaxed, move |core, batch| {
-                    core.stage_absorb(batch, &turn)
-                })
-                .await;
-            absorbed.map(|_| ()).map_err(|error| {
-                this.report_lost_step(&error);
-                RunStopped
-            })
+                .persist(identity, Durability::Relaxed, Box::new(stage));
+            absorbed.await.map_err(|error| this.interrupted(&error))
         }
         .boxed_local()
     }

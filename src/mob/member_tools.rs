@@ -10,6 +10,7 @@ use crate::agent::model::ToolDefinition;
 use crate::agent::tool::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::mob::core::{Core, Ids};
 use crate::mob::rows::{Member, OpenTurn};
+use crate::wire::json::{self, object};
 use crate::wire::{AgentIdentity, Cause, ContentInput};
 
 /// `send_message{to, content}`: puts a message into a wired peer's mailbox, durable together with the tool's result.
@@ -44,10 +45,10 @@ impl SendMessageTool {
         let work_id = Ids::new(&core.host).work();
         let (core, from, cause) = (self.core.clone(), self.from.clone(), self.cause.clone());
         let answer =
-            json!({ "delivered_to": to, "note": "an answer, if any, comes as a new message" });
+            object!({ "delivered_to": to, "note": "an answer, if any, comes as a new message" });
         let content = ContentInput::Text(content.to_owned());
         Ok(ToolOutput {
-            content: answer.to_string(),
+            content: json::text(&answer),
             effect: Some(Box::new(move |batch| match core.upgrade() {
                 Some(core) => {
                     core.stage_peer_message(batch, &from, &cause, &work_id, &to, &content)
@@ -87,7 +88,8 @@ fn text_argument<'a>(args: &'a Value, name: &str) -> Result<&'a str, ToolError> 
     match args.get(name) {
         Some(Value::String(text)) if !text.trim().is_empty() => Ok(text.as_str()),
         Some(other) => Err(ToolError::new(format!(
-            "`{name}` must be a non-empty string, got {other}"
+            "`{name}` must be a non-empty string, got {}",
+            json::text(other)
         ))),
         None => Err(ToolError::new(format!(
             "`{name}` is missing; it must be a non-empty string"
@@ -121,10 +123,10 @@ impl PeersTool {
             .filter_map(|peer| core.members.get(peer))
             .map(|peer| {
                 let described = core.profile(&state.definition, &peer).map(|profile| profile.peer_description.clone());
-                json!({ "name": peer.identity(), "role": peer.spec.role_name, "description": described })
+                object!({ "name": peer.identity(), "role": peer.spec.role_name, "description": described })
             })
             .collect();
-        Ok(ToolOutput::json(&json!({ "peers": peers })))
+        Ok(ToolOutput::json(&object!({ "peers": peers })))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Opening a mob: rows and logs from storage, the definition put in force, the members left dormant until they have work.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::log::{Log, LogConfig};
@@ -12,8 +11,11 @@ use crate::mob::roster::SpawnOrder;
 use crate::mob::rows::{MobRow, MobStatus};
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
-use crate::storage::{Durability, Storage, Table, Writer};
+use crate::storage::{Durability, Record, Storage, StorageError, Table, Writer};
 use crate::wire::{AgentIdentity, MobEventKind, MobId, SpawnMemberSpec};
+
+/// The table of the mob's own row: the first that is written.
+const STATE: &str = "state";
 
 /// What a mob is opened with.
 pub(crate) struct MobOptions {
@@ -62,7 +64,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
     let ledger = Log::open(&host, storage.clone(), prefix.part("ledger"), ledger).await?;
     let events = Log::open(&host, storage.clone(), prefix.part("events"), events).await?;
     let core = Rc::new(Core {
-        state: Table::new(prefix.part("state")),
+        state: Table::new(prefix.part(STATE)),
         members: Table::new(prefix.part("member")),
         edges: Table::new(prefix.part("edge")),
         mailbox: Table::new(prefix.part("box")),
@@ -70,9 +72,10 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         interactions: Table::new(prefix.part("interaction")),
         transcripts: Table::new(prefix.part("session")),
         loaded: RefCell::default(),
+        resting: RefCell::default(),
         runners: Default::default(),
         changed: Notify::new(),
-        closing: Cell::new(false),
+        closed: RefCell::default(),
         trouble: Trouble::default(),
         host,
         storage,
@@ -83,6 +86,9 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         events,
     });
     core.load().await?;
+    if read_only {
+        core.refresh_logs().await?;
+    }
     if let Some(writer) = &core.writer {
         writer.add_participant(core.ledger.participant());
         writer.add_participant(core.events.participant());
@@ -92,7 +98,13 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
 }
 
 impl Core {
-    /// Reads all tables. Transcripts come with the members that need them.
+    /// Whether the mob was ever opened for writing.
+    pub async fn exists(storage: &dyn Storage, mob_id: &MobId) -> Result<bool, StorageError> {
+        let key = MobRow::place(&(), &Self::prefix(mob_id).part(STATE));
+        Ok(storage.get(&key).await?.is_some())
+    }
+
+    /// Reads all tables. Transcripts come with the members that need them, to whoever leads.
     pub async fn load(&self) -> Result<(), MobError> {
         let storage = self.storage.as_ref();
         self.state.load(storage).await?;
@@ -101,6 +113,9 @@ impl Core {
         self.mailbox.load(storage).await?;
         self.turns.load(storage).await?;
         self.interactions.load(storage).await?;
+        if self.writer.is_none() {
+            return Ok(());
+        }
         for turn in self.turns.all() {
             if let Some(member) = self.members.get(&turn.identity) {
                 // Cancelling an open turn answers its open calls, for which the transcript must be there.
@@ -112,22 +127,16 @@ impl Core {
 
     /// Reads what another context has written since.
     pub async fn refresh(&self) -> Result<(), MobError> {
-        let before = self.ledger.latest();
+        self.load().await?;
+        self.refresh_logs().await?;
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// The logs come after the tables: an interaction is never seen ended before its last event can be read.
+    async fn refresh_logs(&self) -> Result<(), MobError> {
         self.events.refresh().await?;
         self.ledger.refresh().await?;
-        let storage = self.storage.as_ref();
-        if self.ledger.latest() != before {
-            self.members.load(storage).await?;
-            self.edges.load(storage).await?;
-        }
-        self.state.load(storage).await?;
-        self.turns.load(storage).await?;
-        self.mailbox.load(storage).await?;
-        self.interactions.load(storage).await?;
-        // Transcripts are read anew when they are asked for.
-        self.transcripts.unload(..);
-        self.loaded.borrow_mut().clear();
-        self.changed.notify_waiters();
         Ok(())
     }
 
@@ -145,16 +154,16 @@ impl Core {
         if stored.is_some() && changes.is_empty() {
             return Ok(Installed::default());
         }
-        let known: BTreeSet<AgentIdentity> = stored
-            .iter()
-            .flat_map(|stored| stored.members.iter().map(|member| member.identity.clone()))
-            .collect();
+        let known = |identity: &AgentIdentity| {
+            let mut members = stored.iter().flat_map(|stored| &stored.members);
+            members.any(|member| member.identity == *identity)
+        };
         let ids = Ids::new(&self.host);
         let orders: Vec<SpawnOrder> = definition
             .members
             .iter()
             .filter(|member| {
-                !known.contains(&member.identity) && self.members.get(&member.identity).is_none()
+                !known(&member.identity) && self.members.get(&member.identity).is_none()
             })
             .map(|member| SpawnOrder {
                 spec: spawn_spec(member),
@@ -166,6 +175,10 @@ impl Core {
         let now = self.now();
         let spawned = self
             .execute(Durability::Strict, move |core, batch| {
+                // All before the first row: what is refused must leave the staged rows as they were.
+                if let (_, Some(error)) = core.valid_prefix(&definition, &orders) {
+                    return Err(error);
+                }
                 let before = core.state.staged(&());
                 let row = match &before {
                     Some(row) => MobRow {
@@ -189,14 +202,8 @@ impl Core {
                     );
                 }
                 let answer = core.stage_spawn(batch, &orders)?;
-                match answer.refused {
-                    Some(error) => Err(error),
-                    None => Ok(answer
-                        .spawned
-                        .iter()
-                        .map(|member| member.identity().clone())
-                        .collect()),
-                }
+                let spawned = answer.spawned.iter();
+                Ok(spawned.map(|member| member.identity().clone()).collect())
             })
             .await?;
         Ok(Installed { changes, spawned })

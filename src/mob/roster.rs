@@ -1,6 +1,5 @@
 //! Commands on the roster: spawn, retire, respawn, wire, unwire, stop, resume.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::mob::core::{Core, FIRST_GENERATION};
@@ -13,6 +12,7 @@ use crate::wire::{
     AgentErrorClass, AgentIdentity, AgentRuntimeId, FenceToken, Generation, InteractionId,
     MobEventKind, MobRuntimeMode, SessionId, SpawnMemberSpec, Usage, WireEdge, WorkId,
 };
+use litemap::LiteMap;
 
 /// One member to spawn, with the ids that it will have.
 pub(crate) struct SpawnOrder {
@@ -37,16 +37,8 @@ impl Core {
         orders: &[SpawnOrder],
     ) -> Result<SpawnAnswer, MobError> {
         let state = self.staged_state();
-        let mut names = BTreeSet::new();
-        let mut refused = None;
-        for order in orders {
-            if let Err(error) = self.validate_spawn(&state.definition, &order.spec, &names) {
-                refused = Some(error);
-                break;
-            }
-            names.insert(order.spec.identity.clone());
-        }
-        if names.is_empty() {
+        let (valid, refused) = self.valid_prefix(&state.definition, orders);
+        if valid.is_empty() {
             return match refused {
                 Some(error) => Err(error),
                 None => Ok(SpawnAnswer {
@@ -55,9 +47,9 @@ impl Core {
                 }),
             };
         }
-        let first_fence = self.take_fences(batch, names.len() as u64);
-        let mut spawned = Vec::with_capacity(names.len());
-        for (order, fence) in orders.iter().take(names.len()).zip(first_fence..) {
+        let first_fence = self.take_fences(batch, valid.len() as u64);
+        let mut spawned = Vec::with_capacity(valid.len());
+        for (order, fence) in valid.iter().zip(first_fence..) {
             let member = Member {
                 spec: order.spec.clone(),
                 generation: FIRST_GENERATION,
@@ -82,16 +74,32 @@ impl Core {
         Ok(SpawnAnswer { spawned, refused })
     }
 
+    /// The orders before the first one that cannot be carried out, and why that one cannot. Stages nothing.
+    pub fn valid_prefix<'a>(
+        &self,
+        definition: &MobDefinition,
+        orders: &'a [SpawnOrder],
+    ) -> (&'a [SpawnOrder], Option<MobError>) {
+        let mut names = LiteMap::new();
+        for (at, order) in orders.iter().enumerate() {
+            if let Err(error) = self.validate_spawn(definition, &order.spec, &names) {
+                return (&orders[..at], Some(error));
+            }
+            names.insert(order.spec.identity.clone(), ());
+        }
+        (orders, None)
+    }
+
     fn validate_spawn(
         &self,
         definition: &MobDefinition,
         spec: &SpawnMemberSpec,
-        batch: &BTreeSet<AgentIdentity>,
+        batch: &LiteMap<AgentIdentity, ()>,
     ) -> Result<(), MobError> {
         if !definition.profiles.contains_key(&spec.role_name) {
             return Err(MobError::ProfileNotFound(spec.role_name.clone()));
         }
-        if batch.contains(&spec.identity) || self.members.staged(&spec.identity).is_some() {
+        if batch.contains_key(&spec.identity) || self.members.staged(&spec.identity).is_some() {
             return Err(MobError::MemberAlreadyExists(spec.identity.clone()));
         }
         if spec
@@ -118,8 +126,6 @@ impl Core {
             runtime_mode: MobRuntimeMode::default(),
             labels: member.spec.labels.clone(),
         };
-        // A transcript that begins here is complete in memory.
-        self.loaded.borrow_mut().insert(member.session_id.clone());
         let member = self.members.put(batch, member);
         self.tell(batch, vec![spawned]);
         member
@@ -218,23 +224,22 @@ impl Core {
         Ok(true)
     }
 
-    /// Takes a member off the roster, with its edges, its mailbox and its open turn.
+    /// Takes a member off the roster, with its edges, its mailbox, its open turn and its transcript.
     pub fn stage_retire(
         &self,
         batch: &mut Batch,
         identity: &AgentIdentity,
     ) -> Result<(), MobError> {
         let member = self.staged_member(identity)?;
-        let reason = Ending::failed(
-            AgentErrorClass::Cancelled,
-            format!("{identity} was retired"),
-            "member_retired",
-        );
+        let error = format!("{identity} was retired");
+        let reason = Ending::failed(AgentErrorClass::Cancelled, error.as_str(), "member_retired");
         self.stage_close_turn(batch, &member, &reason);
         for item in self.staged_mailbox(identity) {
             self.mailbox.delete(batch, &(identity.clone(), item.number));
             self.stage_lost_item(batch, &member, &item, &reason);
         }
+        self.stage_end_interactions_of(batch, &member, &error);
+        self.delete_transcript(batch, &member.session_id);
         for edge in self.staged_edges(identity) {
             self.edges.delete(batch, &(edge.a.clone(), edge.b.clone()));
         }
@@ -263,6 +268,7 @@ impl Core {
             "member_respawned",
         );
         self.stage_close_turn(batch, &member, &reason);
+        self.delete_transcript(batch, &member.session_id);
         let fence = self.take_fences(batch, 1);
         let retired = MobEventKind::MemberRetired {
             agent_identity: identity.clone(),

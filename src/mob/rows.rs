@@ -13,40 +13,30 @@
 //! The roster rows change in the same batch as the ledger entry that tells of the change, so that they always equal the
 //! fold of the ledger.
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::{Error, Value};
 
 use crate::agent::transcript::TranscriptEntry;
 use crate::mob::definition::MobDefinition;
 use crate::storage::{Key, Record};
+use crate::wire::json::{Fields, FromJson, from_json, words};
 use crate::wire::{
     AgentErrorClass, AgentIdentity, Cause, ContentInput, Cursor, FenceToken, Generation,
-    HandlingMode, InteractionId, SessionId, SpawnMemberSpec, TimestampMs, Usage, WorkId, tagged,
+    HandlingMode, InteractionId, SessionId, SpawnMemberSpec, TimestampMs, Usage, WorkId,
 };
 
-/// Whether a mob takes work (MobKit contract, section 18.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MobStatus {
-    /// Members work.
-    Running,
-    /// Members keep what they have and start nothing.
-    Stopped,
-}
-
-impl MobStatus {
-    /// The status as the contract writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-        }
+words! {
+    /// Whether a mob takes work (MobKit contract, section 18.6).
+    pub enum MobStatus {
+        /// Members work.
+        Running = "running",
+        /// Members keep what they have and start nothing.
+        Stopped = "stopped",
     }
 }
 
 /// What there is once per mob.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct MobRow {
     pub status: MobStatus,
     /// The next fence token; a token is never given twice, over restarts too.
@@ -55,8 +45,15 @@ pub(crate) struct MobRow {
     pub created_at: TimestampMs,
 }
 
+from_json!(MobRow {
+    status,
+    next_fence,
+    definition,
+    created_at
+});
+
 /// One member of the roster.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Member {
     pub spec: SpawnMemberSpec,
     pub generation: Generation,
@@ -64,9 +61,10 @@ pub(crate) struct Member {
     pub session_id: SessionId,
     pub spawned_at: TimestampMs,
     /// Tokens used, over all generations.
-    #[serde(default)]
     pub usage: Usage,
 }
+
+from_json!(Member { spec, generation, fence_token, session_id, spawned_at, usage = default });
 
 impl Member {
     pub fn identity(&self) -> &AgentIdentity {
@@ -75,11 +73,13 @@ impl Member {
 }
 
 /// Two members that may talk; `a < b`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Edge {
     pub a: AgentIdentity,
     pub b: AgentIdentity,
 }
+
+from_json!(Edge { a, b });
 
 impl Edge {
     /// The edge between two members, whichever is named first.
@@ -102,7 +102,7 @@ impl Edge {
 }
 
 /// A message on its way to a member.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct WorkItem {
     pub work_id: WorkId,
     /// Whose mailbox it is in.
@@ -110,7 +110,7 @@ pub(crate) struct WorkItem {
     /// Its place in the mailbox.
     pub number: u64,
     /// The peer that wrote it; a person if none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<AgentIdentity>,
     pub content: ContentInput,
     pub mode: HandlingMode,
@@ -120,27 +120,37 @@ pub(crate) struct WorkItem {
     pub accepted_at: TimestampMs,
 }
 
+from_json!(WorkItem {
+    work_id,
+    to,
+    number,
+    from,
+    content,
+    mode,
+    attempt,
+    cause,
+    accepted_at
+});
+
 /// The work that a member has taken from its mailbox and not finished.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct OpenTurn {
     pub identity: AgentIdentity,
     pub generation: Generation,
     pub fence_token: FenceToken,
     pub item: WorkItem,
     /// Messages that were steered into the running work.
-    #[serde(default)]
     pub absorbed: Vec<WorkItem>,
     pub started_at: TimestampMs,
     /// Tokens of this work so far, over all its runs.
-    #[serde(default)]
     pub usage: Usage,
     /// Interruptions since the transcript grew last.
-    #[serde(default)]
     pub stalled: u32,
-    /// A person stopped the mob: starting again is no interruption.
-    #[serde(default)]
+    /// It was put down on purpose, by a person or for want of its model: starting again is no interruption.
     pub paused: bool,
 }
+
+from_json!(OpenTurn { identity, generation, fence_token, item, absorbed = default, started_at, usage = default, stalled = default, paused = default });
 
 impl OpenTurn {
     /// The taken item and those steered into it.
@@ -149,22 +159,22 @@ impl OpenTurn {
     }
 }
 
-/// How an interaction stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InteractionStatus {
-    /// Work that it caused is open.
-    Open,
-    /// All its work is done.
-    Completed,
-    /// It ended in a failure.
-    Failed,
-    /// Somebody cancelled it.
-    Cancelled,
+words! {
+    /// How an interaction stands.
+    pub enum InteractionStatus {
+        /// Work that it caused is open.
+        Open = "open",
+        /// All its work is done.
+        Completed = "completed",
+        /// It ended in a failure.
+        Failed = "failed",
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
+    }
 }
 
 /// What a person asked of a member, with all the work that followed from it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Interaction {
     pub interaction_id: InteractionId,
     /// The member that was asked and whose last words are the answer.
@@ -179,25 +189,43 @@ pub(crate) struct Interaction {
     pub turns: u32,
     pub usage: Usage,
     /// The asked member's last text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<InteractionError>,
     pub accepted_at: TimestampMs,
     /// The newest agent event when it was accepted: its own events come after this.
     pub after_event: Cursor,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<TimestampMs>,
 }
 
+from_json!(Interaction {
+    interaction_id,
+    identity,
+    origin,
+    fingerprint,
+    status,
+    open,
+    turns,
+    usage,
+    result,
+    error,
+    accepted_at,
+    after_event,
+    ended_at
+});
+
 /// Why an interaction failed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InteractionError {
     /// The class, as in `run_failed` (MobKit contract, section 19).
     pub class: AgentErrorClass,
     /// The text for people.
     pub message: String,
 }
+
+from_json!(InteractionError deserialize { class, message });
 
 /// One message of a member's transcript.
 #[derive(Clone, Debug, Serialize)]
@@ -208,17 +236,14 @@ pub(crate) struct TranscriptRow {
     pub entry: TranscriptEntry,
 }
 
-impl<'de> Deserialize<'de> for TranscriptRow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields = Map::deserialize(deserializer)?;
-        let mut decode = || {
-            Ok::<_, serde_json::Error>(Self {
-                session_id: tagged::take(&mut fields, "session_id")?,
-                number: tagged::take(&mut fields, "number")?,
-                entry: TranscriptEntry::deserialize(Value::Object(std::mem::take(&mut fields)))?,
-            })
-        };
-        decode().map_err(D::Error::custom)
+impl FromJson for TranscriptRow {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        Ok(Self {
+            session_id: fields.take("session_id")?,
+            number: fields.take("number")?,
+            entry: TranscriptEntry::from_fields(&mut fields)?,
+        })
     }
 }
 

@@ -1,27 +1,28 @@
 //! [`UnifiedRuntimeBuilder`]: what a runtime is made of, checked before anything starts.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::future::LocalBoxFuture;
+use futures::future::{Either, LocalBoxFuture, pending, ready, select};
 use futures::stream::LocalBoxStream;
+use futures::{FutureExt, StreamExt};
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{Tool, ToolGate, ToolSet};
 use crate::log::{LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
-use crate::mob::{Core, Installed, Kit, MobHandle, MobOptions, open};
+use crate::mob::{Core, Installed, Kit, MobHandle, MobOptions, Models, open};
 use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
 use crate::runtime::mob_events::{Projected, Projection};
 use crate::runtime::{Inner, Role, UnifiedRuntime, mob_events};
 use crate::shim::{Host, Notify};
 use crate::storage::{
-    AcquireMode, Batch, Lease, LeaseGuard, Participant, Signal, Storage, Writer, WriterConfig,
-    migrations, take_token, token_key, token_value,
+    AcquireMode, Batch, Lease, LeaseError, LeaseGuard, Participant, Signal, Storage, Writer,
+    WriterConfig, migrations, take_token, token_key, token_value,
 };
-use crate::wire::{Cursor, ErrorEvent, MobStructuralEventEnvelope};
+use crate::wire::{Cursor, ErrorEvent, MobId, MobStructuralEventEnvelope};
 
 /// What is kept of the agent events: long histories, and a fraction of what any browser grants an origin.
 const EVENT_RETENTION: Retention = Retention {
@@ -41,7 +42,7 @@ pub enum IfLocked {
     /// Wait until it lets go.
     #[default]
     Wait,
-    /// Follow it read-only.
+    /// Follow it read-only. A runtime built beside it with [`Wait`](Self::Wait) takes its place when the mob is free.
     Follow,
     /// Take the mob from it; it finds itself retired.
     Steal,
@@ -181,6 +182,7 @@ impl UnifiedRuntimeBuilder {
         let definition = self
             .definition
             .ok_or(missing(UnifiedRuntimeBuilderField::MobSpec))?;
+        definition.validate()?;
         let host = self.host.ok_or(missing(UnifiedRuntimeBuilderField::Host))?;
         let storage = self
             .storage
@@ -199,7 +201,7 @@ impl UnifiedRuntimeBuilder {
         let group = host.task_group();
         let host = group.host();
         let mob_id = definition.id.clone();
-        let guard = match &self.lease {
+        let mut guard = match &self.lease {
             None => Hold::Unguarded,
             Some(lease) => acquire(lease.as_ref(), self.if_locked, mob_id.as_str()).await?,
         };
@@ -209,6 +211,14 @@ impl UnifiedRuntimeBuilder {
             .as_ref()
             .filter(|_| matches!(guard, Hold::Following));
         let mut changed = listener.map(|signal| signal.changed());
+        if let (Hold::Following, Some(lease)) = (&guard, &self.lease) {
+            let turn = lease.acquire(AcquireMode::Wait);
+            if let Some(won) =
+                first_row_or_lease(storage.as_ref(), &mob_id, &mut changed, turn).await?
+            {
+                guard = Hold::Held(won);
+            }
+        }
         let writer = match &guard {
             Hold::Following => {
                 migrations::check(storage.as_ref()).await?;
@@ -237,7 +247,7 @@ impl UnifiedRuntimeBuilder {
             writer: writer.clone(),
             mob_id,
             kit: Kit {
-                models: RefCell::new(self.models.into_iter().collect()),
+                models: Models::new(self.models),
                 tools,
                 gate: self.gate,
                 retry: self.retry,
@@ -272,10 +282,6 @@ impl UnifiedRuntimeBuilder {
             installed = core.install(definition).await?;
             Role::Leader
         } else {
-            if core.state.get(&()).is_none() {
-                // The holder has not written its first row yet; the first signal brings it.
-                wait_for_first_row(&core, changed.as_mut()).await?;
-            }
             Role::Follower
         };
 
@@ -292,6 +298,7 @@ impl UnifiedRuntimeBuilder {
             checkpoint: RefCell::new(None),
             post_spawn: self.post_spawn,
             errors,
+            shutting_down: Cell::new(false),
             shutdown: RefCell::new(None),
         });
         inner.listen_for_trouble();
@@ -355,23 +362,31 @@ async fn acquire(
     }
 }
 
-async fn wait_for_first_row(
-    core: &Rc<Core>,
-    mut changed: Option<&mut LocalBoxStream<'static, ()>>,
-) -> Result<(), UnifiedRuntimeBuilderError> {
+/// Waits until there is a mob to follow: its holder writes the first row soon. If the holder dies before that, its lease comes
+/// to this context, which has the mob to itself then.
+async fn first_row_or_lease(
+    storage: &dyn Storage,
+    mob_id: &MobId,
+    changed: &mut Option<LocalBoxStream<'static, ()>>,
+    mut turn: LocalBoxFuture<'static, Result<Option<LeaseGuard>, LeaseError>>,
+) -> Result<Option<LeaseGuard>, UnifiedRuntimeBuilderError> {
     loop {
-        core.refresh().await?;
-        if core.state.get(&()).is_some() {
-            return Ok(());
+        if Core::exists(storage, mob_id).await? {
+            return Ok(None);
         }
-        let heard = match &mut changed {
-            Some(changed) => changed.next().await,
-            None => None,
+        let heard = async {
+            match changed {
+                Some(changed) => changed.next().await,
+                None => None,
+            }
         };
-        if heard.is_none() {
-            return Err(UnifiedRuntimeBuilderError::Locked {
-                mob_id: core.mob_id.to_string(),
-            });
+        // Without signals, or after the last one, the lease alone brings news.
+        let heard = pin!(heard.then(|heard| match heard {
+            Some(()) => ready(()).left_future(),
+            None => pending().right_future(),
+        }));
+        if let Either::Right((granted, _)) = select(heard, &mut turn).await {
+            return Ok(granted?);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What building and using a runtime can fail with (MobKit contract, section 2.8).
 
-use serde_json::json;
-
 use crate::mob::MobError;
+use crate::mob::definition::DefinitionError;
 use crate::storage::{LeaseError, StorageError};
 use crate::wire::ErrorData;
+use crate::wire::json::object;
 
 /// A part that a builder cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub enum UnifiedRuntimeBuilderError {
     /// Two options, or an option and a value, do not go together.
     #[error("conflicting configuration: {0}")]
     ConflictingConfiguration(String),
+    /// The definition was made by hand and is not valid.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
     /// Another context holds the mob, and the builder was told not to wait, follow or steal.
     #[error("the mob `{mob_id}` is in use in another tab or worker")]
     Locked {
@@ -58,13 +61,14 @@ impl UnifiedRuntimeBuilderError {
         match self {
             Self::MissingRequiredField(field) => {
                 ErrorData::new("missing_required_field", self.to_string())
-                    .with_data(json!({ "field": field.as_str() }))
+                    .with_data(object!({ "field": field.as_str() }))
             }
             Self::ConflictingConfiguration(_) => {
                 ErrorData::new("conflicting_configuration", self.to_string())
             }
+            Self::Definition(error) => error.data(),
             Self::Locked { mob_id } => ErrorData::new("mob_locked", self.to_string())
-                .with_data(json!({ "mob_id": mob_id })),
+                .with_data(object!({ "mob_id": mob_id })),
             Self::Lease(_) => ErrorData::new("lease_error", self.to_string()),
             Self::Bootstrap(error) => error.data(),
         }

@@ -2,12 +2,13 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::Stream;
 
 use crate::log::{LogItem, LogReader};
 use crate::mob::{Core, InteractionStatus, MobError};
+use crate::shim::Notified;
 use crate::wire::{
     AgentEvent, AgentEventRecord, AgentIdentity, Cursor, EventQuery, InteractionId, PersistedEvent,
     QueryGap,
@@ -43,9 +44,41 @@ impl EventFilter {
 pub struct EventReader {
     log: LogReader<AgentEventRecord>,
     filter: EventFilter,
-    /// The interaction whose last event ends the stream.
-    until_end_of: Option<InteractionId>,
+    /// The interaction whose end ends the stream.
+    until: Option<Until>,
     done: bool,
+}
+
+/// What a reader of one interaction watches beside the log. Its last event may not come: it was heard before, or was given
+/// up, or is older than what is kept.
+struct Until {
+    core: Rc<Core>,
+    id: InteractionId,
+    changed: Notified,
+}
+
+impl Until {
+    fn is_last(&self, record: &AgentEventRecord) -> bool {
+        match &record.event {
+            AgentEvent::InteractionComplete { interaction_id, .. }
+            | AgentEvent::InteractionFailed { interaction_id, .. } => *interaction_id == self.id,
+            _ => false,
+        }
+    }
+
+    /// Whether nothing more comes after `read`, asked again whenever something changes. An interaction's row never ends
+    /// before its last event can be read.
+    fn poll_ended(&mut self, read: Cursor, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let row = self.core.interactions.get(&self.id);
+            let open = row.is_some_and(|row| row.status == InteractionStatus::Open);
+            if !open && read >= self.core.events.latest() {
+                return Poll::Ready(());
+            }
+            ready!(Pin::new(&mut self.changed).poll(cx));
+            self.changed = self.core.changed.notified();
+        }
+    }
 }
 
 impl EventReader {
@@ -55,14 +88,14 @@ impl EventReader {
         Ok(Self {
             log,
             filter,
-            until_end_of: None,
+            until: None,
             done: false,
         })
     }
 
     /// The events of one interaction from its acceptance to its end.
     pub(crate) fn of_interaction(
-        core: &Core,
+        core: &Rc<Core>,
         id: &InteractionId,
         after: Option<Cursor>,
     ) -> Result<Self, MobError> {
@@ -70,30 +103,18 @@ impl EventReader {
             .interactions
             .get(id)
             .ok_or_else(|| MobError::InteractionNotFound(id.clone()))?;
-        let after = after.unwrap_or(row.after_event);
         let filter = EventFilter {
             identity: None,
             interaction_id: Some(id.clone()),
-            after: Some(after),
+            after: Some(after.unwrap_or(row.after_event)),
         };
         let mut reader = Self::open(core, filter)?;
-        reader.until_end_of = Some(id.clone());
-        // One that ended before its last event could be kept (a retired member's) ends with what there is.
-        let ended_unheard =
-            row.status != InteractionStatus::Open && core.members.get(&row.identity).is_none();
-        reader.done = ended_unheard && after >= core.events.latest();
+        reader.until = Some(Until {
+            core: core.clone(),
+            id: id.clone(),
+            changed: core.changed.notified(),
+        });
         Ok(reader)
-    }
-
-    fn ends(&self, record: &AgentEventRecord) -> bool {
-        let Some(id) = &self.until_end_of else {
-            return false;
-        };
-        match &record.event {
-            AgentEvent::InteractionComplete { interaction_id, .. }
-            | AgentEvent::InteractionFailed { interaction_id, .. } => interaction_id == id,
-            _ => false,
-        }
     }
 }
 
@@ -101,23 +122,34 @@ impl Stream for EventReader {
     type Item = Result<LogItem<AgentEventRecord>, MobError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.done {
-            return Poll::Ready(None);
-        }
+        let this = &mut *self;
         loop {
-            let item = match Pin::new(&mut self.log).poll_next(cx) {
-                Poll::Pending => return Poll::Pending,
+            if this.done {
+                return Poll::Ready(None);
+            }
+            let item = match Pin::new(&mut this.log).poll_next(cx) {
+                Poll::Pending => {
+                    let Some(until) = &mut this.until else {
+                        return Poll::Pending;
+                    };
+                    ready!(until.poll_ended(this.log.cursor(), cx));
+                    this.done = true;
+                    continue;
+                }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => {
-                    self.done = true;
+                    this.done = true;
                     return Poll::Ready(Some(Err(error.into())));
                 }
                 Poll::Ready(Some(Ok(item))) => item,
             };
             match &item {
                 LogItem::Gap { .. } => return Poll::Ready(Some(Ok(item))),
-                LogItem::Entry { entry, .. } if self.filter.matches(entry) => {
-                    self.done = self.ends(entry);
+                LogItem::Entry { entry, .. } if this.filter.matches(entry) => {
+                    this.done = this
+                        .until
+                        .as_ref()
+                        .is_some_and(|until| until.is_last(entry));
                     return Poll::Ready(Some(Ok(item)));
                 }
                 LogItem::Entry { .. } => {}

@@ -30,7 +30,7 @@ use crate::mob::{
 use crate::runtime::builder::{Errors, FLUSH_TIMEOUT};
 use crate::runtime::mob_events::Projection;
 use crate::shim::{Notify, TaskGroup};
-use crate::storage::{Durability, LeaseGuard, Writer};
+use crate::storage::{Durability, LeaseGuard, Writer, WriterClosed};
 use crate::wire::{
     AgentIdentity, Cursor, ErrorEvent, EventQuery, InteractionId, MobEventsPage, MobId,
     MobMemberListEntry, MobMemberSnapshot, ModuleShutdownReport, ShutdownDrainReport,
@@ -51,6 +51,7 @@ pub(crate) struct Inner {
     checkpoint: RefCell<Option<Checkpointer>>,
     post_spawn: Option<PostSpawnHook>,
     errors: Errors,
+    shutting_down: Cell<bool>,
     shutdown: RefCell<Option<UnifiedRuntimeShutdownReport>>,
 }
 
@@ -103,10 +104,11 @@ impl Inner {
             let Some(this) = this.upgrade() else { return };
             if this.role.get() == Role::Leader {
                 this.role.set(Role::Retired);
-                this.core.closing.set(true);
-                this.core.runners.abort_all();
+                this.core.close(match writer.ended() {
+                    Some(WriterClosed::Storage(error)) => error.into(),
+                    _ => MobError::NotLeader,
+                });
                 this.retired.notify_waiters();
-                this.core.changed.notify_waiters();
             }
         });
     }
@@ -117,11 +119,15 @@ impl Inner {
         self.core.host.spawn(async move {
             while changed.next().await.is_some() {
                 let Some(this) = this.upgrade() else { return };
-                if let Err(error) = this.core.refresh().await {
-                    this.errors.fire(ErrorEvent::HostLoopCrash {
-                        member_id: String::new(),
-                        error: error.to_string(),
-                    });
+                let Err(error) = this.core.refresh().await else {
+                    continue;
+                };
+                this.errors.fire(ErrorEvent::HostLoopCrash {
+                    member_id: String::new(),
+                    error: error.to_string(),
+                });
+                if matches!(&error, MobError::Storage(error) if error.is_fatal()) {
+                    return this.core.close(error);
                 }
             }
         });
@@ -173,21 +179,17 @@ impl UnifiedRuntime {
     /// How the runtime stands.
     pub fn status(&self) -> RuntimeStatus {
         let core = &self.inner.core;
-        let models = core.kit.models.borrow();
-        let models = models.iter().map(|(name, model)| {
+        let models = core.kit.models.all().into_iter().map(|(name, model)| {
             let info = model.info();
-            let waiting = match model.availability() {
-                Availability::Ready => None,
-                Availability::Waiting { reason } => Some(reason),
-            };
-            (
-                name.clone(),
-                ModelStatus {
-                    provider: info.provider,
-                    is_demo: info.is_demo,
-                    waiting,
+            ModelStatus {
+                name,
+                provider: info.provider,
+                is_demo: info.is_demo,
+                waiting: match model.availability() {
+                    Availability::Ready => None,
+                    Availability::Waiting { reason } => Some(reason),
                 },
-            )
+            }
         });
         RuntimeStatus {
             mob_id: core.mob_id.clone(),
@@ -281,10 +283,10 @@ impl UnifiedRuntime {
     }
 
     fn check_open(&self) -> Result<(), MobError> {
+        self.inner.core.check_open()?;
         match self.role() {
-            Role::Leader => Ok(()),
-            Role::Follower | Role::Retired => Err(MobError::NotLeader),
-            Role::Closed => Err(MobError::ShuttingDown),
+            Role::Follower => Err(MobError::NotLeader),
+            Role::Leader | Role::Retired | Role::Closed => Ok(()),
         }
     }
 
@@ -488,18 +490,24 @@ impl UnifiedRuntime {
     }
 
     /// Ends the runtime in order: nothing new starts, running work is put down where it stands (it goes on at the next
-    /// start), what was shown is made durable, the cursor is checkpointed, the lease is given back. A second call answers
-    /// the first one's report.
+    /// start), what was shown is made durable, the cursor is checkpointed, the lease is given back. All calls answer the
+    /// report of the first one; if its caller gives it up, the next one begins anew.
     pub async fn shutdown(&self) -> UnifiedRuntimeShutdownReport {
         let inner = &self.inner;
-        if let Some(report) = inner.shutdown.borrow().clone() {
-            return report;
-        }
         let core = &inner.core;
+        let _running = loop {
+            let changed = core.changed.notified();
+            if let Some(report) = inner.shutdown.borrow().clone() {
+                return report;
+            }
+            match ShuttingDown::begin(inner) {
+                Some(running) => break running,
+                None => changed.await,
+            }
+        };
         let started = core.host.instant();
-        core.closing.set(true);
-        let led = inner.role.replace(Role::Closed) == Role::Leader;
-        core.runners.abort_all();
+        let led = inner.role.replace(Role::Closed) != Role::Retired;
+        core.close(MobError::ShuttingDown);
         let durable_before = core.events.durable();
         let flushed = match inner.writer.as_ref().filter(|_| led) {
             None => Ok(Ok(())),
@@ -544,7 +552,7 @@ impl UnifiedRuntime {
     async fn put_down(&self, writer: &Writer) -> Result<(), MobError> {
         let inner = &self.inner;
         let core = &inner.core;
-        core.execute(Durability::Strict, |core, batch| {
+        core.execute_accepted(Durability::Strict, |core, batch| {
             core.stage_pause(batch);
             Ok(())
         })
@@ -558,6 +566,24 @@ impl UnifiedRuntime {
         core.ledger.release();
         writer.flush(Durability::Strict).await?;
         Ok(())
+    }
+}
+
+/// The shutdown that runs; there is one at a time.
+struct ShuttingDown<'a>(&'a Inner);
+
+impl<'a> ShuttingDown<'a> {
+    fn begin(inner: &'a Inner) -> Option<Self> {
+        let running = inner.shutting_down.replace(true);
+        (!running).then(|| Self(inner))
+    }
+}
+
+impl Drop for ShuttingDown<'_> {
+    fn drop(&mut self) {
+        self.0.shutting_down.set(false);
+        // Whoever else wants it shut down looks for the report.
+        self.0.core.changed.notify_waiters();
     }
 }
 

@@ -1,7 +1,5 @@
 //! How a runtime stands: its role, its models, its cursors.
 
-use std::collections::BTreeMap;
-
 use crate::mob::MobStatus;
 use crate::mob::definition::DefinitionChange;
 use crate::wire::{Cursor, MobId};
@@ -34,6 +32,8 @@ impl Role {
 /// A model as status shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelStatus {
+    /// Its name.
+    pub name: String,
     /// Who answers.
     pub provider: String,
     /// It is a scripted demo.
@@ -57,8 +57,8 @@ pub struct RuntimeStatus {
     pub projected_cursor: Cursor,
     /// The newest agent event.
     pub latest_event_cursor: Cursor,
-    /// The models that were given, by name.
-    pub models: BTreeMap<String, ModelStatus>,
+    /// The models that were given, in the order of their names.
+    pub models: Vec<ModelStatus>,
     /// How the definition differs from the one that was stored before this start.
     pub definition_changes: Vec<DefinitionChange>,
 }

@@ -1,9 +1,10 @@
 //! Task groups: tasks that end together.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::{Rc, Weak};
+
+use slab::Slab;
 
 use super::host::Host;
 use super::task::TaskCell;
@@ -91,39 +92,37 @@ impl fmt::Debug for TaskGroup {
 /// own group makes no cycle.
 pub(super) struct GroupState {
     members: RefCell<Members>,
-    parent: RefCell<Option<(Weak<GroupState>, u64)>>,
+    parent: RefCell<Option<(Weak<GroupState>, usize)>>,
 }
 
 #[derive(Default)]
 struct Members {
     ended: bool,
-    next: u64,
-    // Ordered by birth, so that ending a group is the same in every run.
-    tasks: BTreeMap<u64, Weak<TaskCell>>,
-    groups: BTreeMap<u64, Weak<GroupState>>,
+    slots: Slab<Member>,
 }
 
-impl Members {
-    fn next_id(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
+enum Member {
+    Task(Weak<TaskCell>),
+    Group(Weak<GroupState>),
 }
 
 impl GroupState {
     /// Takes `task` in and answers its number, or nothing when the group has ended.
-    pub(super) fn register(&self, task: &Rc<TaskCell>) -> Option<u64> {
+    pub(super) fn register(&self, task: &Rc<TaskCell>) -> Option<usize> {
         let mut members = self.members.borrow_mut();
         if members.ended {
             return None;
         }
-        let id = members.next_id();
-        members.tasks.insert(id, Rc::downgrade(task));
-        Some(id)
+        Some(members.slots.insert(Member::Task(Rc::downgrade(task))))
     }
 
-    pub(super) fn deregister_task(&self, id: u64) {
-        self.members.borrow_mut().tasks.remove(&id);
+    /// The member of this number is there no more.
+    pub(super) fn deregister(&self, id: usize) {
+        let mut members = self.members.borrow_mut();
+        // When the group ended it let go of all numbers.
+        if !members.ended {
+            members.slots.try_remove(id);
+        }
     }
 
     fn adopt(self: &Rc<Self>, child: &Rc<GroupState>) {
@@ -133,8 +132,7 @@ impl GroupState {
             child.end();
             return;
         }
-        let id = members.next_id();
-        members.groups.insert(id, Rc::downgrade(child));
+        let id = members.slots.insert(Member::Group(Rc::downgrade(child)));
         *child.parent.borrow_mut() = Some((Rc::downgrade(self), id));
     }
 
@@ -146,59 +144,32 @@ impl GroupState {
         if let Some((parent, id)) = parent
             && let Some(parent) = parent.upgrade()
         {
-            parent.members.borrow_mut().groups.remove(&id);
+            parent.deregister(id);
         }
-        // One at a time: dropping a future runs user code, which may end other tasks and groups of this register.
-        loop {
-            let first = self.members.borrow_mut().pop_first();
-            match first {
-                Some(Member::Task(task)) => {
+        // One at a time, and no borrow held: dropping a future runs user code, which may end other tasks and groups.
+        let slots = std::mem::take(&mut self.members.borrow_mut().slots);
+        for (_, member) in slots {
+            match member {
+                Member::Task(task) => {
                     if let Some(task) = task.upgrade() {
                         task.abort();
                     }
                 }
-                Some(Member::Group(group)) => {
+                Member::Group(group) => {
                     if let Some(group) = group.upgrade() {
                         group.end();
                     }
                 }
-                None => break,
             }
         }
     }
 
     fn len(&self) -> usize {
         let members = self.members.borrow();
-        let inside: usize = members
-            .groups
-            .values()
-            .filter_map(Weak::upgrade)
-            .map(|group| group.len())
-            .sum();
-        members.tasks.len() + inside
-    }
-}
-
-enum Member {
-    Task(Weak<TaskCell>),
-    Group(Weak<GroupState>),
-}
-
-impl Members {
-    /// Takes out the oldest member, task or group.
-    fn pop_first(&mut self) -> Option<Member> {
-        let task = self.tasks.first_key_value().map(|(id, _)| *id);
-        let group = self.groups.first_key_value().map(|(id, _)| *id);
-        match (task, group) {
-            (Some(task), Some(group)) if group < task => self.pop_group(),
-            (None, _) => self.pop_group(),
-            _ => self.tasks.pop_first().map(|(_, task)| Member::Task(task)),
-        }
-    }
-
-    fn pop_group(&mut self) -> Option<Member> {
-        self.groups
-            .pop_first()
-            .map(|(_, group)| Member::Group(group))
+        let count = |(_, member): (usize, &Member)| match member {
+            Member::Task(_) => 1,
+            Member::Group(group) => group.upgrade().map_or(0, |group| group.len()),
+        };
+        members.slots.iter().map(count).sum()
     }
 }

@@ -1,7 +1,6 @@
 //! The wake-up primitive: tells any number of waiters that something changed.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -32,8 +31,16 @@ struct State {
     /// How often all waiters were notified.
     round: u64,
     next: u64,
-    /// Those of this round who have been polled, in the order of their first poll.
-    waiting: BTreeMap<u64, Waker>,
+    /// Those of this round who have been polled, in the order of their first poll, which is that of their tickets.
+    waiting: Vec<(u64, Waker)>,
+}
+
+impl State {
+    /// Where the waiter with this ticket is, or would be.
+    fn place(&self, ticket: u64) -> Result<usize, usize> {
+        self.waiting
+            .binary_search_by_key(&ticket, |waiter| waiter.0)
+    }
 }
 
 impl Notify {
@@ -50,7 +57,7 @@ impl Notify {
             state.round += 1;
             std::mem::take(&mut state.waiting)
         };
-        for waker in waiting.into_values() {
+        for (_, waker) in waiting {
             waker.wake();
         }
     }
@@ -100,9 +107,16 @@ impl Future for Notified {
             state.next += 1;
             state.next
         });
-        let replaced = match state.waiting.get(&ticket) {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            _ => state.waiting.insert(ticket, cx.waker().clone()),
+        let replaced = match state.place(ticket) {
+            Ok(at) if state.waiting[at].1.will_wake(cx.waker()) => None,
+            Ok(at) => {
+                let waker = cx.waker().clone();
+                Some(std::mem::replace(&mut state.waiting[at].1, waker))
+            }
+            Err(at) => {
+                state.waiting.insert(at, (ticket, cx.waker().clone()));
+                None
+            }
         };
         // A waker is foreign code: it is dropped after the borrow.
         drop(state);
@@ -115,7 +129,9 @@ impl Drop for Notified {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             // Tickets are never given out twice, so this cannot take away a waiter of a later round.
-            let waker = self.notify.0.borrow_mut().waiting.remove(&ticket);
+            let mut state = self.notify.0.borrow_mut();
+            let waker = state.place(ticket).map(|at| state.waiting.remove(at));
+            drop(state);
             drop(waker);
         }
     }

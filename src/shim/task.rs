@@ -77,7 +77,7 @@ pub(super) struct TaskCell {
     /// Wakes the driver's task, so that it lets go of a task that was aborted from outside.
     runner: RefCell<Option<Waker>>,
     result: Rc<dyn Conclude>,
-    group: RefCell<Option<(Weak<GroupState>, u64)>>,
+    group: RefCell<Option<(Weak<GroupState>, usize)>>,
 }
 
 impl TaskCell {
@@ -112,7 +112,7 @@ impl TaskCell {
         if let Some((group, id)) = membership
             && let Some(group) = group.upgrade()
         {
-            group.deregister_task(id);
+            group.deregister(id);
         }
         self.result.conclude();
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::wire::json::object;
 
 /// A DOM exception (or what else the host threw), kept as data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,11 +141,19 @@ impl StorageError {
         }
     }
 
+    /// Whether the same change can never be stored, however often it is tried: a value is too large or a key is none.
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            StorageError::ValueTooLarge { .. } | StorageError::InvalidKey { .. }
+        )
+    }
+
     /// The exception behind it as an error's data, `null` if there is none.
     pub(crate) fn dom_json(&self) -> Value {
         self.dom().map_or(
             Value::Null,
-            |DomError { name, message }| json!({ "name": name, "message": message }),
+            |DomError { name, message }| object!({ "name": name, "message": message }),
         )
     }
 

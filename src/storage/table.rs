@@ -11,12 +11,12 @@ use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::{Batch, Direction, Key, Storage, StorageError, value};
+use super::{Batch, Direction, Key, KeyRange, Storage, StorageError, value};
+use crate::wire::json::FromJson;
 
 /// A value that knows where it is stored.
-pub trait Record: Serialize + DeserializeOwned + 'static {
+pub trait Record: Serialize + FromJson + 'static {
     /// What a row is found by; sorts as its storage keys do.
     type Key: Ord + Clone + 'static;
 
@@ -52,24 +52,30 @@ impl<V: Record> Table<V> {
 
     /// Reads all rows below the table's prefix, in place of those that it held.
     pub async fn load(&self, storage: &dyn Storage) -> Result<(), StorageError> {
-        let rows = read(storage, &self.prefix).await?;
-        self.rows.committed.borrow_mut().clear();
-        self.add(rows);
+        let rows = read(storage, self.prefix.clone(), decode::<V>).await?;
+        self.rows.committed.replace(rows);
         Ok(())
     }
 
     /// Reads the rows below `prefix`, a part of the table, beside those that it holds.
     pub async fn load_part(&self, storage: &dyn Storage, prefix: &Key) -> Result<(), StorageError> {
-        let rows = read(storage, prefix).await?;
-        self.add(rows);
+        let rows = read(storage, prefix.clone(), decode::<V>).await?;
+        self.rows.committed.borrow_mut().extend(rows);
         Ok(())
     }
 
-    fn add(&self, rows: Vec<V>) {
-        let mut committed = self.rows.committed.borrow_mut();
-        for row in rows {
-            committed.insert(self.place(&row.key()), Rc::new(row));
-        }
+    /// Rows as they are stored, at most `limit` of those in `range`; the table does not hold them for it.
+    pub async fn look(
+        &self,
+        storage: &dyn Storage,
+        range: KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<V>, StorageError> {
+        let rows = storage.scan(range, direction, limit).await?;
+        rows.iter()
+            .map(|(key, bytes)| value::decode(key, bytes))
+            .collect()
     }
 
     /// Forgets the committed rows in `range`; storage keeps them.
@@ -141,6 +147,14 @@ impl<V: Record> Table<V> {
         self.rows.stage(place, None);
     }
 
+    /// Stages the removal of all rows below `prefix`, a part of the table, those that it does not hold included.
+    pub fn delete_part(&self, batch: &mut Batch, prefix: &Key) {
+        let range = prefix.prefix_range();
+        self.rows
+            .stage_removal((range.start().clone(), range.end().clone()));
+        batch.delete_range(range);
+    }
+
     /// Ends the running commit: applies what it staged, or forgets it. Answers the keys that changed.
     pub fn settle(&self, committed: bool) -> Vec<V::Key> {
         let touched = self.rows.settle(committed);
@@ -161,6 +175,8 @@ impl<V: Record> Table<V> {
 }
 
 type Row = Rc<dyn Any>;
+/// Rows, or that there is none, by place. What is committed has rows only; it is of the same type so that there is one kind of map.
+type Changes = BTreeMap<Key, Option<Row>>;
 type Places = (Bound<Key>, Bound<Key>);
 
 /// The row as what its table put in.
@@ -173,8 +189,8 @@ fn typed<V: Record>(row: Row) -> Rc<V> {
 /// over them are compiled once and not once for each kind of row.
 #[derive(Default)]
 struct Rows {
-    committed: RefCell<BTreeMap<Key, Row>>,
-    staged: RefCell<BTreeMap<Key, Option<Row>>>,
+    committed: RefCell<Changes>,
+    staged: RefCell<Changes>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -188,14 +204,14 @@ impl std::fmt::Debug for Rows {
 
 impl Rows {
     fn get(&self, place: &Key) -> Option<Row> {
-        self.committed.borrow().get(place).cloned()
+        self.committed.borrow().get(place)?.clone()
     }
 
     fn range(&self, places: Places) -> Vec<Row> {
         let committed = self.committed.borrow();
         committed
             .range(places)
-            .map(|(_, row)| row.clone())
+            .filter_map(|(_, row)| row.clone())
             .collect()
     }
 
@@ -220,12 +236,12 @@ impl Rows {
         // Two walks in the same order, merged: where both have a place, the staged change replaces the row.
         for (place, change) in staged.range(places) {
             while let Some((_, row)) = kept.next_if(|(at, _)| *at < place) {
-                rows.push(row.clone());
+                rows.extend(row.clone());
             }
             kept.next_if(|(at, _)| *at == place);
             rows.extend(change.clone());
         }
-        rows.extend(kept.map(|(_, row)| row.clone()));
+        rows.extend(kept.filter_map(|(_, row)| row.clone()));
         rows
     }
 
@@ -235,7 +251,7 @@ impl Rows {
         let fresh = staged
             .range(places.clone())
             .rev()
-            .find_map(|(place, change)| Some((place, change.as_ref()?)));
+            .find(|(_, change)| change.is_some());
         let kept = committed
             .range(places)
             .rev()
@@ -245,11 +261,21 @@ impl Rows {
             (Some(fresh), _) => fresh.1,
             (None, kept) => kept?.1,
         };
-        Some(last.clone())
+        last.clone()
     }
 
     fn stage(&self, place: Key, change: Option<Row>) {
         self.staged.borrow_mut().insert(place, change);
+    }
+
+    fn stage_removal(&self, places: Places) {
+        let mut staged = self.staged.borrow_mut();
+        for (_, change) in staged.range_mut(places.clone()) {
+            *change = None;
+        }
+        for (place, _) in self.committed.borrow().range(places) {
+            staged.insert(place.clone(), None);
+        }
     }
 
     /// The rows that were put, and those that were there before they were deleted.
@@ -263,18 +289,28 @@ impl Rows {
         for (place, change) in staged {
             match change {
                 Some(row) => {
-                    committed.insert(place, row.clone());
+                    committed.insert(place, Some(row.clone()));
                     touched.push(row);
                 }
-                None => touched.extend(committed.remove(&place)),
+                None => touched.extend(committed.remove(&place).flatten()),
             }
         }
         touched
     }
 }
 
-async fn read<V: Record>(storage: &dyn Storage, prefix: &Key) -> Result<Vec<V>, StorageError> {
-    let mut rows = Vec::new();
+fn decode<V: Record>(key: &Key, bytes: &[u8]) -> Result<Row, StorageError> {
+    let row: V = value::decode(key, bytes)?;
+    Ok(Rc::new(row))
+}
+
+/// The rows below a prefix, by their places.
+async fn read(
+    storage: &dyn Storage,
+    prefix: Key,
+    decode: fn(&Key, &[u8]) -> Result<Row, StorageError>,
+) -> Result<Changes, StorageError> {
+    let mut rows = BTreeMap::new();
     let mut range = prefix.prefix_range();
     loop {
         let page = storage
@@ -286,7 +322,8 @@ async fn read<V: Record>(storage: &dyn Storage, prefix: &Key) -> Result<Vec<V>, 
         range = range.after(last);
         let full = page.len() == PAGE;
         for (key, bytes) in page {
-            rows.push(value::decode(&key, &bytes)?);
+            let row = decode(&key, &bytes)?;
+            rows.insert(key, Some(row));
         }
         if !full {
             return Ok(rows);

@@ -3,11 +3,11 @@
 //! `JSON.parse(new TextDecoder().decode(value.subarray(1)))` reads any row.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::StorageError;
 use super::key::Key;
+use crate::wire::json::{self, FromJson};
 
 /// The first byte of every value: the format of the bytes after it. `1` is UTF-8 JSON.
 pub const FORMAT_JSON: u8 = 1;
@@ -25,23 +25,18 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 
 /// The value that the bytes of a row hold.
 ///
-/// It goes by way of a JSON value, so that each type has one decoder in the wasm. For many entries at once see
-/// [`decode_directly`].
-///
 /// # Errors
 /// [`StorageError::Corrupt`] with the key and what is wrong.
-pub fn decode<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T, StorageError> {
-    let value: Value = decode_directly(key, bytes)?;
-    T::deserialize(value).map_err(|error| corrupt(key, error.to_string()))
+pub fn decode<T: FromJson>(key: &Key, bytes: &[u8]) -> Result<T, StorageError> {
+    T::from_json(parse(key, bytes)?).map_err(|error| corrupt(key, &error))
 }
 
-/// As [`decode`], straight from the text: faster, at the price of a second decoder for the type.
+/// The JSON value that the bytes of a row hold.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_directly<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T, StorageError> {
-    let json = json(key, bytes)?;
-    serde_json::from_slice(json).map_err(|error| corrupt(key, error.to_string()))
+pub fn parse(key: &Key, bytes: &[u8]) -> Result<Value, StorageError> {
+    json::parse(self::json(key, bytes)?).map_err(|error| corrupt(key, &error))
 }
 
 /// The JSON text inside a value, without the format byte.
@@ -51,15 +46,16 @@ pub fn decode_directly<T: DeserializeOwned>(key: &Key, bytes: &[u8]) -> Result<T
 pub fn json<'a>(key: &Key, bytes: &'a [u8]) -> Result<&'a [u8], StorageError> {
     match bytes.split_first() {
         Some((&FORMAT_JSON, json)) => Ok(json),
-        Some((format, _)) => Err(corrupt(key, format!("unknown format {format}"))),
-        None => Err(corrupt(key, "it is empty".to_owned())),
+        Some((format, _)) => Err(corrupt(key, &format_args!("unknown format {format}"))),
+        None => Err(corrupt(key, &"it is empty")),
     }
 }
 
-fn corrupt(key: &Key, reason: String) -> StorageError {
+/// The error for a row that is not what it should be.
+pub(crate) fn corrupt(key: &Key, reason: &dyn std::fmt::Display) -> StorageError {
     StorageError::Corrupt {
         key: key.to_string(),
-        reason,
+        reason: reason.to_string(),
     }
 }
 

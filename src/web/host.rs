@@ -31,9 +31,9 @@ extern "C" {
 }
 
 /// The global event loop as a host: tasks by `wasm-bindgen-futures` (microtasks), timers by `gloo-timers`, yields by
-/// messages to itself.
+/// messages to itself or `setImmediate`.
 ///
-/// Everything it uses is looked up as a free global name (`setTimeout`, `performance`, `crypto`, `MessageChannel`), so it runs
+/// Everything it uses is looked up as a global name (`setTimeout`, `performance`, `crypto`, `MessageChannel`), so it runs
 /// in a page, in every kind of worker and on an edge runtime. It is made inside whatever is to run on it: on an edge
 /// runtime that is the durable object or the request.
 pub struct BrowserHost {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use gloo_timers::future::TimeoutFuture;
+use js_sys::{Function, Reflect};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageChannel, MessagePort};
@@ -16,24 +17,38 @@ use crate::shim::Latch;
 
 /// Gives turns of the event loop.
 ///
-/// A message to ourselves is a macrotask of its own and comes at once, while a chain of `setTimeout(0)` is held back to one in four
-/// milliseconds (HTML, section 8.7, "nesting level"). Where there is no `MessageChannel` it has to be `setTimeout`.
-pub(super) struct Macrotasks(Option<Rc<Loopback>>);
+/// A chain of `setTimeout(0)` is held back to one in four milliseconds (HTML, section 8.7, "nesting level"). Hosts outside of browsers
+/// have `setImmediate` for it. In a browser a message to ourselves is a macrotask of its own and comes at once; elsewhere it may come
+/// before all timers, for ever (workerd). Where there is neither it has to be `setTimeout`.
+pub(super) enum Macrotasks {
+    Immediate(Function),
+    Loopback(Rc<Loopback>),
+    Timeout,
+}
 
 impl Macrotasks {
     pub(super) fn new() -> Self {
-        Self(Loopback::open().map(Rc::new))
+        let immediate = Reflect::get(&js_sys::global(), &"setImmediate".into());
+        if let Some(immediate) = immediate.ok().and_then(|found| found.dyn_into().ok()) {
+            return Self::Immediate(immediate);
+        }
+        Loopback::open().map_or(Self::Timeout, |loopback| Self::Loopback(Rc::new(loopback)))
     }
 
     /// Resolves in a later macrotask.
     pub(super) fn next(&self) -> LocalBoxFuture<'static, ()> {
-        let Some(loopback) = &self.0 else {
+        let turn = match self {
+            Self::Immediate(immediate) => call_soon(immediate),
+            Self::Loopback(loopback) => loopback.post(),
+            Self::Timeout => None,
+        };
+        let Some(turn) = turn else {
             return TimeoutFuture::new(0).boxed_local();
         };
-        let Some(turn) = loopback.post() else {
-            return TimeoutFuture::new(0).boxed_local();
+        let open = match self {
+            Self::Loopback(loopback) => Some(loopback.clone()),
+            Self::Immediate(_) | Self::Timeout => None,
         };
-        let open = loopback.clone();
         poll_fn(move |cx| {
             // Captured whole, so that the channel stays open.
             let _open = &open;
@@ -43,8 +58,18 @@ impl Macrotasks {
     }
 }
 
+fn call_soon(immediate: &Function) -> Option<Rc<Latch>> {
+    let turn = Rc::new(Latch::default());
+    let callback = Closure::once_into_js({
+        let turn = turn.clone();
+        move || turn.open()
+    });
+    immediate.call1(&js_sys::global(), &callback).ok()?;
+    Some(turn)
+}
+
 /// A message channel whose ends are both ours. Each message ends one wait, the oldest.
-struct Loopback {
+pub(super) struct Loopback {
     sender: MessagePort,
     receiver: MessagePort,
     waiting: Rc<RefCell<VecDeque<Rc<Latch>>>>,

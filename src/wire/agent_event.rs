@@ -3,99 +3,100 @@
 //! The JSON tag is `type`. An event of a type that this version does not know decodes as [`AgentEvent::Unknown`] and is
 //! written again as it came.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::{Error, Map, Value};
 
-use super::tagged::{self, take_field};
+use super::json::{Fields, FromJson, deserialize_by_json, from_json, take_field, words};
 use super::{ContentBlock, ContentInput, InteractionId, SessionId, ToolCallId};
 
-/// Why a turn of the model ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// The model said all it had to say.
-    EndTurn,
-    /// The model asks for tool calls.
-    ToolUse,
-    /// The bound on output tokens was reached.
-    MaxTokens,
-    /// A stop sequence was produced.
-    StopSequence,
-    /// The provider withheld content.
-    ContentFilter,
-    /// The turn was cancelled.
-    Cancelled,
+words! {
+    /// Why a turn of the model ended.
+    pub enum StopReason {
+        /// The model said all it had to say.
+        EndTurn = "end_turn",
+        /// The model asks for tool calls.
+        ToolUse = "tool_use",
+        /// The bound on output tokens was reached.
+        MaxTokens = "max_tokens",
+        /// A stop sequence was produced.
+        StopSequence = "stop_sequence",
+        /// The provider withheld content.
+        ContentFilter = "content_filter",
+        /// The turn was cancelled.
+        Cancelled = "cancelled",
+    }
 }
 
-/// The class of the error that ended a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AgentErrorClass {
-    /// The model or its provider.
-    Llm,
-    /// Storage.
-    Store,
-    /// A tool.
-    Tool,
-    /// An MCP server.
-    Mcp,
-    /// The session is not there.
-    SessionNotFound,
-    /// A budget of time, tokens or tool calls was used up.
-    Budget,
-    /// The answer was cut at the bound on output tokens.
-    MaxTokens,
-    /// The provider withheld content.
-    ContentFiltered,
-    /// The bound on turns was reached.
-    MaxTurns,
-    /// Somebody cancelled it.
-    Cancelled,
-    /// The member was not in a state to do it.
-    InvalidState,
-    /// The operation is not there.
-    OperationNotFound,
-    /// The bound on nested or forwarded work was reached.
-    DepthLimit,
-    /// Too much at once.
-    ConcurrencyLimit,
-    /// The configuration is at fault.
-    Config,
-    /// A defect of the runtime.
-    Internal,
-    /// The member could not be built.
-    Build,
-    /// The provider refused the credentials.
-    Auth,
-    /// A callback is awaited.
-    CallbackPending,
-    /// The output does not have the structure asked for.
-    StructuredOutput,
-    /// The structure asked for is itself invalid.
-    InvalidOutputSchema,
-    /// A hook failed or denied.
-    Hook,
-    /// The run was ended from outside; `terminal_cause_kind` says by what.
-    Terminal,
-    /// No turn boundary to act at.
-    NoPendingBoundary,
+words! {
+    /// The class of the error that ended a run.
+    pub enum AgentErrorClass {
+        /// The model or its provider.
+        Llm = "llm",
+        /// Storage.
+        Store = "store",
+        /// A tool.
+        Tool = "tool",
+        /// An MCP server.
+        Mcp = "mcp",
+        /// The session is not there.
+        SessionNotFound = "session_not_found",
+        /// A budget of time, tokens or tool calls was used up.
+        Budget = "budget",
+        /// The answer was cut at the bound on output tokens.
+        MaxTokens = "max_tokens",
+        /// The provider withheld content.
+        ContentFiltered = "content_filtered",
+        /// The bound on turns was reached.
+        MaxTurns = "max_turns",
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
+        /// The member was not in a state to do it.
+        InvalidState = "invalid_state",
+        /// The operation is not there.
+        OperationNotFound = "operation_not_found",
+        /// The bound on nested or forwarded work was reached.
+        DepthLimit = "depth_limit",
+        /// Too much at once.
+        ConcurrencyLimit = "concurrency_limit",
+        /// The configuration is at fault.
+        Config = "config",
+        /// A defect of the runtime.
+        Internal = "internal",
+        /// The member could not be built.
+        Build = "build",
+        /// The provider refused the credentials.
+        Auth = "auth",
+        /// A callback is awaited.
+        CallbackPending = "callback_pending",
+        /// The output does not have the structure asked for.
+        StructuredOutput = "structured_output",
+        /// The structure asked for is itself invalid.
+        InvalidOutputSchema = "invalid_output_schema",
+        /// A hook failed or denied.
+        Hook = "hook",
+        /// The run was ended from outside; `terminal_cause_kind` says by what.
+        Terminal = "terminal",
+        /// No turn boundary to act at.
+        NoPendingBoundary = "no_pending_boundary",
+    }
 }
 
 /// Tokens used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Tokens of the request.
     pub input_tokens: u64,
     /// Tokens of the answer.
     pub output_tokens: u64,
     /// Tokens written to the provider's cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_creation_tokens: Option<u64>,
     /// Tokens read from the provider's cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_read_tokens: Option<u64>,
 }
+
+from_json!(Usage deserialize { input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens });
 
 impl Usage {
     /// Input and output together.
@@ -116,49 +117,50 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
-/// When a message that arrives during a turn is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HandlingMode {
-    /// In its turn, after the work that waits already.
-    #[default]
-    Queue,
-    /// As soon as possible: between two turns of the run at work.
-    Steer,
+words! {
+    /// When a message that arrives during a turn is looked at.
+    #[derive(Default)]
+    pub enum HandlingMode {
+        /// In its turn, after the work that waits already.
+        #[default]
+        Queue = "queue",
+        /// As soon as possible: between two turns of the run at work.
+        Steer = "steer",
+    }
 }
 
-/// Which budget an [`AgentEvent::BudgetWarning`] speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BudgetType {
-    /// Tokens, input and output together.
-    Tokens,
-    /// Milliseconds.
-    Time,
-    /// Tool calls.
-    ToolCalls,
+words! {
+    /// Which budget an [`AgentEvent::BudgetWarning`] speaks of.
+    pub enum BudgetType {
+        /// Tokens, input and output together.
+        Tokens = "tokens",
+        /// Milliseconds.
+        Time = "time",
+        /// Tool calls.
+        ToolCalls = "tool_calls",
+    }
 }
 
-/// How a background job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BackgroundJobStatus {
-    /// With its result.
-    Completed,
-    /// With an error.
-    Failed,
-    /// Stopped by its own side.
-    Aborted,
-    /// Stopped on request.
-    Cancelled,
-    /// Its member was retired.
-    Retired,
-    /// Its run was ended.
-    Terminated,
+words! {
+    /// How a background job ended.
+    pub enum BackgroundJobStatus {
+        /// With its result.
+        Completed = "completed",
+        /// With an error.
+        Failed = "failed",
+        /// Stopped by its own side.
+        Aborted = "aborted",
+        /// Stopped on request.
+        Cancelled = "cancelled",
+        /// Its member was retired.
+        Retired = "retired",
+        /// Its run was ended.
+        Terminated = "terminated",
+    }
 }
 
 /// An image that the assistant made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AssistantImage {
     /// Which image.
     pub image_id: String,
@@ -167,33 +169,31 @@ pub struct AssistantImage {
     /// Its media type, e.g. `image/png`.
     pub media_type: String,
     /// Width in pixels.
-    #[serde(default)]
     pub width: Option<u32>,
     /// Height in pixels.
-    #[serde(default)]
     pub height: Option<u32>,
     /// The prompt as the provider rewrote it.
-    #[serde(default)]
     pub revised_prompt: Option<String>,
     /// What else the provider said.
-    #[serde(default)]
     pub meta: Value,
 }
 
-/// What happened to a tool configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ToolConfigOperation {
-    /// A tool was added.
-    Add,
-    /// A tool was removed.
-    Remove,
-    /// Tools were loaded anew.
-    Reload,
+from_json!(AssistantImage deserialize { image_id, blob_ref, media_type, width, height, revised_prompt, meta = default });
+
+words! {
+    /// What happened to a tool configuration.
+    pub enum ToolConfigOperation {
+        /// A tool was added.
+        Add = "add",
+        /// A tool was removed.
+        Remove = "remove",
+        /// Tools were loaded anew.
+        Reload = "reload",
+    }
 }
 
 /// A change of a member's tools.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ToolConfigChange {
     /// What was done.
     pub operation: ToolConfigOperation,
@@ -204,15 +204,17 @@ pub struct ToolConfigChange {
     /// Whether it outlives the session.
     pub persisted: bool,
     /// From which turn on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub applied_at_turn: Option<u32>,
     /// Which kind of tools.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// What changed in a catalogue that is loaded on demand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub deferred_catalog_delta: Option<Value>,
 }
+
+from_json!(ToolConfigChange deserialize { operation, target, status, persisted, applied_at_turn, domain, deferred_catalog_delta });
 
 macro_rules! agent_events {
     ($($(#[doc = $doc:literal])+ $variant:ident $tag:literal $({ $($(#[$($attr:tt)*])* $field:ident: $type:ty,)* })?)*) => {
@@ -242,11 +244,12 @@ macro_rules! agent_events {
             /// The types that this version knows.
             pub const TYPES: &[&str] = &[$($tag,)*];
 
-            fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Error> {
-                let tag = tagged::take_tag(&mut fields, "type")?;
+            fn from_fields(mut fields: Fields) -> Result<Self, Error> {
+                let tag = fields.tag("type")?;
                 Ok(match tag.as_str() {
                     $($tag => Self::$variant $({ $($field: take_field!(fields $field $(#[$($attr)*])*),)* })?,)*
                     _ => {
+                        let mut fields = fields.rest();
                         fields.insert("type".to_owned(), Value::String(tag));
                         Self::Unknown(fields)
                     }
@@ -625,8 +628,10 @@ impl Serialize for AgentEvent {
     }
 }
 
-impl<'de> Deserialize<'de> for AgentEvent {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_fields(Map::deserialize(deserializer)?).map_err(D::Error::custom)
+impl FromJson for AgentEvent {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        Self::from_fields(Fields::of(value)?)
     }
 }
+
+deserialize_by_json!(AgentEvent);

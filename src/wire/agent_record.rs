@@ -3,26 +3,28 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::json::{self, from_json};
 use super::{
     AgentEvent, AgentIdentity, AgentRuntimeId, Cursor, FenceToken, Generation, InteractionId,
     PersistedEvent, ProfileName, TimestampMs, WorkId,
 };
 
 /// Why a piece of work exists. Events, messages and replies inherit it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
     /// The interaction that it belongs to.
     pub interaction_id: InteractionId,
     /// The work item that set it off; none for the one that began the interaction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub caused_by: Option<WorkId>,
     /// How many members passed it on.
-    #[serde(default)]
     pub hops: u32,
 }
 
+from_json!(Cause deserialize { interaction_id, caused_by, hops = default });
+
 /// What the log of agent events stores: an event and whose it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AgentEventRecord {
     /// Which member.
     pub identity: AgentIdentity,
@@ -35,14 +37,16 @@ pub struct AgentEventRecord {
     /// When, by the wall clock.
     pub timestamp_ms: TimestampMs,
     /// For which interaction, when it is for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub interaction_id: Option<InteractionId>,
     /// For which work item, when it is for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub work_id: Option<WorkId>,
     /// What happened.
     pub event: AgentEvent,
 }
+
+from_json!(AgentEventRecord deserialize { identity, generation, fence_token, role, timestamp_ms, interaction_id, work_id, event });
 
 impl AgentEventRecord {
     /// The incarnation that the event is of.
@@ -55,10 +59,10 @@ impl AgentEventRecord {
 
     /// The event's JSON with `interaction_id` and `work_id` where known.
     pub fn payload(&self) -> Value {
-        let mut payload = match serde_json::to_value(&self.event) {
-            Ok(Value::Object(fields)) => fields,
+        let mut payload = match json::value_of(&self.event) {
+            Value::Object(fields) => fields,
             // An event has string keys only and always is an object; a number that JSON lacks becomes null.
-            Ok(_) | Err(_) => Map::new(),
+            _ => Map::new(),
         };
         let ids = [
             (

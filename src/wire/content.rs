@@ -1,10 +1,9 @@
 //! What is said to a member: text, or blocks of text and media (MobKit contract, section 19).
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Error, Map, Value};
+use serde::Serialize;
+use serde_json::{Error, Value};
 
-use super::tagged;
+use super::json::{self, Fields, FromJson, deserialize_by_json, from_json};
 
 /// The content of a message: plain text, or a list of blocks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,19 +15,19 @@ pub enum ContentInput {
     Blocks(Vec<ContentBlock>),
 }
 
-impl<'de> Deserialize<'de> for ContentInput {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
+impl FromJson for ContentInput {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        match value {
             Value::String(text) => Ok(Self::Text(text)),
-            blocks @ Value::Array(_) => Vec::deserialize(blocks)
-                .map(Self::Blocks)
-                .map_err(D::Error::custom),
-            _ => Err(D::Error::custom(
-                "content must be a string or an array of content blocks",
+            blocks @ Value::Array(_) => Vec::from_json(blocks).map(Self::Blocks),
+            _ => Err(json::wrong(
+                &"content must be a string or an array of content blocks",
             )),
         }
     }
 }
+
+deserialize_by_json!(ContentInput);
 
 impl ContentInput {
     /// The text of the content: the text blocks one after the other; media leave nothing.
@@ -82,31 +81,30 @@ pub enum ContentBlock {
     Video(MediaSource),
 }
 
-impl<'de> Deserialize<'de> for ContentBlock {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_fields(Map::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-}
-
-impl ContentBlock {
-    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Error> {
-        let tag = tagged::take_tag(&mut fields, "type")?;
+impl FromJson for ContentBlock {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        let tag = fields.tag("type")?;
         let mut media = || {
             Ok::<_, Error>(MediaSource {
-                media_type: tagged::take(&mut fields, "media_type")?,
-                data: tagged::take(&mut fields, "data")?,
+                media_type: fields.take("media_type")?,
+                data: fields.take("data")?,
             })
         };
         Ok(match tag.as_str() {
             "text" => Self::Text {
-                text: tagged::take(&mut fields, "text")?,
+                text: fields.take("text")?,
             },
             "image" => Self::Image(media()?),
             "video" => Self::Video(media()?),
-            unknown => return Err(tagged::unknown(unknown, &["text", "image", "video"])),
+            other => {
+                return Err(json::unknown("variant", other, &["text", "image", "video"]));
+            }
         })
     }
 }
+
+deserialize_by_json!(ContentBlock);
 
 impl ContentBlock {
     fn as_text(&self) -> Option<&str> {
@@ -118,10 +116,12 @@ impl ContentBlock {
 }
 
 /// Media inside a content block.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MediaSource {
     /// The media type, e.g. `image/png`.
     pub media_type: String,
     /// The bytes in base64.
     pub data: String,
 }
+
+from_json!(MediaSource deserialize { media_type, data });

@@ -8,11 +8,16 @@ use std::fmt;
 use std::rc::Rc;
 use std::str::FromStr;
 
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Error, Value};
+
+use super::json::{self, FromJson, ToValue, deserialize_by_json, from_json};
 
 /// The longest name of a mob, a profile or a member, in bytes.
 pub(crate) const MAX_NAME_BYTES: usize = 128;
+/// The longest name as a part of a storage key, where most bytes beyond letters and digits take three: a key has room for
+/// three names.
+pub(crate) const MAX_NAME_KEY_BYTES: usize = 300;
 
 /// A name that cannot be a mob, profile or member name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +34,8 @@ fn check_name(input: &str) -> Result<(), InvalidIdentity> {
         "a name must not be empty"
     } else if input.len() > MAX_NAME_BYTES {
         "a name must not be longer than 128 bytes"
+    } else if key_bytes(input) > MAX_NAME_KEY_BYTES {
+        "a name must not be longer than 300 bytes in a key, where all but A-Z a-z 0-9 - _ . ~ : @ + , = take three"
     } else if input.chars().any(char::is_control) {
         "a name must not contain control characters"
     } else if input.chars().any(char::is_whitespace) {
@@ -42,6 +49,14 @@ fn check_name(input: &str) -> Result<(), InvalidIdentity> {
         input: input.to_owned(),
         reason,
     })
+}
+
+/// How long a name is as a part of a storage key.
+fn key_bytes(name: &str) -> usize {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:@+,=".contains(&byte);
+    name.bytes()
+        .map(|byte| if plain(byte) { 1 } else { 3 })
+        .sum()
 }
 
 macro_rules! string_common {
@@ -62,6 +77,12 @@ macro_rules! string_common {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl ToValue for $name {
+            fn to_value(&self) -> Value {
+                self.as_str().to_value()
             }
         }
 
@@ -94,11 +115,19 @@ macro_rules! string_common {
 macro_rules! opaque_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(Rc<str>);
 
         string_common!($name);
+
+        impl FromJson for $name {
+            fn from_json(value: Value) -> Result<Self, Error> {
+                Rc::from_json(value).map(Self)
+            }
+        }
+
+        deserialize_by_json!($name);
 
         impl From<&str> for $name {
             fn from(value: &str) -> Self {
@@ -118,7 +147,7 @@ macro_rules! checked_name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// At most 128 bytes, not empty, without white space, control characters or `/`.
+        /// At most 128 bytes (300 as a part of a storage key), not empty, without white space, control characters or `/`.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(Rc<str>);
@@ -158,21 +187,15 @@ macro_rules! checked_name {
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Name;
-                impl Visitor<'_> for Name {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a name")
-                    }
-                    fn visit_str<E: de::Error>(self, value: &str) -> Result<$name, E> {
-                        $name::new(value).map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_str(Name)
+        impl FromJson for $name {
+            fn from_json(value: Value) -> Result<Self, Error> {
+                let name = Rc::from_json(value)?;
+                check_name(&name).map_err(|error| json::wrong(&error))?;
+                Ok(Self(name))
             }
         }
+
+        deserialize_by_json!($name);
     };
 }
 
@@ -220,11 +243,19 @@ opaque_id! {
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(u64);
 
         number_common!($name);
+
+        impl FromJson for $name {
+            fn from_json(value: Value) -> Result<Self, Error> {
+                u64::from_json(value).map(Self)
+            }
+        }
+
+        deserialize_by_json!($name);
     };
 }
 
@@ -245,6 +276,12 @@ macro_rules! number_common {
         impl From<u64> for $name {
             fn from(value: u64) -> Self {
                 Self(value)
+            }
+        }
+
+        impl ToValue for $name {
+            fn to_value(&self) -> Value {
+                Value::from(self.0)
             }
         }
 
@@ -337,40 +374,29 @@ impl FromStr for Cursor {
     }
 }
 
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Cursor;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a cursor: a whole number or its decimal digits")
-            }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Cursor, E> {
-                Ok(Cursor(value))
-            }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Cursor, E> {
-                u64::try_from(value)
-                    .map(Cursor)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
-            }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Cursor, E> {
-                value
-                    .parse()
-                    .map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
-            }
+impl FromJson for Cursor {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        match &value {
+            Value::Number(number) => number.as_u64().map(Self),
+            Value::String(digits) => digits.parse().ok(),
+            _ => None,
         }
-        deserializer.deserialize_any(Number)
+        .ok_or_else(|| json::expected("a cursor: a whole number or its decimal digits", &value))
     }
 }
 
+deserialize_by_json!(Cursor);
+
 /// One incarnation of a member.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct AgentRuntimeId {
     /// Which member.
     pub identity: AgentIdentity,
     /// Its how-many-eth incarnation.
     pub generation: Generation,
 }
+
+from_json!(AgentRuntimeId deserialize { identity, generation });
 
 impl fmt::Display for AgentRuntimeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

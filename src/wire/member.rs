@@ -1,24 +1,27 @@
 //! Members as seen from outside, and what a new one is made from (MobKit contract, section 18.3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Error, Value};
 
+use super::json::{Fields, FromJson, deserialize_by_json, words};
+use super::rfc3339;
 use super::{
     AgentIdentity, ContentInput, HandlingMode, InvalidIdentity, ProfileName, SessionId,
     TimestampMs, WireEdge,
 };
 
-/// How a member gets to work. In this version all members are autonomous hosts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MobRuntimeMode {
-    /// It takes work out of its mailbox whenever there is some.
-    #[default]
-    AutonomousHost,
-    /// It works one turn at a time, when told to.
-    TurnDriven,
+words! {
+    /// How a member gets to work. In this version all members are autonomous hosts.
+    #[derive(Default)]
+    pub enum MobRuntimeMode {
+        /// It takes work out of its mailbox whenever there is some.
+        #[default]
+        AutonomousHost = "autonomous_host",
+        /// It works one turn at a time, when told to.
+        TurnDriven = "turn_driven",
+    }
 }
 
 /// Whether a member belongs to the roster for good. Written in lower case; both cases are read.
@@ -34,70 +37,85 @@ pub enum MemberState {
     Retiring,
 }
 
-/// How a member is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MemberStatus {
-    /// Fit for work.
-    #[default]
-    Active,
-    /// About to leave.
-    Retiring,
-    /// It cannot work; the entry's `error` says why.
-    Broken,
-    /// Done for good.
-    Completed,
-    /// Not known.
-    Unknown,
+words! {
+    /// How a member is.
+    #[derive(Default)]
+    pub enum MemberStatus {
+        /// Fit for work.
+        #[default]
+        Active = "active",
+        /// About to leave.
+        Retiring = "retiring",
+        /// It cannot work; the entry's `error` says why.
+        Broken = "broken",
+        /// Done for good.
+        Completed = "completed",
+        /// Not known.
+        Unknown = "unknown",
+    }
 }
 
-/// What a member does right now (an addition to the contract).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MemberActivity {
-    /// Restored and not yet activated.
-    #[default]
-    Dormant,
-    /// Waiting for work.
-    Idle,
-    /// At work.
-    Running,
-    /// It has work, and its model is not there.
-    WaitingModel,
-    /// It cannot work.
-    Broken,
+words! {
+    /// What a member does right now (an addition to the contract).
+    #[derive(Default)]
+    pub enum MemberActivity {
+        /// Restored and not yet activated.
+        #[default]
+        Dormant = "dormant",
+        /// Waiting for work.
+        Idle = "idle",
+        /// At work.
+        Running = "running",
+        /// It has work, and its model is not there.
+        WaitingModel = "waiting_model",
+        /// It cannot work.
+        Broken = "broken",
+    }
 }
 
-/// Where a member's kick-off is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KickoffPhase {
-    /// To come.
-    Pending,
-    /// Under way.
-    Starting,
-    /// It waits for a callback.
-    CallbackPending,
-    /// Done.
-    Started,
-    /// It failed.
-    Failed,
-    /// It was cancelled.
-    Cancelled,
+words! {
+    /// Where a member's kick-off is.
+    pub enum KickoffPhase {
+        /// To come.
+        Pending = "pending",
+        /// Under way.
+        Starting = "starting",
+        /// It waits for a callback.
+        CallbackPending = "callback_pending",
+        /// Done.
+        Started = "started",
+        /// It failed.
+        Failed = "failed",
+        /// It was cancelled.
+        Cancelled = "cancelled",
+    }
 }
 
 /// A member's kick-off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KickoffSnapshot {
     /// Where it is.
     pub phase: KickoffPhase,
     /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Since when.
-    #[serde(with = "super::rfc3339")]
+    #[serde(serialize_with = "super::rfc3339::serialize")]
     pub updated_at: TimestampMs,
 }
+
+impl FromJson for KickoffSnapshot {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        Ok(Self {
+            phase: fields.take("phase")?,
+            error: fields.take("error")?,
+            updated_at: rfc3339::timestamp(&fields.take::<String>("updated_at")?)?,
+        })
+    }
+}
+
+deserialize_by_json!(KickoffSnapshot);
 
 /// A row of the roster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,7 +132,7 @@ pub struct MobMemberListEntry {
     pub state: MemberState,
     /// The peers it is wired to, in order.
     #[serde(default)]
-    pub wired_to: BTreeSet<AgentIdentity>,
+    pub wired_to: Vec<AgentIdentity>,
     /// Its labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -166,34 +184,62 @@ pub struct MobMemberSnapshot {
 }
 
 /// What a new member is made from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SpawnMemberSpec {
     /// Its role: a profile of the definition. `profile` is read too.
-    #[serde(alias = "profile")]
     pub role_name: ProfileName,
     /// Its identity, unique in the mob. `meerkat_id` and `agent_identity` are read too.
-    #[serde(alias = "meerkat_id", alias = "agent_identity")]
     pub identity: AgentIdentity,
     /// What it is told first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_message: Option<ContentInput>,
     /// Data of the application's, put into the system prompt as JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Value>,
     /// Its labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Put behind the profile's instructions, each as a paragraph.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub additional_instructions: Vec<String>,
     /// Another model than the profile's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model_override: Option<String>,
     /// Other instructions than the profile's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt_override: Option<String>,
 }
+
+impl FromJson for SpawnMemberSpec {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        fields.only(&[
+            "role_name",
+            "profile",
+            "identity",
+            "meerkat_id",
+            "agent_identity",
+            "initial_message",
+            "context",
+            "labels",
+            "additional_instructions",
+            "model_override",
+            "system_prompt_override",
+        ])?;
+        Ok(Self {
+            role_name: fields.take_named(&["role_name", "profile"])?,
+            identity: fields.take_named(&["identity", "meerkat_id", "agent_identity"])?,
+            initial_message: fields.take("initial_message")?,
+            context: fields.take("context")?,
+            labels: fields.take_or_default("labels")?,
+            additional_instructions: fields.take_or_default("additional_instructions")?,
+            model_override: fields.take("model_override")?,
+            system_prompt_override: fields.take("system_prompt_override")?,
+        })
+    }
+}
+
+deserialize_by_json!(SpawnMemberSpec);
 
 impl SpawnMemberSpec {
     /// A member with nothing special about it.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Error, Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Error, Value};
 
-use super::tagged::{self, take_field};
+use super::json::{self, Fields, FromJson, deserialize_by_json, from_json, take_field};
 use super::{
     AgentIdentity, AgentRuntimeId, Cursor, FenceToken, FlowId, Generation, KickoffSnapshot, MobId,
     MobRuntimeMode, ProfileName, RunId, StepId, TimestampMs,
@@ -16,13 +15,15 @@ use super::{
 pub type Labels = BTreeMap<String, String>;
 
 /// Two members that are wired. The order says nothing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct WireEdge {
     /// One end.
     pub a: AgentIdentity,
     /// The other end.
     pub b: AgentIdentity,
 }
+
+from_json!(WireEdge deserialize { a, b });
 
 /// The incarnation of a member that a flow's step was given to.
 pub type FlowTarget = AgentRuntimeId;
@@ -55,20 +56,22 @@ macro_rules! mob_event_kinds {
         }
 
         impl MobEventKind {
-            fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Error> {
-                let tag = tagged::take_tag(&mut fields, "type")?;
+            fn from_fields(mut fields: Fields) -> Result<Self, Error> {
+                let tag = fields.tag("type")?;
                 Ok(match tag.as_str() {
                     $($tag => Self::$variant $({ $($field: take_field!(fields $field $(#[$($attr)*])*),)* })?,)*
-                    unknown => return Err(tagged::unknown(unknown, &MOB_EVENT_KINDS)),
+                    other => return Err(json::unknown("variant", other, &MOB_EVENT_KINDS)),
                 })
             }
         }
 
-        impl<'de> Deserialize<'de> for MobEventKind {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::from_fields(Map::deserialize(deserializer)?).map_err(D::Error::custom)
+        impl FromJson for MobEventKind {
+            fn from_json(value: Value) -> Result<Self, Error> {
+                Self::from_fields(Fields::of(value)?)
             }
         }
+
+        deserialize_by_json!(MobEventKind);
 
         /// The labels of all kinds of ledger entries.
         pub const MOB_EVENT_KINDS: [&str; 27] = [$($tag,)*];
@@ -408,7 +411,7 @@ impl MobStructuralEventEnvelope {
             },
             run_id,
             // A kind has string keys only, so that it always is JSON.
-            data: serde_json::to_value(&event.kind).unwrap_or(Value::Null),
+            data: json::value_of(&event.kind),
         }
     }
 }

@@ -8,12 +8,13 @@ mod agent_record;
 mod content;
 mod error;
 mod ids;
+pub mod json;
 mod member;
 mod mob_event;
 mod query;
+pub(crate) mod raw_json;
 mod report;
 mod rfc3339;
-pub(crate) mod tagged;
 
 pub use agent_event::{
     AgentErrorClass, AgentEvent, AssistantImage, BackgroundJobStatus, BudgetType, HandlingMode,

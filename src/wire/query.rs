@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::json::from_json;
 use super::{
     AgentEventRecord, AgentIdentity, Cursor, MobId, MobStructuralEventEnvelope, RunId, StepId,
     TimestampMs, UnifiedEvent,
@@ -11,40 +12,41 @@ use super::{
 pub const DEFAULT_QUERY_LIMIT: usize = 256;
 
 /// What to look for in a log. Every field may be left out; those given must all hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EventQuery {
     /// From this instant on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<TimestampMs>,
     /// Before this instant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<TimestampMs>,
     /// About this member; overruled by `identity`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub member_id: Option<String>,
     /// About this member.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// In this mob.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mob_id: Option<MobId>,
     /// About this run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
     /// About this step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub step_id: Option<StepId>,
     /// Of one of these types; any, when empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub event_types: Vec<String>,
     /// At most so many; 0 asks for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// After this place, oldest first; when it is left out, the newest are meant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub after_seq: Option<Cursor>,
 }
+
+from_json!(EventQuery deserialize { since_ms, until_ms, member_id, identity, mob_id, run_id, step_id, event_types = default, limit, after_seq } deny);
 
 impl EventQuery {
     /// The limit asked for, else [`DEFAULT_QUERY_LIMIT`].

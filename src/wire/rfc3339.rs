@@ -20,9 +20,14 @@ pub(super) fn serialize<S: Serializer>(
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<TimestampMs, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse(&text)
-        .ok_or_else(|| D::Error::custom(format_args!("{text:?} is not an RFC 3339 timestamp")))
+    timestamp(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// As [`parse`], with an error that shows the text.
+pub(super) fn timestamp(text: &str) -> Result<TimestampMs, serde_json::Error> {
+    parse(text).ok_or_else(|| {
+        serde_json::Error::custom(format_args!("{text:?} is not an RFC 3339 timestamp"))
+    })
 }
 
 /// Writes with milliseconds; an instant after the year 9999 is written as its last one.

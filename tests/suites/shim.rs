@@ -1,5 +1,5 @@
 //! What every host promises, as functions from a host. `shim_sim.rs` runs them on the simulator under many seeds,
-//! `shim_page.rs` and `shim_worker.rs` in a browser.
+//! `shim_page.rs` and `shim_worker.rs` in a browser, `tests/edge` on an edge runtime.
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};

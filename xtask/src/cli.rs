@@ -19,6 +19,7 @@ cargo xtask <command>
   build                release build: the npm package in target/npm/, and its sizes
   lint                 rustfmt, clippy (native and wasm), tsc: no warning passes
   test [suite…]        lint, then the suites (all, or the named ones); ends with `N passed, N failed`
+  bench [bench…]       the figures (all, or the named ones) beside those of others, as a table and as JSON in target/bench/
   help                 this text
 
 Every command does the set-up that it needs by itself.";
@@ -41,6 +42,11 @@ pub enum Command {
         /// The suites to run; empty means all of them.
         suites: Vec<String>,
     },
+    /// `bench [bench…]`
+    Bench {
+        /// The benches to run; empty means all of them.
+        benches: Vec<String>,
+    },
 }
 
 /// Reads the arguments that follow the program's name.
@@ -51,7 +57,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
         Some(Arg::Value(name)) => name.string()?,
         Some(other) => return Err(other.unexpected().into()),
     };
-    let mut suites = vec![];
+    let mut named = vec![];
     let mut options = Options {
         port: None,
         open: true,
@@ -60,7 +66,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
     while let Some(arg) = parser.next()? {
         match (name.as_str(), arg) {
             (_, Arg::Short('h') | Arg::Long("help")) => return Ok(Command::Help),
-            ("test", Arg::Value(suite)) => suites.push(suite.string()?),
+            ("test" | "bench", Arg::Value(value)) => named.push(value.string()?),
             ("serve", Arg::Long("port")) => options.port = Some(parser.value()?.parse()?),
             ("serve", Arg::Long("no-open")) => options.open = false,
             ("serve", Arg::Long("no-build")) => options.build = false,
@@ -73,7 +79,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
         "serve" => Ok(Command::Serve(options)),
         "build" => Ok(Command::Build),
         "lint" => Ok(Command::Lint),
-        "test" => Ok(Command::Test { suites }),
+        "test" => Ok(Command::Test { suites: named }),
+        "bench" => Ok(Command::Bench { benches: named }),
         _ => bail!("there is no command `{name}`; see `cargo xtask help`"),
     }
 }
@@ -98,6 +105,13 @@ mod tests {
             parsed("test native sdk"),
             Ok(Command::Test {
                 suites: vec!["native".into(), "sdk".into()]
+            })
+        );
+        assert_eq!(parsed("bench"), Ok(Command::Bench { benches: vec![] }));
+        assert_eq!(
+            parsed("bench append idle"),
+            Ok(Command::Bench {
+                benches: vec!["append".into(), "idle".into()]
             })
         );
         assert_eq!(
@@ -133,6 +147,7 @@ mod tests {
             ("tset", "tset"),
             ("setup now", "now"),
             ("lint --fix", "--fix"),
+            ("bench --all", "--all"),
             ("serve --port x", "x"),
             ("serve --port 65536", "65536"),
             ("--port", "--port"),

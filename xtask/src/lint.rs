@@ -40,11 +40,13 @@ fn checks(paths: &Paths, tools: &Tools) -> Result<Vec<Command>> {
         "clippy",
         "--package",
         "mobkit-web",
+        "--package",
+        "mobkit-web-bench",
         "--all-targets",
         "--target",
         WASM_TARGET,
     ]);
-    wasm.args(["--features", "bindings,testing"]);
+    wasm.args(["--features", "mobkit-web/bindings,mobkit-web/testing"]);
     for clippy in [&mut native, &mut wasm] {
         clippy.args(["--quiet", "--", "-D", "warnings"]);
     }

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask …`. `cargo xtask help` lists them.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod cli;
 mod lint;
@@ -44,6 +45,7 @@ fn run() -> Result<ExitCode> {
         Command::Build => build::run(&paths)?,
         Command::Lint => lint::run(&paths)?,
         Command::Test { suites } => return test::run(&paths, &suites),
+        Command::Bench { benches } => return bench::run(&paths, &benches),
     }
     Ok(ExitCode::SUCCESS)
 }

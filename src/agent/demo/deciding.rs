@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::reading::{Ask, Inquiry, Outcome, Peer, SEND, Task, View, may_try};
 use super::words;
 use crate::agent::model::ToolDefinition;
+use crate::wire::json::object;
 
 /// What the model answers.
 #[derive(Debug, Default)]
@@ -186,7 +187,7 @@ fn split(view: &View, task: &Task, turn: &mut Turn) {
 fn message(to: &str, content: String) -> Call {
     Call {
         tool: SEND.to_owned(),
-        args: json!({"to": to, "content": content}),
+        args: object!({"to": to, "content": content}),
     }
 }
 
@@ -228,9 +229,9 @@ fn arguments(tool: &ToolDefinition, text: &str) -> Value {
             _ => words::subject(text).into(),
         }
     };
-    Value::Object(
-        required
-            .map(|name| (name.to_owned(), value(name)))
-            .collect::<Map<_, _>>(),
-    )
+    let mut args = Map::new();
+    for name in required {
+        args.insert(name.to_owned(), value(name));
+    }
+    Value::Object(args)
 }

@@ -19,10 +19,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::unfold;
 
-use super::model::{
-    ChatMessage, LanguageModel, ModelDelta, ModelError, ModelInfo, ModelRequest, ModelStream,
-};
+use super::model::{LanguageModel, ModelDelta, ModelError, ModelInfo, ModelRequest, ModelStream};
+use crate::agent::history::estimate_usage;
 use crate::shim::Host;
+use crate::wire::json;
 use crate::wire::{StopReason, Usage};
 use deciding::Turn;
 
@@ -81,7 +81,7 @@ fn deltas(request: &ModelRequest, turn: &Turn) -> Vec<ModelDelta> {
             args: args.to_owned(),
         };
         deltas.push(piece(Some(&call.tool), ""));
-        deltas.extend(pieces(&call.args.to_string()).map(|args| piece(None, args)));
+        deltas.extend(pieces(&json::text(&call.args)).map(|args| piece(None, args)));
     }
     let stop = if turn.calls.is_empty() {
         StopReason::EndTurn
@@ -107,25 +107,14 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What a language model might have counted: a token for four bytes.
+/// What a language model might have counted.
 fn usage(request: &ModelRequest, turn: &Turn) -> Usage {
-    let read = |message: &ChatMessage| match message {
-        ChatMessage::User { content, .. } => content.text().len(),
-        ChatMessage::Assistant { text, .. } => text.len(),
-        ChatMessage::Tool { content, .. } => content.len(),
-    };
-    let read = request.system.len() + request.messages.iter().map(read).sum::<usize>();
     let written = turn.reasoning.len() + turn.text.len();
     let written = written
         + turn
             .calls
             .iter()
-            .map(|call| call.args.to_string().len())
+            .map(|call| json::text(&call.args).len())
             .sum::<usize>();
-    let tokens = |bytes: usize| bytes.div_ceil(4) as u64;
-    Usage {
-        input_tokens: tokens(read),
-        output_tokens: tokens(written),
-        ..Usage::default()
-    }
+    estimate_usage(request, written)
 }

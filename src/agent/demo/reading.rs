@@ -402,14 +402,14 @@ fn told_to_lead(instructions: &str) -> bool {
         "distribute ",
         "hand out ",
     ];
-    let text = instructions.to_lowercase().replace('`', "");
+    let text = instructions.to_ascii_lowercase().replace('`', "");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut sentences = instructions
         .split(['.', '!', '?', ';', ':', '\n'])
         .map(|sentence| {
             sentence
                 .trim_start_matches(|letter: char| !letter.is_alphabetic())
-                .to_lowercase()
+                .to_ascii_lowercase()
         });
     let is_told = TOLD.iter().any(|words| {
         text.match_indices(words).any(|(at, found)| {

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use serde_json::json;
 
 use super::*;
-use crate::agent::model::{AssembledTurn, ToolCall, ToolDefinition, TurnAssembler};
+use crate::agent::model::{AssembledTurn, ChatMessage, ToolCall, ToolDefinition, TurnAssembler};
 use crate::sim::{Sim, SimRandom};
 
 const LEAD: &str = "You lead a small team. Split what you are asked among your peers, then put their answers together.";

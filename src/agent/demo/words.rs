@@ -28,7 +28,7 @@ pub(super) fn subject(text: &str) -> String {
 pub(super) fn mentions(text: &str, tool: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         text.split(|letter: char| !letter.is_alphanumeric())
-            .map(str::to_lowercase)
+            .map(str::to_ascii_lowercase)
             .collect()
     };
     let said = words(text);
@@ -49,7 +49,7 @@ pub(super) fn is_small_talk(text: &str) -> bool {
     words.len() <= 3
         && words
             .first()
-            .is_some_and(|first| OPENINGS.contains(&first.to_lowercase().as_str()))
+            .is_some_and(|first| OPENINGS.contains(&first.to_ascii_lowercase().as_str()))
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -290,7 +290,7 @@ struct Side {
 impl Side {
     /// The side most of whose words the instructions contain.
     fn of(instructions: &str) -> &'static Self {
-        let text = instructions.to_lowercase();
+        let text = instructions.to_ascii_lowercase();
         let hits = |side: &Self| {
             side.words
                 .iter()

@@ -1,10 +1,9 @@
 //! Puts a streamed answer together.
 
-use std::collections::{BTreeMap, HashSet};
-
 use serde_json::{Map, Value};
 
 use super::{ChatMessage, ModelDelta, ModelError, ModelRequest, ToolCall};
+use crate::wire::json;
 use crate::wire::{StopReason, Usage};
 
 /// Collects the deltas of one answer. Pure: the same deltas give the same turn, however they were cut.
@@ -14,10 +13,11 @@ use crate::wire::{StopReason, Usage};
 #[derive(Debug)]
 pub struct TurnAssembler {
     id_prefix: String,
-    used_ids: HashSet<String>,
+    used_ids: Vec<String>,
     text: String,
     reasoning: String,
-    calls: BTreeMap<u32, PartialCall>,
+    /// By index, ascending.
+    calls: Vec<(u32, PartialCall)>,
     usage: Option<Usage>,
     stop: Option<StopReason>,
 }
@@ -103,7 +103,7 @@ impl TurnAssembler {
             used_ids,
             text: String::new(),
             reasoning: String::new(),
-            calls: BTreeMap::new(),
+            calls: Vec::new(),
             usage: None,
             stop: None,
         }
@@ -122,7 +122,7 @@ impl TurnAssembler {
                 name,
                 args,
             } => {
-                let call = self.calls.entry(index).or_default();
+                let call = self.call(index);
                 if call.id.is_none() {
                     call.id = id.filter(|id| !id.is_empty());
                 }
@@ -135,6 +135,17 @@ impl TurnAssembler {
         }
     }
 
+    fn call(&mut self, index: u32) -> &mut PartialCall {
+        let at = match self.calls.binary_search_by_key(&index, |call| call.0) {
+            Ok(at) => at,
+            Err(at) => {
+                self.calls.insert(at, (index, PartialCall::default()));
+                at
+            }
+        };
+        &mut self.calls[at].1
+    }
+
     /// The visible text so far.
     pub fn text(&self) -> &str {
         &self.text
@@ -143,6 +154,18 @@ impl TurnAssembler {
     /// The reasoning so far.
     pub fn reasoning(&self) -> &str {
         &self.reasoning
+    }
+
+    /// The tokens used, where the provider has said so.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// How many bytes of text, reasoning and calls there are so far.
+    pub fn bytes(&self) -> usize {
+        let calls = self.calls.iter().map(|(_, call)| call);
+        let calls = calls.map(|call| call.name.len() + call.args.len());
+        self.text.len() + self.reasoning.len() + calls.sum::<usize>()
     }
 
     /// The finished answer, or [`ModelError::Truncated`] when no [`ModelDelta::Stop`] was seen.
@@ -179,7 +202,7 @@ impl TurnAssembler {
         if self.used_ids.contains(&id) {
             id = format!("{}-{index}", self.id_prefix);
         }
-        self.used_ids.insert(id.clone());
+        self.used_ids.push(id.clone());
         let parsed = if call.name.is_empty() {
             Err("the call names no tool".to_owned())
         } else {
@@ -214,6 +237,9 @@ fn parse_arguments(text: &str) -> Result<Value, String> {
             _ => Err("the arguments are a string, not an object".to_owned()),
         },
         Value::Object(args) => Ok(Value::Object(args)),
-        other => Err(format!("the arguments are not an object but {other}")),
+        other => Err(format!(
+            "the arguments are not an object but {}",
+            json::text(&other)
+        )),
     }
 }

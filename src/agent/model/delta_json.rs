@@ -12,6 +12,7 @@
 use serde_json::Value;
 
 use super::{ModelDelta, ModelError};
+use crate::wire::json::{self, FromJson};
 use crate::wire::{StopReason, Usage};
 
 impl ModelDelta {
@@ -34,7 +35,7 @@ impl ModelDelta {
                 args: match &value["args"] {
                     Value::Null => String::new(),
                     Value::String(args) => args.clone(),
-                    args @ Value::Object(_) => args.to_string(),
+                    args @ Value::Object(_) => json::text(args),
                     other => return Err(bad("args", "a string or an object", other)),
                 },
             }),
@@ -52,7 +53,7 @@ impl ModelDelta {
                 }))
             }
             Some("stop") => {
-                let reason: Result<StopReason, _> = serde_json::from_value(value["reason"].clone());
+                let reason: Result<StopReason, _> = StopReason::from_json(value["reason"].clone());
                 let expected =
                     "end_turn, tool_use, max_tokens, stop_sequence, content_filter or cancelled";
                 Ok(Self::Stop(
@@ -103,7 +104,7 @@ fn bad(field: &str, expected: &str, value: &Value) -> ModelError {
     let got = match value {
         Value::Null => "nothing".to_owned(),
         value => {
-            let text = value.to_string();
+            let text = json::text(value);
             let end = text
                 .char_indices()
                 .nth(80)

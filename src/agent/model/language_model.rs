@@ -14,10 +14,10 @@ pub trait LanguageModel {
         Availability::Ready
     }
 
-    /// How long an answer may take to begin, where that is longer than a model may be silent in mid-answer: a server may
-    /// have to load the model first.
-    fn first_delta_timeout(&self) -> Duration {
-        Duration::ZERO
+    /// How long it may take to begin an answer until it is given up. A model may have to be loaded first, which takes minutes
+    /// where it is large; once it has begun, the definition's limit on silence counts.
+    fn start_timeout(&self) -> Duration {
+        Duration::from_secs(300)
     }
 
     /// Starts answering. Nothing needs to happen before the stream is polled; dropping the stream aborts.

@@ -1,10 +1,10 @@
 //! What a model is asked: a system prompt, the transcript so far and the tools on offer.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Error, Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Error, Value};
 
-use crate::wire::{ContentInput, tagged};
+use crate::wire::ContentInput;
+use crate::wire::json::{self, Fields, FromJson, deserialize_by_json, from_json};
 
 /// One question to a model: everything it gets to see.
 ///
@@ -66,36 +66,38 @@ pub enum ChatMessage {
     },
 }
 
-impl<'de> Deserialize<'de> for ChatMessage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_fields(Map::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-}
-
-impl ChatMessage {
-    fn from_fields(mut fields: Map<String, Value>) -> Result<Self, Error> {
-        let role = tagged::take_tag(&mut fields, "role")?;
-        let fields = &mut fields;
+impl FromJson for ChatMessage {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        let role = fields.tag("role")?;
         Ok(match role.as_str() {
             "user" => Self::User {
-                content: tagged::take(fields, "content")?,
-                from: tagged::take_or_default(fields, "from")?,
+                content: fields.take("content")?,
+                from: fields.take("from")?,
             },
             "assistant" => Self::Assistant {
-                text: tagged::take_or_default(fields, "text")?,
-                reasoning: tagged::take_or_default(fields, "reasoning")?,
-                tool_calls: tagged::take_or_default(fields, "tool_calls")?,
+                text: fields.take_or_default("text")?,
+                reasoning: fields.take_or_default("reasoning")?,
+                tool_calls: fields.take_or_default("tool_calls")?,
             },
             "tool" => Self::Tool {
-                call_id: tagged::take(fields, "call_id")?,
-                name: tagged::take(fields, "name")?,
-                content: tagged::take(fields, "content")?,
-                is_error: tagged::take_or_default(fields, "is_error")?,
+                call_id: fields.take("call_id")?,
+                name: fields.take("name")?,
+                content: fields.take("content")?,
+                is_error: fields.take_or_default("is_error")?,
             },
-            unknown => return Err(tagged::unknown(unknown, &["user", "assistant", "tool"])),
+            other => {
+                return Err(json::unknown(
+                    "variant",
+                    other,
+                    &["user", "assistant", "tool"],
+                ));
+            }
         })
     }
 }
+
+deserialize_by_json!(ChatMessage);
 
 impl ChatMessage {
     /// A user message from outside the mob.
@@ -126,7 +128,7 @@ impl ChatMessage {
 }
 
 /// A call of a tool that a model asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ToolCall {
     /// Unique within the transcript it belongs to (see [`TurnAssembler`](super::TurnAssembler)).
     pub id: String,
@@ -135,6 +137,8 @@ pub struct ToolCall {
     /// The arguments, an object.
     pub args: Value,
 }
+
+from_json!(ToolCall deserialize { id, name, args });
 
 /// A tool as it is offered to a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

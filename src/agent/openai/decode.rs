@@ -9,6 +9,7 @@ use super::slots::CallSlots;
 use super::surrogates::{Joiner, escape_halves};
 use crate::agent::model::{ModelDelta, ModelError};
 use crate::agent::sse::{MAX_EVENT_BYTES, SseEvent, SseParser};
+use crate::wire::json;
 use crate::wire::{StopReason, Usage};
 
 /// Turns the body of a successful answer into deltas. Pure: bytes in, deltas out, however the bytes are cut.
@@ -170,7 +171,7 @@ impl Decoder {
         if choices.is_none() && usage.is_none() {
             let message = format!(
                 "neither choices nor usage nor an error in {}",
-                failure::excerpt(&chunk.to_string())
+                failure::excerpt(&json::text(chunk))
             );
             return Err(ModelError::Protocol { message });
         }
@@ -210,7 +211,7 @@ impl Decoder {
             Some(other) => {
                 let message = format!(
                     "tool_calls is not an array but {}",
-                    failure::excerpt(&other.to_string())
+                    failure::excerpt(&json::text(other))
                 );
                 Err(ModelError::Protocol { message })
             }
@@ -249,11 +250,11 @@ impl Decoder {
         let args = match function.get("arguments") {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
-            Some(value @ Value::Object(_)) => value.to_string(),
+            Some(value @ Value::Object(_)) => json::text(value),
             Some(other) => {
                 let message = format!(
                     "a tool call's arguments are {}",
-                    failure::excerpt(&other.to_string())
+                    failure::excerpt(&json::text(other))
                 );
                 return Err(ModelError::Protocol { message });
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::agent::model::ModelError;
+use crate::wire::json;
 
 /// The error for an answer with a status outside 200 to 299.
 ///
@@ -45,7 +46,7 @@ pub fn from_status(status: u16, retry_after: Option<Duration>, body: &str) -> Mo
 pub fn in_stream(value: &Value) -> ModelError {
     let body = match value {
         Value::String(text) => text.clone(),
-        value => value.to_string(),
+        value => json::text(value),
     };
     let said = Said::read(&body);
     // OpenRouter and Google give the status that the error would have had; without one it is taken for a server's failure.

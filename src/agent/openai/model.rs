@@ -81,7 +81,7 @@ impl OpenAiCompatible {
             request.model.clone_from(model);
         }
         let url = request::endpoint(&self.config.base_url);
-        let body = request::body(&request, &url).to_string().into_bytes();
+        let body = crate::wire::json::text(&request::body(&request, &url)).into_bytes();
         let headers = request::headers(self.config.api_key.as_deref(), &self.config.headers);
         HttpRequest {
             method: "POST".into(),
@@ -109,9 +109,9 @@ impl LanguageModel for OpenAiCompatible {
         Availability::Ready
     }
 
-    /// Its own limits, on the connection and on the first piece, are named in their errors and come first.
-    fn first_delta_timeout(&self) -> Duration {
-        self.config.idle_timeout.saturating_mul(3)
+    /// It watches over a silent server itself: before the answer, and again before its first piece.
+    fn start_timeout(&self) -> Duration {
+        self.config.idle_timeout * 2
     }
 
     fn stream(&self, request: ModelRequest) -> ModelStream {

@@ -1,11 +1,10 @@
 //! Builds the request's address, headers and body.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value, json};
 
 use crate::agent::model::{ChatMessage, ModelRequest, ToolCall, ToolDefinition};
 use crate::agent::reachability;
+use crate::wire::json::{self, object};
 use crate::wire::{ContentBlock, ContentInput};
 
 /// The address of the endpoint under `base_url`, which usually ends in `/v1`; an address of the endpoint itself is kept.
@@ -52,7 +51,7 @@ pub fn body(request: &ModelRequest, url: &str) -> Value {
         body.insert(limit_field(url).into(), limit.into());
     }
     body.insert("stream".into(), true.into());
-    body.insert("stream_options".into(), json!({"include_usage": true}));
+    body.insert("stream_options".into(), object!({"include_usage": true}));
     if let Value::Object(params) = &request.params {
         for (name, value) in params {
             if value.is_null() {
@@ -78,18 +77,18 @@ fn limit_field(url: &str) -> &'static str {
 fn messages(request: &ModelRequest) -> Value {
     let mut messages = Vec::with_capacity(request.messages.len() + 1);
     if !request.system.is_empty() {
-        messages.push(json!({"role": "system", "content": request.system}));
+        messages.push(object!({"role": "system", "content": request.system}));
     }
     // The dialect wants the results of a turn's calls right after it, all of them and no others. A transcript may have a
     // message between (one that arrived during the calls), or begin with results whose calls were left out.
-    let mut answered = HashSet::new();
+    let mut answered = Vec::new();
     for (at, message) in request.messages.iter().enumerate() {
         match message {
             ChatMessage::User { content, from } => messages.push(user(content, from.as_deref())),
             ChatMessage::Assistant {
                 text, tool_calls, ..
             } if tool_calls.is_empty() => {
-                messages.push(json!({"role": "assistant", "content": text}));
+                messages.push(object!({"role": "assistant", "content": text}));
             }
             ChatMessage::Assistant {
                 text, tool_calls, ..
@@ -101,17 +100,18 @@ fn messages(request: &ModelRequest) -> Value {
                 };
                 let calls: Value = tool_calls.iter().map(call).collect();
                 messages
-                    .push(json!({"role": "assistant", "content": content, "tool_calls": calls}));
+                    .push(object!({"role": "assistant", "content": content, "tool_calls": calls}));
                 for call in tool_calls {
                     let result = result_of(call, at, &request.messages);
-                    messages
-                        .push(json!({"role": "tool", "tool_call_id": call.id, "content": result}));
-                    answered.insert(call.id.as_str());
+                    messages.push(
+                        object!({"role": "tool", "tool_call_id": call.id, "content": result}),
+                    );
+                    answered.push(call.id.as_str());
                 }
             }
-            ChatMessage::Tool { call_id, .. } if answered.contains(call_id.as_str()) => {}
+            ChatMessage::Tool { call_id, .. } if answered.contains(&call_id.as_str()) => {}
             ChatMessage::Tool { name, content, .. } => {
-                messages.push(json!({"role": "user", "content": format!("[earlier result of {name}]\n{content}")}));
+                messages.push(object!({"role": "user", "content": format!("[earlier result of {name}]\n{content}")}));
             }
         }
     }
@@ -124,18 +124,18 @@ fn user(content: &ContentInput, from: Option<&str>) -> Value {
         (ContentInput::Text(text), None) => text.as_str().into(),
         (ContentInput::Text(text), Some(heading)) => format!("{heading}\n{text}").into(),
         (ContentInput::Blocks(blocks), heading) => heading
-            .map(|heading| json!({"type": "text", "text": heading}))
+            .map(|heading| object!({"type": "text", "text": heading}))
             .into_iter()
             .chain(blocks.iter().map(block))
             .collect(),
     };
-    json!({"role": "user", "content": content})
+    object!({"role": "user", "content": content})
 }
 
 fn block(block: &ContentBlock) -> Value {
     let data_url = |media_type: &str, data: &str| format!("data:{media_type};base64,{data}");
     match block {
-        ContentBlock::Text { text } => json!({"type": "text", "text": text}),
+        ContentBlock::Text { text } => object!({"type": "text", "text": text}),
         ContentBlock::Image(image) => {
             json!({"type": "image_url", "image_url": {"url": data_url(&image.media_type, &image.data)}})
         }
@@ -148,8 +148,8 @@ fn block(block: &ContentBlock) -> Value {
 fn call(call: &ToolCall) -> Value {
     // Servers parse the arguments of earlier calls again, so a call that was malformed must go back as an object.
     let arguments = match &call.args {
-        Value::String(text) => json!({"malformed_arguments": text}).to_string(),
-        args => args.to_string(),
+        Value::String(text) => json::text(&object!({"malformed_arguments": text})),
+        args => json::text(args),
     };
     // Some refuse a call without a name, even where the model wrote none.
     let name = if call.name.is_empty() {

@@ -1,14 +1,13 @@
 //! Tells which tool call a piece belongs to, for servers that number them wrongly or not at all.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 /// The calls of one answer so far. Calls get consecutive numbers in the order in which they begin.
 #[derive(Debug, Default)]
 pub(super) struct CallSlots {
     slots: Vec<Slot>,
-    by_server_index: HashMap<u64, u32>,
+    /// The server's indices in use, each with the place that it stands for now.
+    by_server_index: Vec<(u64, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +27,7 @@ impl CallSlots {
         args: &str,
     ) -> u32 {
         let known = match (index, id) {
-            (Some(index), _) => self.by_server_index.get(&index).copied(),
+            (Some(index), _) => self.with_index(index),
             (None, Some(id)) => self.with_id(id).or_else(|| {
                 self.last()
                     .filter(|last| self.slots[*last as usize].id.is_none())
@@ -44,7 +43,8 @@ impl CallSlots {
             }
         };
         if let Some(index) = index {
-            self.by_server_index.insert(index, place);
+            self.by_server_index.retain(|known| known.0 != index);
+            self.by_server_index.push((index, place));
         }
         let slot = &mut self.slots[place as usize];
         slot.id = slot.id.take().or_else(|| id.map(str::to_owned));
@@ -56,6 +56,11 @@ impl CallSlots {
     /// Whether any call has begun.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    fn with_index(&self, index: u64) -> Option<u32> {
+        let known = self.by_server_index.iter().find(|known| known.0 == index);
+        known.map(|known| known.1)
     }
 
     fn with_id(&self, id: &str) -> Option<u32> {

@@ -4,11 +4,10 @@
 //! path, and reading goes on.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
+use litemap::LiteMap;
 use serde_json::{Map, Value};
 
 use super::issue::DefinitionIssue;
@@ -16,6 +15,8 @@ use super::{
     InitialMember, Limits, MobDefinition, Orchestrator, Profile, ProfileTools, RoleWiring, Skill,
     Wiring,
 };
+use crate::wire::Labels;
+use crate::wire::json::FromJson;
 
 /// A path with one more key; keys that are not plain words are quoted.
 pub(super) fn join_key(path: &str, key: &str) -> String {
@@ -112,8 +113,8 @@ impl<'a> Node<'a> {
     }
 
     /// For the types of the wire, which have decoders of their own.
-    fn wire<T: DeserializeOwned>(&self) -> Option<T> {
-        match T::deserialize(self.value) {
+    fn wire<T: FromJson>(&self) -> Option<T> {
+        match T::from_json(self.value.clone()) {
             Ok(value) => Some(value),
             Err(error) => self.fault(error.to_string()),
         }
@@ -298,11 +299,11 @@ pub(super) fn definition(
 fn keyed<'a, K: FromStr<Err: Display> + Ord, V>(
     node: &Node<'a>,
     read: impl Fn(&Node<'a>) -> Option<V>,
-) -> Option<BTreeMap<K, V>> {
+) -> Option<LiteMap<K, V>> {
     let Value::Object(fields) = node.value else {
         return node.fault("must be a table");
     };
-    let mut entries = BTreeMap::new();
+    let mut entries = LiteMap::new();
     for (key, value) in fields {
         let entry = Node {
             value,
@@ -384,21 +385,16 @@ fn profile(node: &Node<'_>) -> Option<Profile> {
     Some(profile)
 }
 
-fn params(node: &Node<'_>) -> Option<BTreeMap<String, Value>> {
-    let Value::Object(fields) = node.value else {
-        return node.fault("must be a table");
-    };
-    Some(
-        fields
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-    )
+fn params(node: &Node<'_>) -> Option<Map<String, Value>> {
+    match node.value {
+        Value::Object(fields) => Some(fields.clone()),
+        _ => node.fault("must be a table"),
+    }
 }
 
 /// A table, or a list of names alone.
 fn tools(node: &Node<'_>) -> Option<ProfileTools> {
-    let names = |node: &Node<'_>| node.list(Node::string).map(BTreeSet::from_iter);
+    let names = |node: &Node<'_>| node.list(Node::string);
     if node.value.is_array() {
         return Some(ProfileTools {
             names: names(node),
@@ -506,19 +502,26 @@ fn backend(node: &Node<'_>) -> Option<()> {
     Some(())
 }
 
+/// Pairs as labels are kept.
+fn sorted(pairs: impl Iterator<Item = (String, String)>) -> Labels {
+    let mut labels = Labels::new();
+    for (name, value) in pairs {
+        labels.insert(name, value);
+    }
+    labels
+}
+
 fn member(node: &Node<'_>) -> Option<InitialMember> {
     let mut table = node.table()?;
     let profile = table.required("profile", Node::name);
     let identity = table.required("identity", Node::name);
-    let labels = table
-        .optional("labels", |node| keyed(node, Node::string))
-        .unwrap_or_default();
+    let labels = table.optional("labels", |node| keyed(node, Node::string));
     let initial_message = table.optional("initial_message", Node::wire);
     table.finish();
     Some(InitialMember {
         profile: profile?,
         identity: identity?,
-        labels,
+        labels: sorted(labels.into_iter().flatten()),
         initial_message,
     })
 }

@@ -83,10 +83,9 @@ fn walk(path: &str, old: &Value, new: &Value, changes: &mut Vec<DefinitionChange
     match (old, new) {
         (old, new) if old == new => {}
         (Value::Object(old), Value::Object(new)) => {
-            let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
+            let mut all = old.clone();
+            all.append(&mut new.clone());
+            for key in all.keys() {
                 let path = join_key(path, key);
                 match (old.get(key), new.get(key)) {
                     (Some(old), Some(new)) => walk(&path, old, new, changes),

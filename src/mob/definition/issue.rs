@@ -3,9 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::wire::ErrorData;
+use crate::wire::json::{self, object, value_of};
 
 /// One thing that is wrong with a definition.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -54,7 +55,7 @@ impl fmt::Display for DefinitionIssue {
 /// A value, short enough for a line.
 pub(super) fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
-    let text = value.to_string();
+    let text = json::text(value);
     match text.char_indices().nth(LONGEST) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text,
@@ -80,7 +81,7 @@ impl DefinitionError {
     /// The error as data: code `invalid_definition`, `data.issues` as `[{path, value?, message}]`.
     pub fn data(&self) -> ErrorData {
         ErrorData::new("invalid_definition", self.to_string())
-            .with_data(json!({ "issues": self.issues }))
+            .with_data(object!({ "issues": value_of(&self.issues) }))
     }
 }
 

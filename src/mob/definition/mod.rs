@@ -35,14 +35,17 @@
 mod decode;
 mod diff;
 mod issue;
+#[cfg(feature = "toml")]
 mod toml;
 mod validate;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use litemap::LiteMap;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::wire::json::{self, FromJson, deserialize_by_json};
 use crate::wire::{AgentIdentity, ContentInput, Labels, MobId, ProfileName};
 
 pub use diff::{ChangeKind, DefinitionChange, diff};
@@ -57,13 +60,13 @@ pub struct MobDefinition {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orchestrator: Option<Orchestrator>,
     /// What members are made from, by name; at least one.
-    pub profiles: BTreeMap<ProfileName, Profile>,
+    pub profiles: LiteMap<ProfileName, Profile>,
     /// Who can reach whom.
     #[serde(skip_serializing_if = "is_default")]
     pub wiring: Wiring,
     /// Texts that profiles put into their system prompts, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub skills: BTreeMap<String, Skill>,
+    #[serde(skip_serializing_if = "LiteMap::is_empty")]
+    pub skills: LiteMap<String, Skill>,
     /// Bounds on what one message may set off.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
@@ -105,8 +108,8 @@ pub struct Profile {
     #[serde(skip_serializing_if = "is_true")]
     pub external_addressable: bool,
     /// Parameters handed to the model's provider as they are, e.g. `{"temperature": 0}`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub provider_params: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub provider_params: Map<String, Value>,
     /// The most tokens that one answer of the model may have; the provider's bound when left out (an addition to the
     /// contract).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +138,7 @@ impl Profile {
             tools: ProfileTools::default(),
             peer_description: String::new(),
             external_addressable: true,
-            provider_params: BTreeMap::new(),
+            provider_params: Map::new(),
             max_output_tokens: None,
             history_tokens: None,
         }
@@ -149,7 +152,7 @@ pub struct ProfileTools {
     pub comms: bool,
     /// Which tools of the runtime's builder it has; all when left out (an addition to the contract).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub names: Option<BTreeSet<String>>,
+    pub names: Option<Vec<String>>,
 }
 
 impl Default for ProfileTools {
@@ -164,7 +167,9 @@ impl Default for ProfileTools {
 impl ProfileTools {
     /// Whether the profile has this tool of the runtime's builder.
     pub fn includes(&self, name: &str) -> bool {
-        self.names.as_ref().is_none_or(|names| names.contains(name))
+        self.names
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|known| known == name))
     }
 }
 
@@ -206,13 +211,15 @@ pub struct Limits {
     /// How many requests to the model one run may make; 32 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_turns_per_run: Option<u32>,
-    /// How many tokens, input and output of all members together, one interaction may use; unbounded when left out.
+    /// How many tokens, input and output of all members together, one interaction may use; unbounded when left out. They are
+    /// estimated where a model does not say what it used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens_per_interaction: Option<u64>,
     /// How long a tool may take, in milliseconds; 60 000 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_timeout_ms: Option<u64>,
-    /// How long a model may be silent in mid-answer, in milliseconds; 120 000 when left out.
+    /// How long a model may be silent in mid-answer, in milliseconds; 120 000 when left out. To begin, it has five minutes,
+    /// or this if it is longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_idle_timeout_ms: Option<u64>,
 }
@@ -265,18 +272,19 @@ impl MobDefinition {
         Self {
             id,
             orchestrator: None,
-            profiles: BTreeMap::from([(profile_name, profile)]),
+            profiles: LiteMap::from_iter([(profile_name, profile)]),
             wiring: Wiring::default(),
-            skills: BTreeMap::new(),
+            skills: LiteMap::new(),
             limits: Limits::default(),
             members: Vec::new(),
         }
     }
 
-    /// Reads and validates TOML.
+    /// Reads and validates TOML (feature `toml`).
     ///
     /// # Errors
     /// [`DefinitionError`] with everything that is wrong: syntax by line and column, the rest by path.
+    #[cfg(feature = "toml")]
     pub fn from_toml(text: &str) -> Result<Self, DefinitionError> {
         Self::from_value(&toml::parse(text)?)
     }
@@ -334,7 +342,7 @@ impl MobDefinition {
     /// The definition as JSON: the same definition gives the same text, keys in order, what is left out left out.
     pub fn to_json(&self) -> Value {
         // All keys are strings and all numbers are whole or came from JSON, so that it always is JSON.
-        serde_json::to_value(self).unwrap_or(Value::Null)
+        json::value_of(self)
     }
 
     /// Whether members of these two profiles are wired to each other when they join.
@@ -368,12 +376,13 @@ impl MobDefinition {
     }
 }
 
-impl<'de> Deserialize<'de> for MobDefinition {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Self::from_value(&value).map_err(serde::de::Error::custom)
+impl FromJson for MobDefinition {
+    fn from_json(value: Value) -> Result<Self, serde_json::Error> {
+        Self::from_value(&value).map_err(|error| json::wrong(&error))
     }
 }
+
+deserialize_by_json!(MobDefinition);
 
 #[cfg(test)]
 mod tests;

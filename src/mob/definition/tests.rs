@@ -107,7 +107,7 @@ fn everything_that_has_a_meaning_is_read() {
     assert!(lead.tools.comms && lead.tools.includes("now") && !lead.tools.includes("later"));
     let writer = &definition.profiles[&role("writer")];
     assert!(writer.tools.comms && !writer.tools.includes("now") && !writer.external_addressable);
-    assert_eq!(definition.skills["form"].content, "Be brief.");
+    assert_eq!(definition.skills.get("form").unwrap().content, "Be brief.");
     assert_eq!(definition.limits.max_hops(), 0);
     assert_eq!(definition.limits.max_turns_per_interaction(), 9);
     assert_eq!(

@@ -1,6 +1,5 @@
 //! References and bounds: what is wrong between the fields of a definition.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::decode::join_key;
@@ -113,17 +112,17 @@ fn profile_issues(
 }
 
 fn member_issues(definition: &MobDefinition, issues: &mut Vec<DefinitionIssue>) {
-    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, member) in definition.members.iter().enumerate() {
         let identity = member.identity.as_str();
-        if let Some(earlier) = first.get(identity) {
+        let earlier = definition.members[..at]
+            .iter()
+            .position(|other| other.identity == member.identity);
+        if let Some(earlier) = earlier {
             let message = format!("members[{earlier}] has this identity already");
             issues.push(
                 DefinitionIssue::new(format!("members[{at}].identity"), message)
                     .with_value(identity),
             );
-        } else {
-            first.insert(identity, at);
         }
         if member
             .initial_message

@@ -8,7 +8,8 @@ use crate::mob::error::MobError;
 use crate::mob::rows::{Edge, Interaction, InteractionStatus, Member, WorkItem};
 use crate::storage::Batch;
 use crate::wire::{
-    AgentEvent, AgentIdentity, Cause, ContentInput, HandlingMode, InteractionId, Usage, WorkId,
+    AgentErrorClass, AgentEvent, AgentIdentity, Cause, ContentInput, HandlingMode, InteractionId,
+    Usage, WorkId,
 };
 
 /// Messages that wait in one mailbox; more are refused.
@@ -49,7 +50,7 @@ impl Core {
         let addressable = self
             .profile(&state.definition, &member)
             .is_none_or(|profile| profile.external_addressable);
-        if !addressable && admission.origin != SPAWN_ORIGIN {
+        if !addressable && !admission.by_mob {
             return Err(MobError::NotAddressable(admission.to.clone()));
         }
         if admission.content.is_blank() {
@@ -119,6 +120,7 @@ impl Core {
             content,
             mode: HandlingMode::Queue,
             origin: SPAWN_ORIGIN.into(),
+            by_mob: true,
             interaction_id: interaction_id.clone(),
             work_id: work_id.clone(),
             fingerprint: String::new(),
@@ -145,17 +147,21 @@ impl Core {
         if self.interactions.len() <= REMEMBERED_INTERACTIONS {
             return;
         }
-        let mut ended: Vec<_> = self
-            .interactions
-            .all()
-            .into_iter()
-            .filter(|known| known.status != InteractionStatus::Open)
-            .collect();
-        ended.sort_by_key(|known| (known.ended_at, known.interaction_id.clone()));
-        let excess = self
-            .interactions
-            .len()
-            .saturating_sub(REMEMBERED_INTERACTIONS * 7 / 8);
+        // As the running commit would leave it: what another message of the same commit prunes is not pruned again.
+        let known = self.interactions.staged_range(..);
+        if known.len() <= REMEMBERED_INTERACTIONS {
+            return;
+        }
+        let excess = known.len() - REMEMBERED_INTERACTIONS * 7 / 8;
+        let mut ended: Vec<Rc<Interaction>> = Vec::new();
+        for known in known {
+            if known.status == InteractionStatus::Open {
+                continue;
+            }
+            let age = |known: &Rc<Interaction>| (known.ended_at, known.interaction_id.clone());
+            let place = ended.partition_point(|other| age(other) <= age(&known));
+            ended.insert(place, known);
+        }
         for known in ended.into_iter().take(excess) {
             self.interactions.delete(batch, &known.interaction_id);
         }
@@ -187,7 +193,8 @@ impl Core {
         self.mailbox.put(batch, item);
     }
 
-    /// Posts a message from one member to another, as the effect of a tool call. An `Err` is the tool's answer.
+    /// Posts a message from one member to another, as the effect of a tool call. An `Err` is the tool's answer. A message
+    /// that was passed on too often ends its interaction, and with it the turn that wanted to send it.
     pub fn stage_peer_message(
         &self,
         batch: &mut Batch,
@@ -206,12 +213,18 @@ impl Core {
                 "`{to}` cannot be reached: `{from}` is not wired to it"
             ));
         }
-        let limits = &self.staged_state().definition.limits;
-        if cause.hops > limits.max_hops() {
-            return Err(format!(
-                "the interaction has gone over {} hops; no more messages are sent for it",
-                limits.max_hops()
-            ));
+        let max_hops = self.staged_state().definition.limits.max_hops();
+        if cause.hops > max_hops {
+            let error =
+                format!("the interaction went over its {max_hops} hops without coming to an end");
+            self.stage_end_interaction(
+                batch,
+                &cause.interaction_id,
+                InteractionStatus::Failed,
+                AgentErrorClass::DepthLimit,
+                &error,
+            );
+            return Ok(());
         }
         self.check_room(to).map_err(|error| error.to_string())?;
         let item = WorkItem {

@@ -224,16 +224,8 @@ impl Core {
             ended_at: Some(self.now()),
             ..interaction.as_ref().clone()
         };
-        self.announce_interaction(
-            batch,
-            &ended,
-            AgentEvent::InteractionFailed {
-                interaction_id: interaction_id.clone(),
-                error: error.to_owned(),
-            },
-        );
         // First the row, so that closing the turns below finds the interaction ended.
-        self.interactions.put(batch, ended);
+        let ended = self.interactions.put(batch, ended);
         for item in self.mailbox.staged_range(..) {
             if item.cause.interaction_id == *interaction_id {
                 self.mailbox.delete(batch, &(item.to.clone(), item.number));
@@ -263,6 +255,30 @@ impl Core {
                 turn.absorbed
                     .retain(|item| item.cause.interaction_id != *interaction_id);
                 self.turns.put(batch, turn);
+            }
+        }
+        // Last, for here its readers end.
+        self.announce_interaction(
+            batch,
+            &ended,
+            AgentEvent::InteractionFailed {
+                interaction_id: interaction_id.clone(),
+                error: error.to_owned(),
+            },
+        );
+    }
+
+    /// Ends every open interaction whose asked member is leaving: nobody is left to answer it, whoever works on it.
+    pub fn stage_end_interactions_of(&self, batch: &mut Batch, member: &Member, error: &str) {
+        for interaction in self.interactions.staged_range(..) {
+            if interaction.identity == *member.identity() {
+                self.stage_end_interaction(
+                    batch,
+                    &interaction.interaction_id,
+                    InteractionStatus::Cancelled,
+                    AgentErrorClass::Cancelled,
+                    error,
+                );
             }
         }
     }

@@ -10,6 +10,7 @@ mod turn;
 use std::rc::Rc;
 
 use crate::agent::model::ChatMessage;
+use crate::agent::run::RunFailure;
 use crate::mob::rows::OpenTurn;
 use crate::wire::{
     AgentErrorClass, AgentEvent, AgentIdentity, ContentInput, HandlingMode, InteractionId,
@@ -52,6 +53,16 @@ impl Ending {
     }
 }
 
+impl From<RunFailure> for Ending {
+    fn from(failure: RunFailure) -> Self {
+        Self::Failed {
+            class: failure.class,
+            error: failure.error,
+            cause_kind: failure.cause_kind,
+        }
+    }
+}
+
 /// A person's message on its way in.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
@@ -59,6 +70,8 @@ pub(crate) struct Admission {
     pub content: ContentInput,
     pub mode: HandlingMode,
     pub origin: String,
+    /// The mob itself says it, also to those whom nobody outside may address.
+    pub by_mob: bool,
     pub interaction_id: InteractionId,
     pub work_id: WorkId,
     /// Equal for equal messages; checked when the interaction is known already.

@@ -29,9 +29,7 @@ impl Core {
         if let Some(turn) = self.turns.staged(identity) {
             return Ok(Taken::Turn(turn));
         }
-        let waiting = self.staged_mailbox(identity);
-        let steering = waiting.iter().find(|item| item.mode == HandlingMode::Steer);
-        let Some(item) = steering.or(waiting.first()) else {
+        let Some(item) = self.next_item(identity) else {
             return Ok(Taken::Nothing);
         };
         let Some(interaction) = self.interactions.staged(&item.cause.interaction_id) else {
@@ -70,7 +68,9 @@ impl Core {
             attempt: item.attempt + 1,
             ..item.as_ref().clone()
         };
-        self.write_prompt(batch, &member, &item);
+        if !self.is_told(&member, &item) {
+            self.write_prompt(batch, &member, &item);
+        }
         let started = AgentEvent::RunStarted {
             session_id: member.session_id.clone(),
             prompt: item.content.clone(),
@@ -95,12 +95,46 @@ impl Core {
         Ok(Taken::Turn(self.turns.put(batch, turn)))
     }
 
+    /// What a member takes next.
+    fn next_item(&self, identity: &AgentIdentity) -> Option<Rc<WorkItem>> {
+        let waiting = self.staged_mailbox(identity);
+        let steering = waiting.iter().find(|item| item.mode == HandlingMode::Steer);
+        steering.or(waiting.first()).cloned()
+    }
+
+    /// Fails what a member has open, or else what it would take next.
+    pub fn stage_give_up(
+        &self,
+        batch: &mut Batch,
+        identity: &AgentIdentity,
+        ending: &Ending,
+    ) -> Result<(), MobError> {
+        let member = self.staged_member(identity)?;
+        if self.stage_close_turn(batch, &member, ending) {
+            return Ok(());
+        }
+        if let Some(item) = self.next_item(identity) {
+            self.mailbox.delete(batch, &(identity.clone(), item.number));
+            self.stage_lost_item(batch, &member, &item, ending);
+        }
+        Ok(())
+    }
+
     fn write_prompt(&self, batch: &mut Batch, member: &Member, item: &WorkItem) {
         let message = ChatMessage::User {
             content: item.content.clone(),
             from: item.from.as_ref().map(AgentIdentity::to_string),
         };
         self.write_message(batch, member, item, message);
+    }
+
+    /// Whether the transcript has an item's message: it steered an earlier turn, which was ended without it.
+    fn is_told(&self, member: &Member, item: &WorkItem) -> bool {
+        let rows = self.staged_transcript(&member.session_id);
+        rows.iter().any(|row| {
+            row.entry.work_id == item.work_id
+                && matches!(row.entry.message, ChatMessage::User { .. })
+        })
     }
 
     pub(super) fn write_message(
@@ -191,10 +225,7 @@ impl Core {
         item: &WorkItem,
         text: &str,
     ) {
-        let session = &member.session_id;
-        let rows = self
-            .transcripts
-            .staged_range((session.clone(), 0)..=(session.clone(), u64::MAX));
+        let rows = self.staged_transcript(&member.session_id);
         for call in unanswered_calls(rows.iter().map(|row| &row.entry.message)) {
             let written = tool_result(&call.id, &call.name, text.to_owned(), true, 0);
             self.write(batch, member, item, written);
@@ -219,20 +250,37 @@ impl Core {
     ) -> Result<(), MobError> {
         let (member, turn) = self.check_turn(turn)?;
         let fared = effect.map_or(Ok(()), |effect| effect(batch));
+        if self.turns.staged(&turn.identity).is_none() {
+            // The effect has ended the interaction; closing the turn has answered the call.
+            return Ok(());
+        }
         let written = write(fared);
+        let grows = !written.messages.is_empty();
         self.write(batch, &member, &turn.item, written);
         self.charge(batch, &member, &turn.item, usage);
-        if turn.stalled > 0 || usage != Usage::default() {
+        let stalled = if grows { 0 } else { turn.stalled };
+        if turn.stalled != stalled || usage != Usage::default() {
             let mut turn = turn.as_ref().clone();
-            turn.stalled = 0;
+            turn.stalled = stalled;
             turn.usage += usage;
             self.turns.put(batch, turn);
         }
         Ok(())
     }
 
+    /// Puts a running turn down as it is: going on with it is no interruption.
+    pub fn stage_put_down(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<(), MobError> {
+        let (_, turn) = self.check_turn(turn)?;
+        let turn = OpenTurn {
+            paused: true,
+            ..turn.as_ref().clone()
+        };
+        self.turns.put(batch, turn);
+        Ok(())
+    }
+
     /// Takes what steers a member into its running turn.
-    pub fn stage_absorb(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<usize, MobError> {
+    pub fn stage_absorb(&self, batch: &mut Batch, turn: &OpenTurn) -> Result<(), MobError> {
         let (member, turn) = self.check_turn(turn)?;
         let mut absorbed = turn.absorbed.clone();
         let before = absorbed.len();
@@ -244,8 +292,7 @@ impl Core {
                 absorbed.push(item.as_ref().clone());
             }
         }
-        let count = absorbed.len() - before;
-        if count > 0 {
+        if absorbed.len() > before {
             self.turns.put(
                 batch,
                 OpenTurn {
@@ -254,7 +301,7 @@ impl Core {
                 },
             );
         }
-        Ok(count)
+        Ok(())
     }
 
     /// The turn as it is staged, if it is still the one that `turn` was.

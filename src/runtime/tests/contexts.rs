@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::runtime::{IfLocked, Role, UnifiedRuntimeBuilderError};
-use crate::storage::{LocalLease, LocalSignal};
+use crate::storage::{AcquireMode, ClosedReason, Lease, LocalLease, LocalSignal};
 use crate::wire::{MemberActivity, SpawnMemberSpec};
 
 #[test]
@@ -78,6 +78,43 @@ fn a_second_context_follows_and_may_take_over() {
                     .result,
                 "all done"
             );
+        });
+    }
+}
+
+#[test]
+fn a_follower_of_nothing_waits_for_the_first_row_or_for_the_lease() {
+    for holder_dies in [false, true] {
+        let sim = Sim::new(9);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let model = teamwork(&host);
+        let (lease, signal) = (Rc::new(LocalLease::new()), LocalSignal::new());
+        let open = |if_locked| {
+            builder(&host, &disk, &model)
+                .lease(lease.clone())
+                .signal(Rc::new(signal.peer()))
+                .if_locked(if_locked)
+                .build()
+        };
+        sim.block_on(async {
+            let holder = lease.acquire(AcquireMode::IfAvailable).await.unwrap();
+            let follower = host.spawn(open(IfLocked::Follow));
+            host.sleep(Duration::from_secs(1)).await;
+            assert!(!follower.is_finished());
+            if holder_dies {
+                drop(holder);
+                let led = follower.await.unwrap().unwrap();
+                assert_eq!(led.role(), Role::Leader);
+                let done = led.ask(&id("lead"), SendRequest::new("build")).await;
+                assert_eq!(done.unwrap().result, "all done");
+            } else {
+                let leader = open(IfLocked::Steal).await.unwrap();
+                let followed = follower.await.unwrap().unwrap();
+                assert_eq!(
+                    (leader.role(), followed.role()),
+                    (Role::Leader, Role::Follower)
+                );
+            }
         });
     }
 }
@@ -210,4 +247,93 @@ fn a_tab_that_is_closed_at_rest_leaves_no_gap() {
         // Killed, not shut down.
         sim.crash();
     }
+}
+
+#[test]
+fn who_waits_for_an_answer_hears_that_another_context_took_over() {
+    let sim = Sim::new(4);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| Reply::hang());
+    let lease = Rc::new(LocalLease::new());
+    let open = |if_locked| {
+        builder(&host, &disk, &model)
+            .lease(lease.clone())
+            .if_locked(if_locked)
+            .build()
+    };
+    sim.block_on(async {
+        let first = open(IfLocked::Fail).await.unwrap();
+        let asking = first.clone();
+        let asked =
+            host.spawn(async move { asking.ask(&id("ann"), SendRequest::new("hello?")).await });
+        host.sleep(Duration::from_secs(1)).await;
+        let second = open(IfLocked::Steal).await.unwrap();
+        assert_eq!(asked.await.unwrap().unwrap_err().code(), "not_leader");
+        let late = first.send(&id("ann"), SendRequest::new("still me")).await;
+        assert_eq!(late.unwrap_err().code(), "not_leader");
+        second.shutdown().await;
+    });
+}
+
+#[test]
+fn a_leader_whose_storage_is_gone_says_so() {
+    let sim = Sim::new(5);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| Reply::hang());
+    sim.block_on(async {
+        let storage = disk.open(&host, StoragePlan::default());
+        let runtime = builder(&host, &disk, &model)
+            .storage(storage.clone())
+            .build()
+            .await
+            .unwrap();
+        let asking = runtime.clone();
+        let asked =
+            host.spawn(async move { asking.ask(&id("ann"), SendRequest::new("hello?")).await });
+        host.sleep(Duration::from_secs(1)).await;
+        storage.lose(ClosedReason::VersionChange);
+        let at_once = runtime.send(&id("bob"), SendRequest::new("and you?")).await;
+        assert_eq!(at_once.unwrap_err().code(), "storage_version_change");
+        assert_eq!(
+            asked.await.unwrap().unwrap_err().code(),
+            "storage_version_change"
+        );
+        let later = runtime.send(&id("bob"), SendRequest::new("and you?")).await;
+        assert_eq!(later.unwrap_err().code(), "storage_version_change");
+        assert_eq!(runtime.role(), Role::Retired);
+    });
+}
+
+#[test]
+fn a_follower_sees_what_members_used() {
+    let sim = Sim::new(6);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = teamwork(&host);
+    let (lease, signal) = (Rc::new(LocalLease::new()), LocalSignal::new());
+    let open = |if_locked| {
+        builder(&host, &disk, &model)
+            .lease(lease.clone())
+            .signal(Rc::new(signal.peer()))
+            .if_locked(if_locked)
+            .build()
+    };
+    sim.block_on(async {
+        let first = open(IfLocked::Fail).await.unwrap();
+        let second = open(IfLocked::Follow).await.unwrap();
+        first
+            .ask(&id("lead"), SendRequest::new("build a house"))
+            .await
+            .unwrap();
+        host.sleep(Duration::from_secs(2)).await;
+        let used = |runtime: UnifiedRuntime| async move {
+            runtime
+                .member_status(&id("lead"))
+                .await
+                .unwrap()
+                .tokens_used
+        };
+        let (led, followed) = (used(first).await, used(second).await);
+        assert!(led > 0);
+        assert_eq!(followed, led);
+    });
 }

@@ -240,6 +240,34 @@ fn bad_messages_are_refused_by_name() {
 }
 
 #[test]
+fn each_peer_has_one_line_however_it_is_described() {
+    let wordy = TEAM.replace(
+        "peer_description = \"works\"",
+        "peer_description = \"works\\n\\n  - hard\\tand long\\n\"",
+    );
+    let sim = Sim::new(11);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| Reply::text("hello"));
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model)
+            .definition(MobDefinition::from_toml(&wordy).unwrap())
+            .build()
+            .await
+            .unwrap();
+        runtime
+            .ask(&id("lead"), SendRequest::new("who is there?"))
+            .await
+            .unwrap();
+        let system = model.requests().pop().unwrap().system;
+        let (_, peers) = system.split_once(crate::mob::PEERS_LINE).unwrap();
+        assert_eq!(
+            peers.trim(),
+            "- ann (worker): works - hard and long\n- bob (worker): works - hard and long"
+        );
+    });
+}
+
+#[test]
 fn two_members_cannot_talk_for_ever() {
     let sim = Sim::new(5);
     let (host, disk) = (sim.host(), SimDisk::new());

@@ -8,7 +8,7 @@ use super::*;
 use crate::agent::model::Availability;
 use crate::mob::{MobError, MobStatus};
 use crate::runtime::UnifiedRuntimeBuilderError;
-use crate::wire::{ErrorEvent, MemberActivity, SpawnMemberSpec};
+use crate::wire::{ErrorEvent, MemberActivity, ProfileName, SpawnMemberSpec};
 
 fn spec(profile: &str, name: &str) -> SpawnMemberSpec {
     SpawnMemberSpec::new(profile, name).unwrap()
@@ -330,6 +330,53 @@ fn after_a_shutdown_nothing_is_taken_and_a_second_one_answers_the_same() {
 }
 
 #[test]
+fn several_shutdowns_are_one_and_a_given_up_one_is_begun_anew() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let model = ScriptedModel::answering(host.clone(), |_| {
+            Reply::words("one two three").pace(Duration::from_secs(1))
+        });
+        let plan = || StoragePlan {
+            max_delay: Duration::from_millis(50),
+            ..StoragePlan::seeded(seed)
+        };
+        let open = || {
+            builder(&host, &disk, &model)
+                .storage(disk.open(&host, plan()))
+                .build()
+        };
+        sim.block_on(async {
+            for patience in [0, 20] {
+                let runtime = open().await.unwrap();
+                let sent = runtime.send(&id("ann"), SendRequest::new("count")).await;
+                host.sleep(Duration::from_millis(1_500)).await;
+                let given_up = Duration::from_millis(patience);
+                if let Ok(report) = host.timeout(given_up, runtime.shutdown()).await {
+                    assert!(report.mob_stop.is_ok(), "seed {seed}: {report:?}");
+                }
+                let (one, two) = futures::join!(runtime.shutdown(), runtime.shutdown());
+                assert!(one.mob_stop.is_ok(), "seed {seed}: {one:?}");
+                assert_eq!(one, two, "seed {seed}");
+                let runtime = open().await.unwrap();
+                let handle = runtime.mob_handle();
+                let id = sent.unwrap().interaction_id;
+                let outcome = handle.wait_interaction(&id).await.unwrap();
+                assert_eq!(outcome.result, "one two three", "seed {seed}");
+                let page = runtime
+                    .query_events(&EventQuery {
+                        after_seq: Some(Cursor::START),
+                        ..EventQuery::default()
+                    })
+                    .await;
+                assert_eq!(page.unwrap().gaps, [], "seed {seed}: all was put down");
+                runtime.shutdown().await;
+            }
+        });
+    }
+}
+
+#[test]
 fn a_builder_without_its_parts_names_what_is_missing() {
     let sim = Sim::new(10);
     let error = sim
@@ -344,6 +391,43 @@ fn a_builder_without_its_parts_names_what_is_missing() {
         error.to_string(),
         "missing required builder field: definition"
     );
+}
+
+#[test]
+fn a_definition_made_by_hand_is_checked_before_anything_is_written() {
+    let sim = Sim::new(12);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    let mut bad = team();
+    bad.members[1].profile = ProfileName::new("ghost").unwrap();
+    sim.block_on(async {
+        let refused = builder(&host, &disk, &model)
+            .definition(bad.clone())
+            .build()
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(refused.data().code, "invalid_definition");
+        assert!(refused.to_string().contains("members[1].profile"));
+        assert_eq!(disk.rows(), []);
+
+        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let before = ledger(&runtime).await;
+        bad.members[1].identity = id("cid");
+        bad.members.swap(0, 1);
+        bad.members.push(bad.members[0].clone());
+        bad.members[0].profile = ProfileName::new("worker").unwrap();
+        bad.members[0].identity = id("dan");
+        // A refused command leaves nothing behind that the next one would carry along.
+        let refused = runtime.inner.core.install(bad).await.unwrap_err();
+        assert_eq!(refused.code(), "profile_not_found");
+        runtime.wire(&id("ann"), &id("bob")).await.unwrap();
+        assert_eq!(runtime.definition(), team());
+        assert_eq!(runtime.members().len(), 3);
+        let after = ledger(&runtime).await;
+        assert_eq!(after[..before.len()], before);
+        assert_eq!(after[before.len()..], ["members_wired"]);
+    });
 }
 
 #[test]

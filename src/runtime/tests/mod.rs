@@ -2,11 +2,14 @@
 
 mod contexts;
 mod conversation;
+mod ending;
 mod lifecycle;
 mod models;
 mod people;
+mod pressure;
 mod projection;
 mod simulation;
+mod transcripts;
 mod trial;
 mod watched;
 

@@ -5,13 +5,15 @@ use futures::{FutureExt, StreamExt};
 
 use super::*;
 use crate::agent::http::{HttpClient, HttpError, HttpRequest, HttpResponse};
-use crate::agent::model::{ModelError, ToolDefinition};
+use crate::agent::model::{
+    Availability, LanguageModel, ModelDelta, ModelError, ModelInfo, ModelStream, ToolDefinition,
+};
 use crate::agent::openai::{OpenAiCompatible, OpenAiConfig};
 use crate::agent::tool::{
     Tool, ToolContext, ToolDecision, ToolError, ToolGate, ToolOutput, ToolRequest,
 };
 use crate::mob::InteractionOutcome;
-use crate::wire::AgentErrorClass;
+use crate::wire::{AgentErrorClass, MemberActivity, StopReason};
 
 /// Asks ann once; the outcome, and the types of her events.
 fn ask_ann(
@@ -200,6 +202,178 @@ fn a_server_gets_its_own_time_to_load_its_model() {
             );
         }
     }
+}
+
+#[test]
+fn a_model_that_must_be_loaded_first_gets_the_time() {
+    let (outcome, kinds, took) = ask_ann(7, TEAM, |model| {
+        model.push(Reply::words("here I am").after(Duration::from_secs(290)));
+    });
+    assert_eq!(outcome.result, "here I am");
+    assert_eq!(count(&kinds, "retrying"), 0);
+    assert!(took >= Duration::from_secs(290), "{took:?}");
+    let patient = format!("{TEAM}\n[limits]\nmodel_idle_timeout_ms = 900000\n");
+    let (outcome, kinds, _) = ask_ann(8, &patient, |model| {
+        model.push(Reply::text("at last").after(Duration::from_secs(600)));
+    });
+    assert_eq!(outcome.result, "at last");
+    assert_eq!(count(&kinds, "retrying"), 0);
+    let (outcome, kinds, _) = ask_ann(9, TEAM, |model| {
+        (0..9).for_each(|_| model.push(Reply::hang()));
+    });
+    let error = outcome.error.unwrap().message;
+    assert!(error.contains("nothing came for 300 s"), "{error}");
+    assert_eq!(count(&kinds, "retrying"), 3);
+}
+
+#[test]
+fn a_budget_holds_for_models_that_do_not_count() {
+    let bounded = format!("{TEAM}\n[limits]\nmax_tokens_per_interaction = 1000\n");
+    let (outcome, kinds, _) = ask_ann(10, &bounded, |model| {
+        let long = || Reply::call("peers", json!({ "why": "x".repeat(2_000) }));
+        (0..9).for_each(|_| model.push(long()));
+    });
+    assert_eq!(outcome.error.unwrap().class, AgentErrorClass::Budget);
+    let used = outcome.usage.total();
+    assert!((1_000..3_000).contains(&used), "{used}");
+    assert!(count(&kinds, "turn_started") < 4, "{kinds:?}");
+}
+
+#[test]
+fn answers_that_were_of_no_use_are_charged_too() {
+    let bounded = format!("{TEAM}\n[limits]\nmax_tokens_per_interaction = 1000\n");
+    let cut = || {
+        Reply::words(&"well ".repeat(600)).then_fail(ModelError::Truncated {
+            message: "cut".into(),
+        })
+    };
+    let (outcome, kinds, _) = ask_ann(11, &bounded, |model| {
+        (0..4).for_each(|_| model.push(cut()));
+    });
+    assert_eq!(outcome.error.unwrap().class, AgentErrorClass::Budget);
+    let tries = count(&kinds, "stream_truncated");
+    assert!(tries < 3, "{tries} tries");
+    let (outcome, _, _) = ask_ann(12, TEAM, |model| {
+        model.push(
+            Reply::deltas([
+                ModelDelta::Text("I will".into()),
+                ModelDelta::Stop(StopReason::ContentFilter),
+            ])
+            .with_usage(40, 2),
+        );
+    });
+    let class = outcome.error.unwrap().class;
+    assert_eq!(class, AgentErrorClass::ContentFiltered);
+    assert_eq!(outcome.usage.total(), 42);
+    let (outcome, _, _) = ask_ann(13, TEAM, |model| {
+        model.push(Reply::fail(ModelError::Auth {
+            status: 401,
+            message: "no".into(),
+        }));
+    });
+    assert_eq!(outcome.usage.total(), 0, "nobody bills what did not begin");
+}
+
+#[test]
+fn work_whose_model_goes_away_in_the_middle_waits_for_it() {
+    let sim = Sim::new(14);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    model.push(Reply::call("peers", json!({})).after(Duration::from_secs(1)));
+    model.push(Reply::text("back again"));
+    sim.block_on(async {
+        let mut runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let sent = runtime.send(&id("ann"), SendRequest::new("go")).await;
+        let interaction = sent.unwrap().interaction_id;
+        host.sleep(Duration::from_millis(500)).await;
+        model.set_availability(Availability::Waiting {
+            reason: "its key is asked for again".into(),
+        });
+        // Reloads do not count against it either.
+        for _ in 0..5 {
+            host.sleep(Duration::from_secs(60)).await;
+            let ann = runtime.members().remove(0);
+            assert_eq!(ann.activity, MemberActivity::WaitingModel);
+            drop(runtime);
+            runtime = builder(&host, &disk, &model).build().await.unwrap();
+        }
+        model.set_availability(Availability::Ready);
+        runtime.set_model("scripted", Some(Rc::new(model.clone())));
+        let handle = runtime.mob_handle();
+        let outcome = handle.wait_interaction(&interaction).await.unwrap();
+        assert_eq!((outcome.result.as_str(), outcome.turns), ("back again", 1));
+    });
+}
+
+#[test]
+fn keys_that_expire_again_and_again_do_not_use_up_its_patience() {
+    let sim = Sim::new(16);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    model.push(Reply::call("peers", json!({})));
+    sim.block_on(async {
+        let mut runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let sent = runtime.send(&id("ann"), SendRequest::new("go")).await;
+        let interaction = sent.unwrap().interaction_id;
+        for _ in 0..5 {
+            // It says that it is there, and is refused when it is asked.
+            model.push(Reply::fail(ModelError::Unavailable {
+                reason: "the key has expired".into(),
+            }));
+            host.sleep(Duration::from_millis(500)).await;
+            drop(runtime);
+            runtime = builder(&host, &disk, &model).build().await.unwrap();
+        }
+        while model.replies_left() > 0 {
+            host.sleep(Duration::from_secs(1)).await;
+        }
+        model.push(Reply::text("back again"));
+        let handle = runtime.mob_handle();
+        let outcome = handle.wait_interaction(&interaction).await.unwrap();
+        assert_eq!(outcome.result, "back again");
+    });
+}
+
+/// Says that it is there, and is not.
+struct Liar(std::cell::Cell<u32>);
+
+impl LanguageModel for Liar {
+    fn info(&self) -> ModelInfo {
+        ModelInfo {
+            provider: "liar".into(),
+            is_demo: true,
+            context_tokens: None,
+        }
+    }
+
+    fn stream(&self, _: ModelRequest) -> ModelStream {
+        self.0.set(self.0.get() + 1);
+        let reason = "out for lunch".into();
+        futures::stream::iter([Err(ModelError::Unavailable { reason })]).boxed_local()
+    }
+}
+
+#[test]
+fn a_model_that_is_never_there_is_asked_seldom() {
+    let sim = Sim::new(15);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let liar = Rc::new(Liar(std::cell::Cell::new(0)));
+    let model = ScriptedModel::new(host.clone());
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model)
+            .model("scripted", liar.clone())
+            .build()
+            .await
+            .unwrap();
+        let sent = runtime.send(&id("ann"), SendRequest::new("go")).await;
+        host.sleep(Duration::from_secs(3_600)).await;
+        let asked = liar.0.get();
+        assert!((20..200).contains(&asked), "{asked} times in an hour");
+        let interaction = sent.unwrap().interaction_id;
+        assert!(runtime.cancel(&interaction).await.unwrap());
+        host.sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(liar.0.get(), asked);
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The people of a trial: what they do to a mob while it works. What they were answered must hold, whatever dies next.
 
+use super::trial::is_over;
 use super::watched::Watched;
 use super::*;
 use crate::mob::{MobError, MobStatus};
@@ -123,8 +124,8 @@ impl Crew {
             }
             match self.runtime.resume().await {
                 Ok(_) => return true,
-                Err(MobError::Storage(_)) => self.pause().await,
-                Err(_) => return false,
+                Err(error) if is_over(&error) => return false,
+                Err(_) => self.pause().await,
             }
         }
     }
@@ -213,7 +214,7 @@ impl Crew {
     fn heard<T>(&self, answer: Result<T, MobError>, about: &str) -> Result<Option<T>, Gone> {
         match answer {
             Ok(value) => Ok(Some(value)),
-            Err(MobError::NotLeader | MobError::ShuttingDown) => Err(Gone),
+            Err(error) if is_over(&error) => Err(Gone),
             Err(MobError::Storage(_)) => Ok(None),
             Err(MobError::MemberNotFound(name)) => {
                 if self.watched.is_known_to_be_there(name.as_str()) {

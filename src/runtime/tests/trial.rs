@@ -141,7 +141,7 @@ impl Trial {
             watched.check_kept(&runtime);
             if let Some((one_in, error)) = failing_reads {
                 // Those with which the projection and the readers begin.
-                storage.fail_reads(one_in % 8, error);
+                storage.fail_reads(one_in % 5, error);
             }
             let slow = life.is_multiple_of(2);
             let reading = watched.follow(&host, &runtime, slow, faultless);
@@ -214,16 +214,19 @@ impl Trial {
         }
         let handle = runtime.mob_handle();
         for accepted in watched.accepted() {
-            let outcome = handle
-                .wait_interaction(&accepted.interaction_id)
-                .await
-                .map_err(|error| format!("an accepted message is lost: {error}"))?;
-            watched.check_outcome(&accepted, &outcome, self.people)?;
+            match handle.wait_interaction(&accepted.interaction_id).await {
+                Ok(outcome) => watched.check_outcome(&accepted, &outcome, self.people)?,
+                Err(error) if is_over(&error) => return Ok(false),
+                Err(error) => return Err(format!("an accepted message is lost: {error}")),
+            }
         }
         // What was accepted by a life that ended before it could say so is worked on all the same.
         for interaction in runtime.inner.core.interactions.all() {
-            let waited = handle.wait_interaction(&interaction.interaction_id).await;
-            waited.map_err(|error| format!("an interaction is lost: {error}"))?;
+            match handle.wait_interaction(&interaction.interaction_id).await {
+                Ok(_) => {}
+                Err(error) if is_over(&error) => return Ok(false),
+                Err(error) => return Err(format!("an interaction is lost: {error}")),
+            }
         }
         Ok(true)
     }
@@ -246,8 +249,10 @@ impl Trial {
                     watched.accept(accepted, QUESTION);
                     return Ok(true);
                 }
-                Err(MobError::Storage(_)) => host.sleep(Duration::from_millis(10)).await,
-                Err(MobError::ShuttingDown | MobError::NotLeader) => return Ok(false),
+                Err(MobError::Storage(error)) if !error.is_fatal() => {
+                    host.sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) if is_over(&error) => return Ok(false),
                 Err(MobError::MemberNotFound(_)) if !watched.is_known_to_be_there("lead") => {
                     return Ok(true);
                 }
@@ -279,5 +284,14 @@ impl Trial {
         }
         taken.shutdown().await;
         watched.check_told(disk, &taken)
+    }
+}
+
+/// Whether a runtime is of no more use to whoever got this answer.
+pub(super) fn is_over(error: &MobError) -> bool {
+    match error {
+        MobError::ShuttingDown | MobError::NotLeader => true,
+        MobError::Storage(error) => error.is_fatal(),
+        _ => false,
     }
 }

@@ -6,23 +6,26 @@
 pub mod v1;
 
 use futures::future::LocalBoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::batch::Batch;
 use super::error::StorageError;
 use super::key::Key;
 use super::port::{Durability, Storage};
 use super::value;
+use crate::wire::json::from_json;
 
 /// The current layout.
 pub use v1 as current;
 
 /// What the row `meta/schema` holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Schema {
     /// The version of the layout.
     pub version: u32,
 }
+
+from_json!(Schema { version });
 
 /// The row that holds the [`Schema`].
 pub fn schema_key() -> Key {

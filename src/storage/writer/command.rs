@@ -85,10 +85,12 @@ impl<E> SubmitError<E> {
     }
 }
 
-/// Why a commit ends the command, whatever its own types are.
+/// Why a command was not committed, whatever its own types are.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
     Storage(StorageError),
+    BacklogFull,
+    Closed,
     NotLeader,
 }
 
@@ -96,78 +98,75 @@ impl<E> From<Failure> for SubmitError<E> {
     fn from(failure: Failure) -> SubmitError<E> {
         match failure {
             Failure::Storage(error) => SubmitError::Storage(error),
+            Failure::BacklogFull => SubmitError::BacklogFull,
+            Failure::Closed => SubmitError::Closed,
             Failure::NotLeader => SubmitError::NotLeader,
         }
     }
 }
 
-/// A command whose types the writer does not know. May be staged again after a failed commit.
-pub(super) trait Command {
-    /// Adds the command's rows; the rows of one that refuses are taken back by the writer.
-    /// Answers whether it accepted.
-    fn stage(&mut self, batch: &mut Batch) -> bool;
-    fn durability(&self) -> Durability;
-    /// Runs what is to run after the commit.
-    fn apply(&mut self);
-    /// Answers the caller with what staging yielded.
-    fn answer(&mut self);
-    /// Answers the caller with a failure.
-    fn fail(&mut self, failure: Failure);
+/// What runs after the commit.
+pub(super) type Applied = Box<dyn FnOnce()>;
+
+/// Stages a command's rows; answers what runs after the commit, or nothing if the command refuses.
+pub(super) type Stage = Box<dyn FnMut(&mut Batch) -> Option<Applied>>;
+
+/// A command. Its answer's type is known to whoever handed it in alone, so that the writer is compiled once and not once for
+/// each kind of command. May be staged again after a failed commit.
+pub(super) struct Command {
+    stage: Stage,
+    durability: Durability,
+    applied: Option<Applied>,
+    reply: Option<oneshot::Sender<Result<(), Failure>>>,
 }
 
-pub(super) struct Submitted<T, E, F> {
-    pub(super) stage: F,
-    pub(super) durability: Durability,
-    pub(super) answer: Option<Result<T, E>>,
-    pub(super) applied: Option<Box<dyn FnOnce()>>,
-    pub(super) reply: Option<oneshot::Sender<Result<T, SubmitError<E>>>>,
-}
-
-impl<T, E, F> Submitted<T, E, F> {
-    fn reply(&mut self, result: Result<T, SubmitError<E>>) {
-        if let Some(reply) = self.reply.take() {
-            // A caller that no longer waits has given up its answer, not the command.
-            let _ = reply.send(result);
-        }
-    }
-}
-
-impl<T, E, F> Command for Submitted<T, E, F>
-where
-    F: FnMut(&mut Batch) -> Result<Staged<T>, E>,
-{
-    fn stage(&mut self, batch: &mut Batch) -> bool {
-        match (self.stage)(batch) {
-            Ok(staged) => {
-                self.answer = Some(Ok(staged.answer));
-                self.applied = Some(staged.applied);
-                true
-            }
-            Err(error) => {
-                self.answer = Some(Err(error));
-                self.applied = None;
-                false
-            }
-        }
+impl Command {
+    /// A command, and what tells that it was committed or refused.
+    pub(super) fn new(
+        durability: Durability,
+        stage: Stage,
+    ) -> (Command, oneshot::Receiver<Result<(), Failure>>) {
+        let (reply, answered) = oneshot::channel();
+        let command = Command {
+            stage,
+            durability,
+            applied: None,
+            reply: Some(reply),
+        };
+        (command, answered)
     }
 
-    fn durability(&self) -> Durability {
+    /// Adds the command's rows; the rows of one that refuses are taken back by the writer. Answers whether it accepted.
+    pub(super) fn stage(&mut self, batch: &mut Batch) -> bool {
+        self.applied = (self.stage)(batch);
+        self.applied.is_some()
+    }
+
+    pub(super) fn durability(&self) -> Durability {
         self.durability
     }
 
-    fn apply(&mut self) {
+    /// Runs what is to run after the commit.
+    pub(super) fn apply(&mut self) {
         if let Some(applied) = self.applied.take() {
             applied();
         }
     }
 
-    fn answer(&mut self) {
-        if let Some(answer) = self.answer.take() {
-            self.reply(answer.map_err(SubmitError::Rejected));
-        }
+    /// Tells the caller that the answer from staging stands.
+    pub(super) fn answer(&mut self) {
+        self.reply(Ok(()));
     }
 
-    fn fail(&mut self, failure: Failure) {
-        self.reply(Err(failure.into()));
+    /// Tells the caller of a failure.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.reply(Err(failure));
+    }
+
+    fn reply(&mut self, result: Result<(), Failure>) {
+        if let Some(reply) = self.reply.take() {
+            // A caller that no longer waits has given up its answer, not the command.
+            let _ = reply.send(result);
+        }
     }
 }

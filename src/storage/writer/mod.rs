@@ -24,7 +24,7 @@ use super::key::Key;
 use super::port::{Durability, Storage};
 use crate::shim::{Fault, Host, Notify};
 
-use command::{Command, Failure, Submitted};
+use command::{Command, Failure, Stage};
 pub use command::{Staged, SubmitError};
 
 /// The most commands in one commit.
@@ -38,7 +38,8 @@ pub struct WriterConfig {
     /// The row of the fencing token and the value it must have: checked by every batch. See
     /// [`lease`](super::lease).
     pub fence: Option<(Key, Vec<u8>)>,
-    /// The most commands that may wait; a further one fails with [`SubmitError::BacklogFull`].
+    /// The most commands that may wait; a further one fails with [`SubmitError::BacklogFull`], unless it comes by
+    /// [`Writer::submit_accepted`].
     pub backlog: usize,
 }
 
@@ -114,7 +115,7 @@ struct Inner {
     host: Host,
     storage: Rc<dyn Storage>,
     config: WriterConfig,
-    queue: RefCell<VecDeque<Box<dyn Command>>>,
+    queue: RefCell<VecDeque<Command>>,
     participants: RefCell<Vec<Rc<dyn Participant>>>,
     wake: Notify,
     closing: Cell<bool>,
@@ -159,50 +160,93 @@ impl Writer {
         E: 'static,
         F: FnMut(&mut Batch) -> Result<Staged<T>, E> + 'static,
     {
-        let inner = &self.inner;
-        let (reply, answer) = oneshot::channel();
-        let refusal = if let Some(ended) = &*inner.ended.borrow() {
-            Some(match ended {
-                WriterClosed::NotLeader => SubmitError::NotLeader,
-                WriterClosed::Requested | WriterClosed::Storage(_) => SubmitError::Closed,
-            })
-        } else if inner.closing.get() {
-            Some(SubmitError::Closed)
-        } else if inner.queue.borrow().len() >= inner.config.backlog {
-            inner.count(|stats| stats.shed += 1);
-            Some(SubmitError::BacklogFull)
-        } else {
-            None
-        };
-        if refusal.is_none() {
-            inner.queue.borrow_mut().push_back(Box::new(Submitted {
-                stage,
-                durability,
-                answer: None,
-                applied: None,
-                reply: Some(reply),
-            }));
-            inner.wake.notify_waiters();
-        }
+        self.hand_in(self.inner.config.backlog, durability, stage)
+    }
+
+    /// As [`Writer::submit`], for work that was accepted before: it waits however many wait already. What is accepted is
+    /// bounded at the door; to refuse its next step would be to do the last one again.
+    ///
+    /// # Errors
+    /// As for [`Writer::submit`], without [`SubmitError::BacklogFull`].
+    pub fn submit_accepted<T, E, F>(
+        &self,
+        durability: Durability,
+        stage: F,
+    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    where
+        T: 'static,
+        E: 'static,
+        F: FnMut(&mut Batch) -> Result<Staged<T>, E> + 'static,
+    {
+        self.hand_in(usize::MAX, durability, stage)
+    }
+
+    fn hand_in<T, E, F>(
+        &self,
+        backlog: usize,
+        durability: Durability,
+        mut stage: F,
+    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    where
+        T: 'static,
+        E: 'static,
+        F: FnMut(&mut Batch) -> Result<Staged<T>, E> + 'static,
+    {
+        let answer = Rc::new(RefCell::new(None));
+        let staged = answer.clone();
+        let queued = self.enqueue(
+            backlog,
+            durability,
+            Box::new(move |batch| {
+                let (answer, applied) = match stage(batch) {
+                    Ok(accepted) => (Ok(accepted.answer), Some(accepted.applied)),
+                    Err(refused) => (Err(refused), None),
+                };
+                staged.replace(Some(answer));
+                applied
+            }),
+        );
         async move {
-            match refusal {
-                Some(error) => Err(error),
-                // The writer's task was dropped with the command in it.
-                None => answer.await.unwrap_or(Err(SubmitError::Closed)),
-            }
+            outcome(queued).await?;
+            let answer = answer.take();
+            answer
+                .expect("a command is staged before it is answered")
+                .map_err(SubmitError::Rejected)
         }
+    }
+
+    fn enqueue(&self, backlog: usize, durability: Durability, stage: Stage) -> Queued {
+        let inner = &self.inner;
+        match &*inner.ended.borrow() {
+            Some(WriterClosed::NotLeader) => return Err(Failure::NotLeader),
+            Some(WriterClosed::Requested | WriterClosed::Storage(_)) => {
+                return Err(Failure::Closed);
+            }
+            None => {}
+        }
+        if inner.closing.get() {
+            return Err(Failure::Closed);
+        }
+        if inner.queue.borrow().len() >= backlog {
+            inner.count(|stats| stats.shed += 1);
+            return Err(Failure::BacklogFull);
+        }
+        let (command, answered) = Command::new(durability, stage);
+        inner.queue.borrow_mut().push_back(command);
+        inner.wake.notify_waiters();
+        Ok(answered)
     }
 
     /// Commits what the participants have waiting, and waits for it. Commits nothing if nothing
     /// waits.
     ///
     /// # Errors
-    /// As for [`Writer::submit`], without [`SubmitError::Rejected`].
+    /// As for [`Writer::submit_accepted`], without [`SubmitError::Rejected`].
     pub fn flush(
         &self,
         durability: Durability,
     ) -> impl Future<Output = Result<(), SubmitError<Infallible>>> + use<> {
-        self.submit(durability, |_batch| Ok(Staged::answer(())))
+        self.submit_accepted(durability, |_batch| Ok(Staged::answer(())))
     }
 
     /// Adds a participant to every commit from the next one on.
@@ -276,6 +320,14 @@ impl fmt::Debug for Writer {
     }
 }
 
+/// What tells how a command that is in the queue fared, or why it is not in it.
+type Queued = Result<oneshot::Receiver<Result<(), Failure>>, Failure>;
+
+async fn outcome(queued: Queued) -> Result<(), Failure> {
+    // Without an answer the writer's task was dropped with the command in it.
+    queued?.await.unwrap_or(Err(Failure::Closed))
+}
+
 /// Ends the writer when its task is dropped, so that no caller waits for ever.
 struct EndOnDrop(Rc<Inner>);
 
@@ -309,7 +361,7 @@ async fn run(inner: &Inner) {
 }
 
 impl Inner {
-    fn take_group(&self) -> VecDeque<Box<dyn Command>> {
+    fn take_group(&self) -> VecDeque<Command> {
         let mut queue = self.queue.borrow_mut();
         if queue.len() <= GROUP_COMMANDS {
             return std::mem::take(&mut *queue);
@@ -318,7 +370,7 @@ impl Inner {
     }
 
     /// What no longer fitted into a commit is first in the next one.
-    fn put_back(&self, mut rest: VecDeque<Box<dyn Command>>) {
+    fn put_back(&self, mut rest: VecDeque<Command>) {
         let mut queue = self.queue.borrow_mut();
         while let Some(command) = rest.pop_back() {
             queue.push_front(command);
@@ -327,7 +379,7 @@ impl Inner {
 
     /// Commits a group, if need be command by command. Fails only if the writer must end; the
     /// commands are answered in any case.
-    async fn commit_group(&self, group: VecDeque<Box<dyn Command>>) -> Result<(), WriterClosed> {
+    async fn commit_group(&self, group: VecDeque<Command>) -> Result<(), WriterClosed> {
         let Err((group, failure)) = self.attempt(group).await else {
             return Ok(());
         };
@@ -349,14 +401,14 @@ impl Inner {
 
     /// Stages, commits, applies and answers. On failure hands the commands back, unanswered, with
     /// all staged state taken back.
-    async fn attempt(&self, mut group: VecDeque<Box<dyn Command>>) -> Result<(), Refused> {
+    async fn attempt(&self, mut group: VecDeque<Command>) -> Result<(), Refused> {
         let mut batch = Batch::new();
         if let Some((key, value)) = &self.config.fence
             && !self.host.planted(Fault::StaleTokenAccepted)
         {
             batch.check_equals(key.clone(), value.clone());
         }
-        let mut commands: VecDeque<Box<dyn Command>> = VecDeque::with_capacity(group.len());
+        let mut commands: VecDeque<Command> = VecDeque::with_capacity(group.len());
         let mut durability = Durability::Relaxed;
         while let Some(mut command) = group.pop_front() {
             let mark = batch.mark();
@@ -441,11 +493,11 @@ impl Inner {
     }
 }
 
-type Refused = (VecDeque<Box<dyn Command>>, Failure);
+type Refused = (VecDeque<Command>, Failure);
 
 /// Answers all with the failure, and says whether the writer must end with it.
 fn refuse(
-    commands: impl IntoIterator<Item = Box<dyn Command>>,
+    commands: impl IntoIterator<Item = Command>,
     failure: Failure,
 ) -> Result<(), WriterClosed> {
     for mut command in commands {
@@ -458,6 +510,6 @@ fn ends_writer(failure: &Failure) -> Option<WriterClosed> {
     match failure {
         Failure::NotLeader => Some(WriterClosed::NotLeader),
         Failure::Storage(error) if error.is_fatal() => Some(WriterClosed::Storage(error.clone())),
-        Failure::Storage(_) => None,
+        Failure::Storage(_) | Failure::BacklogFull | Failure::Closed => None,
     }
 }

@@ -7,7 +7,6 @@ use futures::StreamExt;
 use futures::stream::{AbortHandle, LocalBoxStream, abortable};
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 use super::convert;
 
@@ -36,7 +35,7 @@ impl Body {
     /// The next chunk, a `Uint8Array`; undefined at the end. One call at a time.
     pub fn next(&self) -> Promise {
         let place = self.chunks.clone();
-        future_to_promise(async move {
+        convert::promise(async move {
             let chunks = place.borrow_mut().take();
             let Some(mut chunks) = chunks else {
                 return Ok(JsValue::UNDEFINED);

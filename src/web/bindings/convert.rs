@@ -1,18 +1,29 @@
 //! Every conversion between JavaScript's values and ours.
 
-use js_sys::{Array, Function, JSON, Object, Reflect, Uint8Array};
+use futures::future::LocalBoxFuture;
+use js_sys::{Array, Function, JSON, Object, Promise, Reflect, Uint8Array};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
 
 use super::error::Failure;
+use crate::wire::json::{self, Fields, FromJson};
+
+/// A promise of what a future yields. The future is boxed, so that what makes promises is compiled once.
+pub(super) fn promise(future: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
+    let future: LocalBoxFuture<'static, _> = Box::pin(future);
+    future_to_promise(future)
+}
+
+/// What came over as JSON text.
+pub(super) fn value<T: FromJson>(text: &str) -> Result<T, Failure> {
+    Ok(json::from_slice(text.as_bytes())?)
+}
 
 /// The fields of an object that came over as JSON text.
-pub(super) fn fields(text: &str) -> Result<Map<String, Value>, Failure> {
-    match serde_json::from_str(text)? {
-        Value::Object(fields) => Ok(fields),
-        _ => Err(Failure::params("an object is expected")),
-    }
+pub(super) fn fields(text: &str) -> Result<Fields, Failure> {
+    Ok(Fields::of(value(text)?)?)
 }
 
 /// What goes over as JSON text.

@@ -1,25 +1,24 @@
 //! The methods of a runtime by name, with arguments and answers as JSON text.
 
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::convert;
 use super::error::Failure;
 use super::runtime::Hosted;
 use crate::mob::{InteractionOutcome, SendRequest, SpawnReceipt};
-use crate::wire::tagged::{take, take_or_default};
+use crate::wire::json::{Fields, FromJson, object, value_of};
 use crate::wire::{AgentIdentity, ContentInput, ErrorData, InteractionId};
 
 /// The arguments of a method.
-struct Args(Map<String, Value>);
+struct Args(Fields);
 
 impl Args {
-    fn take<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, Failure> {
-        Ok(take(&mut self.0, name)?)
+    fn take<T: FromJson>(&mut self, name: &'static str) -> Result<T, Failure> {
+        Ok(self.0.take(name)?)
     }
 
-    fn maybe<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
-        Ok(take_or_default(&mut self.0, name)?)
+    fn maybe<T: FromJson>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
+        self.take(name)
     }
 
     fn identity(&mut self) -> Result<AgentIdentity, Failure> {
@@ -46,7 +45,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
         "spawn_many" => {
             let report = runtime.spawn_many(args.take("specs")?).await?;
             let spawned: Vec<Value> = report.spawned.iter().map(receipt).collect();
-            json!({ "spawned": spawned, "refused": report.refused.map(|error| error.data()) })
+            object!({ "spawned": spawned, "refused": report.refused.map(|error| value_of(&error.data())) })
         }
         "retire" => {
             runtime.retire(&args.identity()?).await?;
@@ -68,7 +67,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
             request.origin = args.maybe("origin")?.unwrap_or(request.origin);
             request.idempotency_key = args.maybe("idempotency_key")?;
             let accepted = runtime.send(&identity, request).await?;
-            json!({
+            object!({
                 "interaction_id": accepted.interaction_id,
                 "identity": accepted.identity,
                 "session_id": accepted.session_id,
@@ -90,7 +89,11 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
         }
         "query_events" => {
             let page = runtime.query_events(&args.take("query")?).await?;
-            json!({ "events": page.events, "next_after_seq": page.next_after_seq, "gaps": page.gaps })
+            object!({
+                "events": value_of(&page.events),
+                "next_after_seq": page.next_after_seq,
+                "gaps": value_of(&page.gaps),
+            })
         }
         "session_history" => {
             let (offset, limit) = (
@@ -103,14 +106,14 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
             let messages: Vec<Value> = messages
                 .iter()
                 .map(|entry| {
-                    let mut message = json!(entry.message);
+                    let mut message = value_of(&entry.message);
                     message["number"] = entry.number.into();
                     message["timestamp_ms"] = json!(entry.timestamp_ms);
                     message["interaction_id"] = json!(entry.interaction_id);
                     message
                 })
                 .collect();
-            json!({ "messages": messages, "total": total })
+            object!({ "messages": messages, "total": total })
         }
         "definition" => runtime.definition().to_json(),
         "flush" => {
@@ -130,7 +133,7 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
 }
 
 fn receipt(receipt: &SpawnReceipt) -> Value {
-    json!({
+    object!({
         "identity": receipt.identity,
         "generation": receipt.generation,
         "fence_token": receipt.fence_token,
@@ -139,12 +142,12 @@ fn receipt(receipt: &SpawnReceipt) -> Value {
 }
 
 fn outcome(outcome: &InteractionOutcome) -> Value {
-    json!({
+    object!({
         "interaction_id": outcome.interaction_id,
         "status": outcome.status,
         "result": outcome.result,
-        "error": outcome.error,
-        "usage": outcome.usage,
+        "error": value_of(&outcome.error),
+        "usage": value_of(&outcome.usage),
         "turns": outcome.turns,
     })
 }

@@ -24,7 +24,6 @@ use std::rc::Rc;
 
 use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 use error::Failure;
 
@@ -37,7 +36,7 @@ pub fn on_panic(callback: Function) {
 /// Builds a runtime, restoring what its storage holds. `options` is JSON text, see [`options::BuildOptions`].
 #[wasm_bindgen(js_name = buildRuntime)]
 pub fn build_runtime(options: String, objects: Array) -> Promise {
-    future_to_promise(async move {
+    convert::promise(async move {
         let hosted = runtime::build(&options, &objects).await;
         let hosted = hosted.map_err(Failure::into_js)?;
         Ok(runtime::RuntimeHandle::new(Rc::new(hosted)).into())
@@ -48,7 +47,7 @@ pub fn build_runtime(options: String, objects: Array) -> Promise {
 /// `{provider, text}`.
 #[wasm_bindgen(js_name = testModel)]
 pub fn test_model(model: String, objects: Array) -> Promise {
-    future_to_promise(async move {
+    convert::promise(async move {
         let answer = model_test::run(&model, &objects).await;
         Ok(answer.map_err(Failure::into_js)?.into())
     })

@@ -1,7 +1,6 @@
 //! Models by kind, and which names of a definition the default one stands for.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -55,26 +54,28 @@ pub(super) fn make(
 
 /// The names that were given a model of their own: the default one leaves them alone.
 #[derive(Default)]
-pub(super) struct Named(RefCell<BTreeSet<String>>);
+pub(super) struct Named(RefCell<Vec<String>>);
 
 impl Named {
     /// This name has a model of its own, or has none any more.
     pub fn set(&self, name: &str, own: bool) {
         let mut names = self.0.borrow_mut();
+        names.retain(|known| known != name);
         if own {
-            names.insert(name.to_owned());
-        } else {
-            names.remove(name);
+            names.push(name.to_owned());
         }
     }
 
     /// The model names of the definition's profiles that have no model of their own.
-    pub fn others(&self, definition: &MobDefinition) -> BTreeSet<String> {
+    pub fn others(&self, definition: &MobDefinition) -> Vec<String> {
         let own = self.0.borrow();
         let models = definition.profiles.values().map(|profile| &profile.model);
-        models
-            .filter(|name| !own.contains(*name))
-            .cloned()
-            .collect()
+        let mut names = Vec::new();
+        for name in models {
+            if !own.contains(name) && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 }

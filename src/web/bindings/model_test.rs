@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use js_sys::Array;
-use serde_json::json;
 
 use super::convert::{self, Objects};
 use super::error::Failure;
@@ -13,6 +12,7 @@ use super::options::ModelChoice;
 use crate::agent::model::{ChatMessage, ModelRequest, TurnAssembler};
 use crate::web::BrowserHost;
 use crate::wire::ErrorData;
+use crate::wire::json::object;
 
 /// How long a model on trial may take: one on the user's own machine may have to be loaded first.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Asks the model for a word. Answers JSON text `{provider, text}`.
 pub(super) async fn run(choice: &str, objects: &Array) -> Result<String, Failure> {
     let host = BrowserHost::host();
-    let choice = ModelChoice::from_json(convert::fields(choice)?)?;
+    let choice = convert::value::<ModelChoice>(choice)?;
     let name = match &choice {
         ModelChoice::OpenAi {
             model: Some(name), ..
@@ -52,6 +52,6 @@ pub(super) async fn run(choice: &str, objects: &Array) -> Result<String, Failure
         }
     };
     Ok(convert::text(
-        &json!({ "provider": model.info().provider, "text": turn.text }),
+        &object!({ "provider": model.info().provider, "text": turn.text }),
     ))
 }

@@ -1,22 +1,17 @@
 //! What JavaScript builds a runtime from, as it crosses: JSON whose functions and objects are numbers, their places in the
 //! list beside it.
-//!
-//! Decoded field by field: derived decoders of these few types would be a hundredth of the whole module.
 
-use serde_json::{Error, Map, Value};
+use serde_json::{Error, Value};
 
 use crate::runtime::IfLocked;
-use crate::wire::tagged::{self, take, take_or_default};
+use crate::wire::json::{self, Fields, FromJson, from_json};
 
 /// The place of a function or an object in the list.
 pub(super) type Place = u32;
 
-type Fields = Map<String, Value>;
-
 /// All options of a build.
 pub(super) struct BuildOptions {
-    pub definition: String,
-    pub definition_format: DefinitionFormat,
+    pub definition: Value,
     pub storage: StorageChoice,
     pub models: Vec<(String, ModelChoice)>,
     pub default_model: Option<ModelChoice>,
@@ -25,12 +20,6 @@ pub(super) struct BuildOptions {
     pub on_error: Option<Place>,
     pub post_spawn_hook: Option<Place>,
     pub if_locked: IfLocked,
-}
-
-/// How the definition is written.
-pub(super) enum DefinitionFormat {
-    Toml,
-    Json,
 }
 
 /// Where the mob lives.
@@ -66,91 +55,85 @@ pub(super) struct ToolParts {
     pub execute: Place,
 }
 
-impl BuildOptions {
-    pub fn from_json(mut fields: Fields) -> Result<Self, Error> {
-        let fields = &mut fields;
-        let mut models = Vec::new();
-        for mut entry in take::<Vec<Fields>>(fields, "models")? {
-            let name = take(&mut entry, "name")?;
-            models.push((name, ModelChoice::from_json(take(&mut entry, "model")?)?));
-        }
-        let mut tools = Vec::new();
-        for tool in take::<Vec<Fields>>(fields, "tools")? {
-            tools.push(ToolParts::from_json(tool)?);
-        }
-        let default_model: Option<Fields> = take_or_default(fields, "defaultModel")?;
+impl FromJson for BuildOptions {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
         Ok(Self {
-            definition: take(fields, "definition")?,
-            definition_format: match take::<String>(fields, "definitionFormat")?.as_str() {
-                "toml" => DefinitionFormat::Toml,
-                "json" => DefinitionFormat::Json,
-                unknown => return Err(tagged::unknown(unknown, &["toml", "json"])),
-            },
-            storage: StorageChoice::from_json(take(fields, "storage")?)?,
-            models,
-            default_model: default_model.map(ModelChoice::from_json).transpose()?,
-            tools,
-            tool_gate: take_or_default(fields, "toolGate")?,
-            on_error: take_or_default(fields, "onError")?,
-            post_spawn_hook: take_or_default(fields, "postSpawnHook")?,
-            if_locked: match take::<String>(fields, "ifLocked")?.as_str() {
-                "wait" => IfLocked::Wait,
-                "follow" => IfLocked::Follow,
-                "steal" => IfLocked::Steal,
-                "fail" => IfLocked::Fail,
-                unknown => {
-                    return Err(tagged::unknown(
-                        unknown,
-                        &["wait", "follow", "steal", "fail"],
-                    ));
-                }
+            definition: fields.take("definition")?,
+            storage: fields.take("storage")?,
+            models: fields
+                .take::<Vec<NamedModel>>("models")?
+                .into_iter()
+                .map(|entry| (entry.name, entry.model))
+                .collect(),
+            default_model: fields.take("defaultModel")?,
+            tools: fields.take("tools")?,
+            tool_gate: fields.take("toolGate")?,
+            on_error: fields.take("onError")?,
+            post_spawn_hook: fields.take("postSpawnHook")?,
+            if_locked: match json::word(&fields.take("ifLocked")?, IF_LOCKED)? {
+                0 => IfLocked::Wait,
+                1 => IfLocked::Follow,
+                2 => IfLocked::Steal,
+                _ => IfLocked::Fail,
             },
         })
     }
 }
 
-impl StorageChoice {
-    fn from_json(mut fields: Fields) -> Result<Self, Error> {
-        match tagged::take_tag(&mut fields, "kind")?.as_str() {
+/// In the order of the match above.
+const IF_LOCKED: &[&str] = &["wait", "follow", "steal", "fail"];
+
+struct NamedModel {
+    name: String,
+    model: ModelChoice,
+}
+
+from_json!(NamedModel { name, model });
+
+impl FromJson for StorageChoice {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        match fields.tag("kind")?.as_str() {
             "memory" => Ok(Self::Memory),
             "indexedDb" => Ok(Self::IndexedDb {
-                name: take(&mut fields, "name")?,
+                name: fields.take("name")?,
             }),
-            unknown => Err(tagged::unknown(unknown, &["memory", "indexedDb"])),
+            other => Err(json::unknown("variant", other, &["memory", "indexedDb"])),
         }
     }
 }
 
-impl ModelChoice {
-    pub fn from_json(mut fields: Fields) -> Result<Self, Error> {
-        let fields = &mut fields;
-        match tagged::take_tag(fields, "kind")?.as_str() {
+impl FromJson for ModelChoice {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        match fields.tag("kind")?.as_str() {
             "openai" => Ok(Self::OpenAi {
-                base_url: take(fields, "baseUrl")?,
-                api_key: take_or_default(fields, "apiKey")?,
-                model: take_or_default(fields, "model")?,
-                headers: take_or_default(fields, "headers")?,
-                fetch: take_or_default(fields, "fetch")?,
+                base_url: fields.take("baseUrl")?,
+                api_key: fields.take("apiKey")?,
+                model: fields.take("model")?,
+                headers: fields.take_or_default("headers")?,
+                fetch: fields.take("fetch")?,
             }),
             "demo" => Ok(Self::Demo {
-                pace: take_or_default(fields, "pace")?,
+                pace: fields.take("pace")?,
             }),
             "js" => Ok(Self::Js {
-                model: take(fields, "model")?,
+                model: fields.take("model")?,
             }),
-            unknown => Err(tagged::unknown(unknown, &["openai", "demo", "js"])),
+            other => Err(json::unknown("variant", other, &["openai", "demo", "js"])),
         }
     }
 }
 
-impl ToolParts {
-    fn from_json(mut fields: Fields) -> Result<Self, Error> {
-        let fields = &mut fields;
+impl FromJson for ToolParts {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
         Ok(Self {
-            name: take(fields, "name")?,
-            description: take(fields, "description")?,
-            input_schema: take(fields, "inputSchema")?,
-            execute: take(fields, "execute")?,
+            name: fields.take("name")?,
+            description: fields.take("description")?,
+            input_schema: fields.take("inputSchema")?,
+            execute: fields.take("execute")?,
         })
     }
 }

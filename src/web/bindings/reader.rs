@@ -7,8 +7,8 @@ use futures::stream::{AbortHandle, LocalBoxStream, abortable};
 use futures::{FutureExt, StreamExt};
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
+use super::convert;
 use super::error::Failure;
 
 /// Items as JSON text.
@@ -48,7 +48,7 @@ impl Reader {
     /// One call at a time.
     pub fn next(&self, max: usize) -> Promise {
         let inner = self.inner.clone();
-        future_to_promise(async move {
+        convert::promise(async move {
             let batch = inner.next(max).await.map_err(Failure::into_js)?;
             Ok(batch.map_or(JsValue::UNDEFINED, JsValue::from))
         })

@@ -5,16 +5,14 @@ use std::rc::Rc;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
 use js_sys::{Array, Promise};
-use serde_json::json;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 use super::body::Body;
 use super::convert::{self, Objects};
 use super::error::Failure;
 use super::methods;
 use super::model::{self, Named};
-use super::options::{BuildOptions, DefinitionFormat, ModelChoice, StorageChoice};
+use super::options::{BuildOptions, ModelChoice, StorageChoice};
 use super::reader::{Items, Reader};
 use super::tool::{JsTool, JsToolGate, error_hook, post_spawn_hook};
 use crate::console::{FetchBody, FetchRequest, fetch};
@@ -24,7 +22,7 @@ use crate::runtime::{EventFilter, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
-use crate::wire::tagged::take_or_default;
+use crate::wire::json::object;
 use crate::wire::{ErrorData, InteractionId};
 
 /// A runtime and what its methods need beside it.
@@ -37,13 +35,10 @@ pub(super) struct Hosted {
 
 /// Builds a runtime from options as they cross.
 pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Failure> {
-    let options = BuildOptions::from_json(convert::fields(options)?)?;
+    let options = convert::value::<BuildOptions>(options)?;
     let objects = Objects(objects);
     let host = BrowserHost::host();
-    let definition = match options.definition_format {
-        DefinitionFormat::Toml => MobDefinition::from_toml(&options.definition)?,
-        DefinitionFormat::Json => MobDefinition::from_json(&options.definition)?,
-    };
+    let definition = MobDefinition::from_value(&options.definition)?;
     let mut builder = UnifiedRuntime::builder()
         .host(host.clone())
         .if_locked(options.if_locked);
@@ -122,7 +117,7 @@ impl RuntimeHandle {
     /// Calls a method by name; arguments and answer are JSON text.
     pub fn call(&self, method: String, args: String) -> Promise {
         let hosted = self.hosted.clone();
-        future_to_promise(async move {
+        convert::promise(async move {
             let answer = methods::call(&hosted, &method, &args).await;
             Ok(answer.map_err(Failure::into_js)?.into())
         })
@@ -163,7 +158,7 @@ impl RuntimeHandle {
             headers,
             body: body.unwrap_or_default(),
         };
-        future_to_promise(async move {
+        convert::promise(async move {
             let response = fetch(&hosted.runtime, request).await;
             let body = match response.body {
                 FetchBody::Full(bytes) => convert::bytes_to_js(&bytes),
@@ -181,7 +176,7 @@ impl RuntimeHandle {
     /// (another context deletes or upgrades the storage), `lost` (the storage ended unasked) or `closed` (it was shut down).
     pub fn ended(&self) -> Promise {
         let hosted = self.hosted.clone();
-        future_to_promise(async move { Ok(hosted.ended().await.into()) })
+        convert::promise(async move { Ok(hosted.ended().await.into()) })
     }
 }
 
@@ -195,7 +190,7 @@ impl Hosted {
         let model = match model {
             None => None,
             Some(text) => {
-                let choice = ModelChoice::from_json(convert::fields(&text)?)?;
+                let choice = convert::value::<ModelChoice>(&text)?;
                 Some(model::make(choice, &self.host, &Objects(objects))?)
             }
         };
@@ -204,11 +199,7 @@ impl Hosted {
                 self.named.set(&name, model.is_some());
                 vec![name]
             }
-            None => self
-                .named
-                .others(&self.runtime.definition())
-                .into_iter()
-                .collect(),
+            None => self.named.others(&self.runtime.definition()),
         };
         for name in &names {
             self.runtime.set_model(name, model.clone());
@@ -233,10 +224,10 @@ impl Hosted {
 }
 
 fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failure> {
-    let fields = &mut convert::fields(args)?;
-    let identity = take_or_default(fields, "identity")?;
-    let interaction_id: Option<InteractionId> = take_or_default(fields, "interaction_id")?;
-    let after = take_or_default(fields, "after")?;
+    let mut fields = convert::fields(args)?;
+    let identity = fields.take("identity")?;
+    let interaction_id: Option<InteractionId> = fields.take("interaction_id")?;
+    let after = fields.take("after")?;
     let events = match kind {
         "mobEvents" => {
             let events = runtime.mob_events(after)?;
@@ -258,7 +249,7 @@ fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failu
         Ok(match item? {
             LogItem::Entry { cursor, entry } => convert::text(&entry.to_persisted(cursor)),
             LogItem::Gap { from, to, reason } => convert::text(
-                &json!({ "type": "gap", "from": from, "to": to, "reason": reason.as_str() }),
+                &object!({ "type": "gap", "from": from, "to": to, "reason": reason.as_str() }),
             ),
         })
     });

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use js_sys::Function;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wasm_bindgen::JsValue;
 use web_sys::AbortController;
 
@@ -19,6 +19,7 @@ use crate::agent::tool::{
 };
 use crate::runtime::{ErrorHook, PostSpawnHook};
 use crate::wire::ErrorEvent;
+use crate::wire::json::object;
 
 /// A tool whose function takes the arguments and the context as JSON text and an abort signal.
 pub(super) struct JsTool {
@@ -81,7 +82,7 @@ impl Tool for JsTool {
 }
 
 fn context_json(context: &ToolContext) -> Value {
-    json!({ "identity": context.identity, "interactionId": context.interaction_id, "callId": context.call_id })
+    object!({ "identity": context.identity, "interactionId": context.interaction_id, "callId": context.call_id })
 }
 
 /// A gate whose function takes the request as JSON text and answers `{approve, reason?}` as JSON text.

@@ -1,7 +1,6 @@
 //! An open connection: its end, and the commits that are under way.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 use js_sys::{Function, Object, Reflect};
@@ -34,8 +33,8 @@ pub(super) struct Connection {
     strict: Object,
     ended: RefCell<Option<ClosedReason>>,
     end: Notify,
-    /// The commits that the browser has not answered yet, with the closures it will call.
-    pub(super) commits: RefCell<BTreeMap<u64, Commit>>,
+    /// The commits that the browser has not answered yet, by number, with the closures it will call.
+    commits: RefCell<Vec<(u64, Commit)>>,
     next_commit: Cell<u64>,
     handlers: RefCell<Vec<Closure<dyn FnMut()>>>,
 }
@@ -131,8 +130,28 @@ impl Connection {
         let lost = DomError::new("AbortError", "the browser closed the connection");
         self.finish(ClosedReason::Lost(lost));
         let under_way = self.commits.take();
-        for commit in under_way.into_values() {
+        for (_, commit) in under_way {
             commit.end(Err(StorageError::OutcomeUnknown));
+        }
+    }
+
+    /// Keeps a commit until the browser answers.
+    pub(super) fn await_answer(&self, id: u64, commit: Commit) {
+        self.commits.borrow_mut().push((id, commit));
+    }
+
+    /// Takes out a commit that the browser has answered; none if the connection was lost first.
+    pub(super) fn answered(&self, id: u64) -> Option<Commit> {
+        let mut commits = self.commits.borrow_mut();
+        let at = commits.iter().position(|(known, _)| *known == id)?;
+        Some(commits.remove(at).1)
+    }
+
+    /// Works on a commit that the browser has not answered yet.
+    pub(super) fn with_commit(&self, id: u64, work: impl FnOnce(&mut Commit)) {
+        let mut commits = self.commits.borrow_mut();
+        if let Some((_, commit)) = commits.iter_mut().find(|(known, _)| *known == id) {
+            work(commit);
         }
     }
 

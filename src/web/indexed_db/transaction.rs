@@ -119,7 +119,7 @@ pub(super) fn commit(
         // If it has ended already, its own event answers.
         let _ = transaction.abort();
     }
-    connection.commits.borrow_mut().insert(
+    connection.await_answer(
         id,
         Commit {
             transaction,
@@ -141,7 +141,7 @@ fn handler(
     let connection = connection.clone();
     Closure::once(move || {
         // Gone if the connection was lost first. The borrow ends before anybody is woken.
-        let commit = connection.commits.borrow_mut().remove(&id);
+        let commit = connection.answered(id);
         if let Some(commit) = commit {
             end(commit);
         }
@@ -200,25 +200,23 @@ fn decider(
             let found = found.as_ref().and_then(JsCast::dyn_ref::<Uint8Array>);
             !check.passes(found.map(Uint8Array::to_vec).as_deref())
         });
-        let mut commits = connection.commits.borrow_mut();
-        let Some(commit) = commits.get_mut(&id) else {
-            return;
-        };
-        match failed {
-            Some((check, _)) => {
-                commit.refused = Some(StorageError::CheckFailed {
-                    key: check.key().to_string(),
-                });
-            }
-            None => match send(&commit.transaction) {
-                Ok(()) => {
-                    commit.sent = true;
-                    return;
+        connection.with_commit(id, |commit| {
+            match failed {
+                Some((check, _)) => {
+                    commit.refused = Some(StorageError::CheckFailed {
+                        key: check.key().to_string(),
+                    });
                 }
-                Err(error) => commit.refused = Some(thrown(&error)),
-            },
-        }
-        // If it has ended already, its own event answers.
-        let _ = commit.transaction.abort();
+                None => match send(&commit.transaction) {
+                    Ok(()) => {
+                        commit.sent = true;
+                        return;
+                    }
+                    Err(error) => commit.refused = Some(thrown(&error)),
+                },
+            }
+            // If it has ended already, its own event answers.
+            let _ = commit.transaction.abort();
+        });
     })
 }

@@ -28,7 +28,9 @@ function pageStorage(): Storage | undefined {
 }
 
 const client = connectRuntime(() => new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "mobkit-web" }));
-const session = new Session(client, { storageName, settings: new Settings(storageName, pageStorage()), servedDefinition });
+const settings = new Settings(storageName, pageStorage());
+addEventListener("storage", (event) => settings.take(event));
+const session = new Session(client, { storageName, settings, servedDefinition });
 const root = document.getElementById("app");
 if (!root) throw new Error("the document has no element #app");
 mount(session, root);

@@ -1,6 +1,6 @@
 // One page's life: reads the definition, starts the runtime in its worker, follows it; tells what went wrong if it does not start.
 
-import { batch, effect, type Signal, signal } from "@preact/signals";
+import { batch, effect, type Signal, signal, untracked } from "@preact/signals";
 import { App } from "./app.ts";
 import { ConsoleError, type RuntimeClient, toConsoleError } from "./client.ts";
 import type { ModelChoice, Settings } from "./settings.ts";
@@ -36,15 +36,35 @@ export class Session {
   /** What serves the models now; it differs from the remembered choice while a key is missing. */
   readonly model: Signal<ModelRequest> = signal({ kind: "none" });
 
+  /** The settings' words for what is in use. */
+  #chosenDefinition: string | undefined;
+  #chosenModel: ModelChoice;
+
   constructor(
     readonly client: RuntimeClient,
     readonly env: SessionEnvironment,
   ) {
     this.app = new App(client);
-    this.model.value = modelRequest(env.settings.model.value);
+    this.#chosenModel = env.settings.model.value;
+    this.model.value = modelRequest(this.#chosenModel);
     effect(() => {
       const model = this.model.value;
       this.app.servedBy.value = model.kind === "demo" ? "demo model" : model.kind === "none" ? "no model" : model.model ? `model ${model.model}` : undefined;
+    });
+    this.#obeyOtherTabs();
+  }
+
+  /** The tab that leads may be given another definition or model: a follower leads with the same ones when its turn comes. */
+  #obeyOtherTabs(): void {
+    const follows = (): boolean => this.boot.value.phase === "ready" && this.app.client.value.state === "follower";
+    effect(() => {
+      if (this.settings.definition.value === this.#chosenDefinition || !follows()) return;
+      void untracked(() => this.#anew());
+    });
+    effect(() => {
+      const choice = this.settings.model.value;
+      if (choice === this.#chosenModel || !follows()) return;
+      void untracked(() => this.app.attempt("Changing the model", () => this.#configure(choice, modelRequest(choice))));
     });
   }
 
@@ -56,7 +76,8 @@ export class Session {
   async start(): Promise<void> {
     this.boot.value = { phase: "starting" };
     try {
-      const definitionToml = this.settings.definition.value ?? (await this.env.servedDefinition());
+      this.#chosenDefinition = this.settings.definition.value;
+      const definitionToml = this.#chosenDefinition ?? (await this.env.servedDefinition());
       this.definition.value = definitionToml;
       const request: StartRequest = { definitionToml, storageName: this.env.storageName, model: this.model.value, ifLocked: "follow" };
       await this.client.control("start", request);
@@ -70,41 +91,44 @@ export class Session {
     });
   }
 
-  /** Starts anew with another definition over the same storage. */
+  /** Starts anew with another definition over the same storage. The worker goes on leading meanwhile. */
   async useDefinition(toml: string | undefined): Promise<void> {
     this.settings.definition.value = toml;
     this.settings.seenChanges.value = "";
-    await this.#restart("stop");
+    await this.#anew();
   }
 
   /** Deletes everything stored and starts anew. */
   async erase(): Promise<void> {
-    await this.#restart("erase");
-  }
-
-  /** Ends the runtime in the given way and starts it. A runtime that does not run has nothing to end. */
-  async #restart(how: "stop" | "erase"): Promise<void> {
     this.app.close();
     try {
-      await this.client.control(how);
+      await this.client.control("erase");
     } catch (error) {
-      const failure = toConsoleError(error);
-      if (how === "erase" || failure.code !== "runtime_stopped") {
-        this.app.connect();
-        throw failure;
-      }
+      this.app.connect();
+      throw error;
     }
+    await this.#anew();
+  }
+
+  /** Starts with what the settings say, in place of what runs. */
+  async #anew(): Promise<void> {
+    this.app.close();
     this.app.clear();
     await this.start();
   }
 
   /** Gives the mob another model from now on, and remembers the choice without its key. */
   async useModel(choice: ModelChoice, apiKey: string): Promise<void> {
-    const request = modelRequest(choice, apiKey);
+    const remembered = choice.kind === "openai" ? { ...choice, needsKey: apiKey !== "" } : choice;
+    await this.#configure(remembered, modelRequest(choice, apiKey));
+    this.settings.model.value = remembered;
+    await this.app.refresh();
+  }
+
+  async #configure(choice: ModelChoice, request: ModelRequest): Promise<void> {
+    this.#chosenModel = choice;
     await this.client.control("configure_model", request);
     this.model.value = request;
-    this.settings.model.value = choice.kind === "openai" ? { ...choice, needsKey: apiKey !== "" } : choice;
-    await this.app.refresh();
   }
 }
 

@@ -6,7 +6,10 @@ import { type Signal, signal } from "@preact/signals";
 export type ModelChoice = { kind: "demo" } | { kind: "openai"; baseUrl: string; model: string; needsKey: boolean };
 export type Theme = "system" | "light" | "dark";
 
-/** The remembered choices of one storage name. */
+/** The browser's news of a change that another tab made. */
+export type StorageNews = Pick<StorageEvent, "key" | "newValue">;
+
+/** The remembered choices of one storage name. Tabs share them, but for the open chat. */
 export class Settings {
   readonly theme: Signal<Theme>;
   readonly model: Signal<ModelChoice>;
@@ -18,6 +21,7 @@ export class Settings {
 
   readonly #prefix: string;
   readonly #store: Pick<Storage, "getItem" | "setItem" | "removeItem"> | undefined;
+  readonly #takers = new Map<string, (text: string | null) => void>();
 
   constructor(storageName: string, store: Pick<Storage, "getItem" | "setItem" | "removeItem"> | undefined) {
     this.#prefix = `mobkit-console/${storageName}/`;
@@ -25,20 +29,34 @@ export class Settings {
     this.theme = this.#remember<Theme>("theme", "system", (value) => value === "light" || value === "dark" || value === "system");
     this.model = this.#remember<ModelChoice>("model", { kind: "demo" }, isModelChoice);
     this.definition = this.#remember<string | undefined>("definition", undefined, (value) => typeof value === "string");
-    this.selected = this.#remember<string | undefined>("selected", undefined, (value) => typeof value === "string");
+    this.selected = this.#remember<string | undefined>("selected", undefined, (value) => typeof value === "string", false);
     this.seenChanges = this.#remember<string>("seen-changes", "", (value) => typeof value === "string");
   }
 
-  #remember<T>(name: string, initial: T, valid: (value: unknown) => boolean): Signal<T> {
+  /** Takes what another tab has chosen. */
+  take({ key, newValue }: StorageNews): void {
+    if (key !== null) this.#takers.get(key)?.(newValue);
+  }
+
+  #remember<T>(name: string, initial: T, valid: (value: unknown) => boolean, shared = true): Signal<T> {
     const key = this.#prefix + name;
-    let value = initial;
+    const read = (text: string | null): T => {
+      try {
+        const stored: unknown = JSON.parse(text ?? "null");
+        if (valid(stored)) return stored as T;
+      } catch {
+        // Text that is not ours.
+      }
+      return initial;
+    };
+    let stored: string | null = null;
     try {
-      const stored: unknown = JSON.parse(this.#store?.getItem(key) ?? "null");
-      if (valid(stored)) value = stored as T;
+      stored = this.#store?.getItem(key) ?? null;
     } catch {
-      // Text that is not ours, or a store that a browser's policy forbids: the page starts with its defaults.
+      // A store that a browser's policy forbids: the page starts with its defaults.
     }
-    const state = signal(value);
+    const state = signal(read(stored));
+    if (shared) this.#takers.set(key, (text) => (state.value = read(text)));
     let first = true;
     state.subscribe((next) => {
       if (first) {

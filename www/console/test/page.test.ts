@@ -180,16 +180,17 @@ describe("the ledger", () => {
       await table.focus();
       await page.keyboard.press("Home");
       await table.locator('[data-cursor="1"][aria-selected="true"]').waitFor();
-      const spent = await page.evaluate(async () => {
+      const most = await page.evaluate(async () => {
         const scroller = document.querySelector<HTMLElement>('[data-testid="ledger-table"]')!;
-        const start = performance.now();
+        let most = 0;
         for (let step = 0; step < 60; step++) {
           scroller.scrollTop = (scroller.scrollHeight * step) / 60;
           await new Promise(requestAnimationFrame);
+          most = Math.max(most, scroller.querySelectorAll("[data-cursor]").length);
         }
-        return performance.now() - start;
+        return most;
       });
-      assert.ok(spent < 6000, `60 pictures took ${spent} ms`);
+      assert.ok(most > 0 && most < 80, `${most} rows are rendered`);
       await page.keyboard.press("End");
       await page.keyboard.press("Enter");
       await page.getByRole("complementary", { name: "Entry 10006" }).waitFor();
@@ -294,7 +295,7 @@ describe("keyboard", () => {
     open("", async (page) => {
       const toggle = page.locator(id("theme-toggle"));
       await toggle.click();
-      assert.equal(await page.locator("html").getAttribute("data-theme"), "dark");
+      await page.locator('html[data-theme="dark"]').waitFor();
       await page.reload();
       await page.locator('html[data-theme="dark"]').waitFor();
       await toggle.click();

@@ -90,6 +90,12 @@ export class Console {
     await this.page.locator(`${id("chat-inspector")}[data-identity]`).waitFor();
   }
 
+  /** Waits until this tab leads the mob, and says so. */
+  async leads(): Promise<void> {
+    await this.page.locator(`${id("mobkit-console")}[data-client-state="leader"]`).waitFor();
+    await this.get("follower-banner").waitFor({ state: "detached" });
+  }
+
   async reload(): Promise<void> {
     await this.page.reload();
     await this.ready();

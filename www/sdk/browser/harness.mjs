@@ -12,6 +12,7 @@ const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const TYPES = { ".js": "text/javascript", ".wasm": "application/wasm" };
 const PAGES = {
   "/": ["text/html", `<!doctype html><title>mobkit-web</title><link rel="icon" href="data:,">`],
+  "/elsewhere": ["text/html", "<!doctype html><title>elsewhere</title>"],
   "/worker.js": ["text/javascript", `import { serveRuntime } from "/dist/worker.js"; serveRuntime(self);`],
 };
 
@@ -40,6 +41,7 @@ export class Harness {
     harness.context = await chromium.launchPersistentContext(harness.profile, {
       executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
       args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+      ignoreDefaultArgs: ["--disable-back-forward-cache"],
     });
     return harness;
   }
@@ -65,6 +67,8 @@ export class Harness {
 
 function answer(request, response) {
   const { pathname } = new URL(request.url, "http://host");
+  // Asked and never answered.
+  if (pathname.startsWith("/hangs/")) return;
   const page = PAGES[pathname];
   if (page) return response.writeHead(200, { "content-type": page[0] }).end(page[1]);
   const path = join(DIST, pathname.replace(/^\/dist\//, ""));

@@ -344,7 +344,120 @@ test("two tabs: one leads, one follows and takes over", async () => {
     return [runtime.restarts, (await runtime.members()).length, await codeOf(runtime.send("lead", "x"))];
   });
   assert.deepEqual(left, [0, 2, "not_leader"]);
+
+  // The one that leads goes, and the other's turn has come.
+  const led = one.evaluate(async () => {
+    const streams = [codeOf((async () => { for await (const _ of runtime.mobEvents()); })())];
+    const states = [];
+    const leads = new Promise((resolve) => runtime.onState((report) => {
+      states.push(report.state);
+      if (report.state === "leader") resolve();
+    }));
+    await leads;
+    return [states, await Promise.all(streams), (await runtime.ask("lead", "from one again")).result, (await runtime.status()).role];
+  });
+  await one.evaluate(() => 0);
+  await two.close();
+  assert.deepEqual(await led, [["leader"], ["resolved"], "echo: from one again", "leader"]);
+  await one.close();
+});
+
+test("a leader that crashes goes on leading; one that crashes in a loop leaves the mob to its follower", async () => {
+  const [one, two] = [await harness.page(), await harness.page()];
+  await one.evaluate(async () => { globalThis.runtime = await builder(mobkit.indexedDb("looping")).build(); });
+  await two.evaluate(async () => {
+    globalThis.runtime = await builder(mobkit.indexedDb("looping")).build({ ifLocked: "follow" });
+    globalThis.states = [];
+    runtime.onState((report) => states.push(report.state));
+  });
+  const first = await one.evaluate(async () => {
+    breakRandomness();
+    return [await codeOf(runtime.send("lead", "panic")), (await runtime.ask("lead", "after")).result, runtime.state];
+  });
+  assert.deepEqual(first, ["runtime_crashed", "echo: after", "leader"]);
+  assert.deepEqual(await two.evaluate(() => states), []);
+  const second = await one.evaluate(async () => {
+    breakRandomness();
+    return [await codeOf(runtime.send("lead", "panic")), runtime.state];
+  });
+  assert.deepEqual(second, ["runtime_crashed", "crashed"]);
+  const led = await two.evaluate(async () => {
+    await until(() => runtime.state === "leader");
+    return [states, (await runtime.ask("lead", "from two")).result];
+  });
+  assert.deepEqual(led, [["leader"], "echo: from two"]);
   await Promise.all([one.close(), two.close()]);
+});
+
+test("a crash aborts the requests to models and the tools that are under way", async () => {
+  const page = await harness.page();
+  const failed = new Promise((resolve) => page.on("requestfailed", (request) => resolve([new URL(request.url()).pathname, request.failure().errorText])));
+  const asked = page.waitForRequest(/hangs/);
+  await page.evaluate(async () => {
+    const call = [{ type: "tool_call", index: 0, id: "c", name: "slow", args: "{}" }, { type: "stop", reason: "tool_use" }];
+    globalThis.signals = {};
+    globalThis.runtime = await mobkit.UnifiedRuntime.builder()
+      .definition(`${DEFINITION}${["js", "tool", "http"].map((name) => `[profiles.${name}]\nmodel="${name}"\n[[members]]\nprofile="${name}"\nidentity="${name}"\n`).join("")}`)
+      .storage(mobkit.indexedDb("aborted"))
+      .model("m", scripted(() => "never asked"))
+      .model("js", { async *stream(_, { signal }) { await new Promise(() => { signals.js = signal; }); } })
+      .model("tool", scripted(() => call))
+      .model("http", mobkit.openAiCompatible({ baseUrl: `${location.origin}/hangs` }))
+      .tool({ name: "slow", description: "never ends", inputSchema: { type: "object" }, execute: (_, { signal }) => new Promise(() => { signals.tool = signal; }) })
+      .build();
+    for (const name of ["js", "tool", "http"]) await runtime.send(name, "go");
+    await until(() => signals.js && signals.tool);
+  });
+  await asked;
+  const seen = await page.evaluate(async () => {
+    const [before, { js, tool }] = [[signals.js.aborted, signals.tool.aborted], signals];
+    breakRandomness();
+    await codeOf(runtime.send("lead", "panic"));
+    return [before, [js.reason.code, tool.reason.code]];
+  });
+  assert.deepEqual(seen, [[false, false], ["runtime_crashed", "runtime_crashed"]]);
+  assert.deepEqual(await failed, ["/hangs/chat/completions", "net::ERR_ABORTED"]);
+  await page.close();
+});
+
+test("a page with a runtime can sleep in the back-forward cache, and goes on when it is back", async () => {
+  const page = await harness.page();
+  await page.evaluate(async () => {
+    globalThis.runtime = await builder(mobkit.indexedDb("asleep")).build();
+    globalThis.forgetful = await builder().build();
+    await runtime.ask("lead", "before");
+    await forgetful.ask("lead", "before");
+    globalThis.states = [];
+    runtime.onState((report) => states.push(report.state));
+    globalThis.reading = codeOf((async () => { for await (const _ of runtime.events()); })());
+  });
+  await page.goto(`${harness.origin}/elsewhere`);
+  const held = await page.evaluate(async () => (await navigator.locks.query()).held.length);
+  await page.evaluate(() => history.back());
+  await page.waitForFunction(() => globalThis.runtime !== undefined, null, { polling: 20 });
+  const seen = await page.evaluate(async () => [
+    (await runtime.ask("lead", "after")).result, (await runtime.sessionHistory("lead")).messages.length, states, await reading,
+    (await forgetful.sessionHistory("lead")).messages.length, runtime.restarts,
+  ]);
+  assert.equal(held, 0);
+  assert.deepEqual(seen, ["echo: after", 4, ["starting", "leader"], "resolved", 2, 0]);
+  await page.close();
+});
+
+test("a build that crashes holds nothing back", async () => {
+  const seen = await inPage(async () => {
+    breakRandomness();
+    const crashed = await codeOf(builder(mobkit.indexedDb("stillborn")).build());
+    const runtime = await builder(mobkit.indexedDb("stillborn")).build({ ifLocked: "fail" });
+    const result = (await runtime.ask("lead", "hi")).result;
+    await runtime.shutdown();
+    await until(async () => {
+      const { held, pending } = await navigator.locks.query();
+      return ![...held, ...pending].some((lock) => lock.name.includes("stillborn"));
+    });
+    return [crashed, result];
+  });
+  assert.deepEqual(seen, ["runtime_crashed", "echo: hi"]);
 });
 
 test("a runtime in a worker: start, talk, configure, kill the worker, erase", async () => {

@@ -1,10 +1,17 @@
-// Bodies in chunks with credit: the sending and the receiving end of one stream over a port.
+// Bodies: the bytes of a request, and the sending and the receiving end of one stream over a port, in chunks with credit.
 
 /** No chunk is larger, so that credit bounds memory. */
 export const CHUNK_BYTES = 64 * 1024;
 
 /** How many chunks a receiver asks for ahead of its reader. */
 export const READ_AHEAD = 8;
+
+/** The bytes of a request; null if there are none. Not every browser has the request's `body` to ask. */
+export async function bytesOf(request: Request): Promise<Uint8Array<ArrayBuffer> | null> {
+  if (request.body === null) return null;
+  const bytes = new Uint8Array(await request.arrayBuffer());
+  return bytes.byteLength === 0 ? null : bytes;
+}
 
 /** Sends one stream, a chunk per credit. */
 export class BodySender {

@@ -2,6 +2,7 @@
 
 import type { ControlName, Controls, ModelChoice, StartOptions } from "./controls.js";
 import { crashedError, MobkitError, toErrorData, type ErrorData } from "./error.js";
+import { sleepWithPage, type PageEvents } from "./page-life.js";
 import { mismatchError, PortClient } from "./port-client.js";
 import { PROTOCOL_VERSION, type ConnectMessage, type Port, type RuntimeState, type StateReport } from "./protocol.js";
 import { RestartPolicy } from "./restart-policy.js";
@@ -45,7 +46,7 @@ export type WorkerSource = Worker | MessagePort | (() => Worker);
 export interface ClientEnvironment {
   locks?: LockManager | undefined;
   /** Tells `pagehide`, `pageshow` and `visibilitychange`. */
-  page?: Pick<EventTarget, "addEventListener" | "removeEventListener"> & { document?: Document } | undefined;
+  page?: PageEvents & { document?: Document } | undefined;
   now?: () => number;
 }
 
@@ -71,6 +72,7 @@ class Client implements RuntimeClient {
   #aliveName: string | null = null;
   #watch: AbortController | undefined;
   #closed = false;
+  #leaveSleep: () => void;
   #start: StartOptions | undefined;
   /** Restarts of runtimes in workers that are gone. */
   #earlierRestarts = 0;
@@ -81,7 +83,7 @@ class Client implements RuntimeClient {
     this.#page = "page" in environment ? environment.page : (typeof window === "undefined" ? undefined : window);
     this.#policy = new RestartPolicy(environment.now);
     this.#page?.addEventListener("pagehide", this.#onPageHide);
-    this.#page?.addEventListener("pageshow", this.#onPageShow);
+    this.#leaveSleep = this.#page ? sleepWithPage(this.#page, { sleep: () => this.#sleep(), wake: () => this.#wake() }) : () => {};
     this.#page?.document?.addEventListener("visibilitychange", this.#onVisibility);
     this.#connect();
   }
@@ -107,6 +109,8 @@ class Client implements RuntimeClient {
 
   async control<Name extends ControlName>(name: Name, ...payload: unknown[]): Promise<Controls[Name]["answer"]> {
     const value = payload[0] ?? null;
+    // What ran before is no more, whatever comes of it.
+    if (name === "start") this.#start = undefined;
     const answer = await this.#connected().control(name, value) as Controls[Name]["answer"];
     // What a worker that replaces this one is to be started with.
     if (name === "start") this.#start = value as StartOptions;
@@ -124,7 +128,7 @@ class Client implements RuntimeClient {
     if (this.#closed) return;
     this.#closed = true;
     this.#page?.removeEventListener("pagehide", this.#onPageHide);
-    this.#page?.removeEventListener("pageshow", this.#onPageShow);
+    this.#leaveSleep();
     this.#page?.document?.removeEventListener("visibilitychange", this.#onVisibility);
     this.#disconnect(new MobkitError("runtime_stopped", "the connection to the runtime was closed"));
     this.#tell({ state: "stopped", error: null });
@@ -170,8 +174,7 @@ class Client implements RuntimeClient {
 
   /**
    * The worker holds a lock as long as it lives, so a lock of our own on the same name is granted when it dies: browsers
-   * tell a page nothing of a worker that was killed. The request is withdrawn while the page may sleep in the
-   * back-forward cache, which a pending lock request would bar.
+   * tell a page nothing of a worker that was killed.
    */
   #watchWorker(): void {
     const name = this.#aliveName;
@@ -241,11 +244,27 @@ class Client implements RuntimeClient {
 
   readonly #onPageHide = (): void => {
     this.#connection?.notify("page_hidden", null);
-    this.#watch?.abort();
-    this.#watch = undefined;
   };
 
-  readonly #onPageShow = (): void => {
-    this.#watchWorker();
-  };
+  /** A worker behind a port may be another page's too: that one goes on. */
+  get #workerIsOurs(): boolean {
+    return typeof this.#source === "function" || "terminate" in this.#source;
+  }
+
+  #sleep(): void {
+    if (this.#workerIsOurs) this.#connection?.notify("sleep", null);
+    this.#watch?.abort();
+    this.#watch = undefined;
+  }
+
+  #wake(): void {
+    if (!this.#workerIsOurs) return this.#watchWorker();
+    const connection = this.#connection;
+    connection?.control("wake", null).then(() => {
+      if (connection === this.#connection) this.#watchWorker();
+    }, (error: unknown) => {
+      // If the connection was closed meanwhile, nobody wants to know.
+      if (connection === this.#connection) this.#fail(error);
+    });
+  }
 }

@@ -63,6 +63,10 @@ export interface Controls {
   erase: { payload: void; answer: StateAnswer };
   /** The page was hidden: what is pending is written now. */
   page_hidden: { payload: void; answer: null };
+  /** The page goes to sleep: whatever bars it from the browser's back-forward cache is let go at once. `wake` undoes it. */
+  sleep: { payload: void; answer: null };
+  /** The page is back. Answered when the worker can be watched again; the runtime starts meanwhile. */
+  wake: { payload: void; answer: null };
   /** Ends the runtime in good order. `start` begins anew. */
   stop: { payload: void; answer: StateAnswer };
 }

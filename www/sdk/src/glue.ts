@@ -46,8 +46,7 @@ export interface RawTool {
 
 /** What `buildRuntime` takes. */
 export interface RawBuildOptions {
-  definition: string;
-  definitionFormat: "toml" | "json";
+  definition: unknown;
   storage: RawStorage;
   models: { name: string; model: RawModel }[];
   /** For every model name of the definition that is not in `models`. */

@@ -4,12 +4,23 @@
 // guarded. The first exception that leaves one kills the instance; from then on late callbacks (timers, promises,
 // database events that were under way) fall into nothing, everything open is rejected, and what was started in the
 // instance cannot write any more.
+//
+// What the browser does or keeps for an instance must end with it too, and nothing in there can say so any more. So the glue
+// sees some of the page's globals through this file: the instance's death aborts every signal that it made, and its locks are
+// let go from here.
 
 import type { Glue } from "./glue.js";
 import { crashedError, type MobkitError } from "./error.js";
 
-/** Makes the glue of one instance around the given `WebAssembly`. */
-export type InstanceFactory = (webAssembly: typeof WebAssembly) => Glue;
+/** What the glue of an instance sees in place of the page's globals of these names. */
+export interface InstanceGlobals {
+  WebAssembly: typeof WebAssembly;
+  AbortController: typeof AbortController;
+  navigator: { locks: Pick<LockManager, "request"> | undefined };
+}
+
+/** Makes the glue of one instance. */
+export type InstanceFactory = (globals: InstanceGlobals) => Glue;
 
 /** What a dead instance answers. The glue takes apart the answers of fallible calls: zero is success, and no value. */
 const NOTHING = Object.freeze([0, 0, 0, 0]);
@@ -20,9 +31,17 @@ export class WasmInstance {
   #error: MobkitError | undefined;
   #panic: string | undefined;
   readonly #onCrash = new Set<(error: MobkitError) => void>();
+  readonly #death = new AbortController();
+  #locksAreKept = false;
+  #releaseLocks!: () => void;
+  readonly #locksReleased = new Promise<void>((resolve) => { this.#releaseLocks = resolve; });
 
   constructor(createInstance: InstanceFactory, module: WebAssembly.Module) {
-    this.glue = createInstance(this.#guardedWebAssembly());
+    this.glue = createInstance({
+      WebAssembly: this.#guardedWebAssembly(),
+      AbortController: this.#mortalAbortController(),
+      navigator: { locks: this.#guardedLocks() },
+    });
     this.glue.initSync({ module });
     this.glue.onPanic((message) => { this.#panic = message; });
   }
@@ -57,13 +76,53 @@ export class WasmInstance {
     });
   }
 
-  /** Ends the instance on purpose: nothing runs in it any more. */
+  /**
+   * Ends the instance on purpose: nothing runs in it any more, and what it has under way is aborted. Locks that it holds stay
+   * held, so that whoever takes its place can steal them before anybody else gets them; `releaseLocks` ends that.
+   */
   kill(error: MobkitError): void {
     if (this.#error) return;
     this.#error = error;
     const callbacks = [...this.#onCrash];
     this.#onCrash.clear();
     for (const callback of callbacks) callback(error);
+    this.#death.abort(error);
+  }
+
+  /** From now on a lock that the wasm lets go stays held until `releaseLocks`. */
+  keepLocks(): void {
+    this.#locksAreKept = true;
+  }
+
+  /** Lets go of all locks. */
+  releaseLocks(): void {
+    this.#releaseLocks();
+  }
+
+  /** Controllers whose signals are aborted by the death of the instance too. */
+  #mortalAbortController(): typeof AbortController {
+    const death = this.#death.signal;
+    return class extends AbortController {
+      readonly #signal = AbortSignal.any([super.signal, death]);
+
+      override get signal(): AbortSignal {
+        return this.#signal;
+      }
+    };
+  }
+
+  #guardedLocks(): InstanceGlobals["navigator"]["locks"] {
+    const { locks } = globalThis.navigator ?? {};
+    if (!locks) return undefined;
+    const request = (name: string, options: LockOptions, granted: LockGrantedCallback<unknown>): Promise<unknown> =>
+      locks.request(name, options, (lock) => {
+        if (!lock) return granted(lock);
+        // Granted in the moment of its death: the lock opens again at once.
+        if (this.#error) return undefined;
+        const letGo = Promise.resolve(granted(lock)).then(() => this.#locksAreKept ? this.#locksReleased : undefined);
+        return Promise.race([letGo, this.#locksReleased]);
+      });
+    return { request: request as LockManager["request"] };
   }
 
   #guardedWebAssembly(): typeof WebAssembly {

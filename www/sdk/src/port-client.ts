@@ -1,6 +1,6 @@
 // The page's end of one connection: sends requests and controls over a port and puts the answers together.
 
-import { BodyReceiver, READ_AHEAD } from "./body.js";
+import { BodyReceiver, bytesOf, READ_AHEAD } from "./body.js";
 import { fromErrorData, MobkitError } from "./error.js";
 import { PROTOCOL_VERSION, type ClientMessage, type Port, type StateReport, type WorkerMessage } from "./protocol.js";
 
@@ -42,7 +42,7 @@ export class PortClient {
   async fetch(request: Request): Promise<Response> {
     const signal = request.signal;
     signal.throwIfAborted();
-    const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
+    const body = await bytesOf(request);
     const { method, url } = request;
     const headers = [...request.headers] as [string, string][];
     return await this.#ask(signal, (id) => {

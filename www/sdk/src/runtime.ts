@@ -8,15 +8,18 @@ import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-e
 import type { MobMemberListEntry, MobMemberSnapshot, SessionHistory, SpawnMemberSpec, SpawnReceipt } from "./contract/member.js";
 import type { ErrorEvent, RuntimeStatus, ShutdownReport } from "./contract/report.js";
 import type { IfLocked } from "./controls.js";
+import { bytesOf } from "./body.js";
 import * as convert from "./convert.js";
 import type { Accepted, InteractionOutcome } from "./convert.js";
 import { MobkitError, type ErrorData } from "./error.js";
 import type { RawBuildOptions, RawReader, RawResponse, RawRuntime } from "./glue.js";
 import { rawModel, type Model, type ModelObject } from "./models.js";
+import { sleepWithPage } from "./page-life.js";
 import type { RuntimeState, StateReport } from "./protocol.js";
 import { rawStorage, type Storage } from "./storage.js";
 import { EventStream, type OpenReader } from "./stream.js";
 import { Supervisor } from "./supervisor.js";
+import { definitionFromToml } from "./toml.js";
 import { loadModule } from "./wasm.js";
 
 /** Who calls a tool, and a signal that is aborted when the turn is cancelled or the call takes too long. */
@@ -71,8 +74,8 @@ export interface EventStreamOptions {
 /** What `build` takes. */
 export interface BuildOptions {
   /**
-   * What happens when another tab or worker holds the mob: `wait` until it is free, `follow` it read-only, `steal` it,
-   * or `fail` with `mob_locked`. Default: `wait`.
+   * What happens when another tab or worker holds the mob: `wait` until it is free, `follow` it read-only and lead when it is
+   * free, `steal` it, or `fail` with `mob_locked`. Default: `wait`.
    */
   ifLocked?: IfLocked;
 }
@@ -82,7 +85,7 @@ const NEVER = new AbortController().signal;
 
 /** Collects what a runtime is made of. */
 export class UnifiedRuntimeBuilder {
-  readonly #options: Omit<RawBuildOptions, "definition" | "definitionFormat" | "storage" | "ifLocked"> = {
+  readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
   };
   #definition: string | MobDefinition | undefined;
@@ -160,15 +163,18 @@ export class UnifiedRuntimeBuilder {
     if (this.#definition === undefined) {
       throw new MobkitError("missing_required_field", "a runtime needs a definition", { field: "definition" });
     }
-    const toml = typeof this.#definition === "string";
     const build: RawBuildOptions = {
       ...this.#options,
-      definition: toml ? this.#definition as string : JSON.stringify(this.#definition),
-      definitionFormat: toml ? "toml" : "json",
+      definition: typeof this.#definition === "string" ? definitionFromToml(this.#definition) : this.#definition,
       storage: this.#storage ? rawStorage(this.#storage) : { kind: "memory" },
       ifLocked: options.ifLocked ?? "wait",
     };
-    return new UnifiedRuntime(await Supervisor.open({ createInstance, module: await loadModule(), build }));
+    const supervisor = await Supervisor.open({ createInstance, module: await loadModule(), build });
+    if (typeof window !== "undefined") {
+      const leave = sleepWithPage(window, supervisor);
+      supervisor.onState(({ state }) => { if (state === "stopped") leave(); });
+    }
+    return new UnifiedRuntime(supervisor);
   }
 }
 
@@ -363,7 +369,7 @@ export class UnifiedRuntime {
       : new Request(new URL(input, "https://mob.local"), init);
     const { signal } = request;
     signal.throwIfAborted();
-    const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer());
+    const body = await bytesOf(request) ?? undefined;
     const { instance, raw } = await this.#supervisor.session();
     const answer = instance.run(() => raw.fetch(request.method, request.url, [...request.headers] as [string, string][], body));
     // A response that comes after the abort is closed unread.
@@ -379,9 +385,25 @@ export class UnifiedRuntime {
 
   /** Ends the runtime in good order: turns are interrupted, everything is written, the lease is released. */
   async shutdown(): Promise<ShutdownReport> {
-    const report = await this.#call<ShutdownReport>("shutdown");
-    this.#supervisor.stop();
-    return report;
+    const { report, release } = await this.#supervisor.shutdown();
+    release();
+    return JSON.parse(report) as ShutdownReport;
+  }
+
+  /** @internal For a worker, which does not see its page go to sleep. */
+  sleep(): void {
+    this.#supervisor.sleep();
+  }
+
+  /** @internal Undoes `sleep`. */
+  wake(): void {
+    this.#supervisor.wake();
+  }
+
+  /** @internal As `shutdown`, with the lease kept until the function that is returned is called. */
+  async handOver(): Promise<() => void> {
+    const { release } = await this.#supervisor.shutdown();
+    return release;
   }
 
   async #call<T>(method: string, args?: unknown): Promise<T> {

@@ -1,6 +1,7 @@
-// Keeps one runtime alive: builds it in an instance of its own and builds it anew, once and visibly, when that one dies.
+// Keeps one runtime alive: builds it in an instance of its own and builds it anew, once and visibly, when that one dies. While it
+// follows another context, a successor waits for the lock and takes its place when the lock is free.
 
-import { crashedError, MobkitError, toErrorData } from "./error.js";
+import { crashedError, isMobkitError, MobkitError, toErrorData } from "./error.js";
 import { crossing, type RawBuildOptions, type RawEnd, type RawModel, type RawRuntime } from "./glue.js";
 import { WasmInstance, type InstanceFactory } from "./instance.js";
 import type { RuntimeState, StateReport } from "./protocol.js";
@@ -30,6 +31,10 @@ export class Supervisor {
   /** The session that is there now; undefined while one is being built and after the end. */
   current: Session | undefined;
   #session: Promise<Session>;
+  /** The instance that waits for the lock while this context follows. */
+  #successor: WasmInstance | undefined;
+  /** Ends the sleep. */
+  #wake: (() => void) | undefined;
 
   private constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -61,7 +66,8 @@ export class Supervisor {
 
   /** Replaces what a model name, or without a name the default, stands for: in this session and in those after a crash. */
   async setModel(name: string | undefined, model: RawModel | undefined): Promise<string[]> {
-    const { instance, raw } = await this.#session;
+    const session = await this.#session;
+    const { instance, raw } = session;
     const [text, objects] = model ? crossing(model) : [undefined, []];
     const names = await instance.run(() => raw.setModel(name, text, objects));
     if (name === undefined) {
@@ -70,34 +76,129 @@ export class Supervisor {
       const others = this.#build.models.filter((entry) => entry.name !== name);
       this.#build = { ...this.#build, models: model ? [...others, { name, model }] : others };
     }
-    return names;
+    // Whoever was built meanwhile was given what there was before.
+    if (this.#successor && this.current) this.#queue(this.current);
+    return await this.#session === session ? names : await this.setModel(name, model);
   }
 
-  /** Ends the runtime: everything still open ends, calls fail with `runtime_stopped`. */
-  stop(): void {
-    this.#end(new MobkitError("runtime_stopped", "the runtime was shut down"), null);
+  /**
+   * Ends the runtime in good order: everything still open ends, later calls fail with `runtime_stopped`. Its lease is kept until
+   * `release` is called: whoever takes its place steals it, and nobody comes between.
+   */
+  async shutdown(): Promise<{ report: string; release: () => void }> {
+    const { instance, raw } = await this.#session;
+    // What happens to it from now on is not answered with a restart.
+    this.current = undefined;
+    this.#dismissSuccessor();
+    instance.keepLocks();
+    const release = () => instance.releaseLocks();
+    try {
+      return { report: await instance.run(() => raw.call("shutdown", "{}")), release };
+    } catch (error) {
+      release();
+      throw error;
+    } finally {
+      const reason = new MobkitError("runtime_stopped", "the runtime was shut down");
+      this.#end(reason, null);
+      instance.kill(reason);
+    }
+  }
+
+  /**
+   * For a page that goes to sleep: lets go of the lease at once. The runtime stands still with the page and is built anew when
+   * that wakes; what it still does until then the fencing token keeps out, once somebody else leads.
+   */
+  sleep(): void {
+    const session = this.current;
+    if (!session || this.#build.storage.kind === "memory") return;
+    const { instance, raw } = session;
+    this.current = undefined;
+    this.#dismissSuccessor();
+    instance.releaseLocks();
+    this.#tell({ state: "starting", error: null });
+    this.#session = new Promise<void>((wake) => { this.#wake = wake; })
+      // If another context leads now, there is nothing left to be written: a failure is no news.
+      .then(() => instance.run(() => raw.call("shutdown", "{}")).catch(() => {}))
+      .then(() => {
+        end(instance, new MobkitError("page_asleep", "the page was put to sleep: ask again"));
+        return this.#open({ ...this.#build, ifLocked: "follow" });
+      });
+    this.#session.catch((failure: unknown) => this.#end(failure, "stopped"));
+  }
+
+  /** Starts a sleeping runtime anew: as leader if nobody leads meanwhile. */
+  wake(): void {
+    this.#wake?.();
+    this.#wake = undefined;
   }
 
   async #open(build: RawBuildOptions): Promise<Session> {
-    const instance = new WasmInstance(this.#options.createInstance, this.#options.module);
-    let raw: RawRuntime;
+    const session = await this.#create(this.#instance(), build);
+    if (this.#report.state === "stopped") {
+      const reason = new MobkitError("runtime_stopped", "the runtime was shut down");
+      end(session.instance, reason);
+      throw reason;
+    }
+    this.#enter(session);
+    return session;
+  }
+
+  #instance(): WasmInstance {
+    return new WasmInstance(this.#options.createInstance, this.#options.module);
+  }
+
+  async #create(instance: WasmInstance, build: RawBuildOptions): Promise<Session> {
     try {
-      raw = await instance.run(() => instance.glue.buildRuntime(...crossing(build)));
+      return { instance, raw: await instance.run(() => instance.glue.buildRuntime(...crossing(build))) };
     } catch (error) {
       // Whatever the failed build left behind must not go on in the background.
-      instance.kill(new MobkitError("runtime_stopped", "the runtime could not be built"));
+      end(instance, new MobkitError("runtime_stopped", "the runtime could not be built"));
       throw error;
     }
-    const session = { instance, raw };
-    if (this.#report.state === "stopped") {
-      instance.kill(new MobkitError("runtime_stopped", "the runtime was shut down"));
-      throw instance.error;
-    }
+  }
+
+  #enter(session: Session): void {
+    const { instance, raw } = session;
     this.current = session;
     instance.onCrash((error) => this.#crashed(session, error));
     this.#tell({ state: raw.role as RuntimeState, error: null });
     void this.#watch(session);
-    return session;
+    if (raw.role === "follower") this.#queue(session);
+  }
+
+  /**
+   * Has a successor of this follower wait for the lock, in an instance of its own: the browser's queue decides who leads next.
+   * The follower serves until the successor is there.
+   */
+  #queue(follower: Session): void {
+    this.#dismissSuccessor();
+    const instance = this.#instance();
+    this.#successor = instance;
+    this.#create(instance, { ...this.#build, ifLocked: "wait" }).then((session) => {
+      if (this.#successor === instance) this.#succeed(follower, session);
+    }, (error: unknown) => {
+      // Otherwise it was dismissed.
+      if (this.#successor !== instance) return;
+      this.#successor = undefined;
+      if (isMobkitError(error, "runtime_crashed")) follower.instance.kill(error);
+      else this.#end(error, "stopped");
+    });
+  }
+
+  #dismissSuccessor(): void {
+    const successor = this.#successor;
+    this.#successor = undefined;
+    if (successor) end(successor, new MobkitError("runtime_stopped", "the lock is not waited for any more"));
+  }
+
+  /** The lock was free: this context leads now. */
+  #succeed(follower: Session, session: Session): void {
+    this.#successor = undefined;
+    this.#session = Promise.resolve(session);
+    this.#enter(session);
+    const over = new MobkitError("role_changed", "this tab leads the mob now: ask again");
+    // It has nothing to lose.
+    follower.instance.run(() => follower.raw.call("shutdown", "{}")).catch(() => {}).finally(() => end(follower.instance, over));
   }
 
   /** Waits for an end that is no crash. */
@@ -130,7 +231,7 @@ export class Supervisor {
       try {
         await instance.run(() => raw.call("shutdown", "{}"));
       } finally {
-        instance.kill(new MobkitError("not_leader", "another tab took the mob over: this one follows it now"));
+        end(instance, new MobkitError("not_leader", "another tab took the mob over: this one follows it now"));
       }
       return await this.#open({ ...this.#build, ifLocked: "follow" });
     })();
@@ -140,30 +241,34 @@ export class Supervisor {
   #crashed(session: Session, error: MobkitError): void {
     if (this.current !== session) return;
     this.current = undefined;
+    this.#dismissSuccessor();
     const leader = this.#report.state === "leader";
+    const release = () => session.instance.releaseLocks();
     if (this.#build.storage.kind === "memory") {
       this.#end(crashedError(`${error.message}; what it held was in memory only`), "crashed");
       return;
     }
     if (this.#policy.crashed() === "stop") {
       this.#end(new MobkitError("runtime_crash_loop", `the runtime crashed twice within a minute: ${error.message}`), "crashed");
+      release();
       return;
     }
     this.#tell({ state: "crashed", error: toErrorData(error), restarts: this.#policy.restarts });
     // The dead instance still holds the lock of its lease, and its storage refuses its writes: take both over.
     const restarted = this.#open({ ...this.#build, ifLocked: leader ? "steal" : "follow" });
     this.#session = restarted;
-    restarted.catch((failure: unknown) => this.#end(failure, "stopped"));
+    restarted.catch((failure: unknown) => this.#end(failure, "stopped")).finally(release);
   }
 
   #end(reason: unknown, state: "crashed" | "stopped" | null): void {
     const session = this.current;
     this.current = undefined;
+    this.#dismissSuccessor();
     this.#session = Promise.reject(reason);
     // Reported by every call from now on.
     this.#session.catch(() => {});
     this.#tell({ state: state ?? "stopped", error: state ? toErrorData(reason) : null });
-    session?.instance.kill(reason as MobkitError);
+    if (session) end(session.instance, reason as MobkitError);
   }
 
   #tell(change: Partial<StateReport>): void {
@@ -176,4 +281,10 @@ export class Supervisor {
       }
     }
   }
+}
+
+/** Ends an instance whose place nobody takes. */
+function end(instance: WasmInstance, reason: MobkitError): void {
+  instance.kill(reason);
+  instance.releaseLocks();
 }

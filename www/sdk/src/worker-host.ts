@@ -1,6 +1,6 @@
 // What a worker does with its runtime: starts it, answers for it, and obeys the controls of its pages.
 
-import type { ControlName, Controls, ModelChoice, ModelTest, StartOptions, StorageUsage } from "./controls.js";
+import type { ControlName, Controls, IfLocked, ModelChoice, ModelTest, StartOptions, StorageUsage } from "./controls.js";
 import { MobkitError, toErrorData } from "./error.js";
 import type { PortHandler } from "./port-server.js";
 import type { StateReport } from "./protocol.js";
@@ -13,7 +13,18 @@ export interface HostedRuntime {
   fetch(request: Request): Promise<Response>;
   setModel(choice: ModelChoice): Promise<string[]>;
   flush(): Promise<void>;
-  shutdown(): Promise<unknown>;
+  /** Ends it in good order. Its lease is kept until the function that is returned is called. */
+  handOver(): Promise<() => void>;
+  /** Lets go of the lease at once, then ends; `wake` starts it anew. */
+  sleep(): void;
+  wake(): void;
+}
+
+/** The lock that shows pages that this worker is alive. */
+export interface AliveLock {
+  /** Resolves when it is held. */
+  hold(): Promise<void>;
+  release(): void;
 }
 
 /** What a worker's host stands on. */
@@ -25,6 +36,7 @@ export interface HostEnvironment {
   storageSize(name: string): Promise<StorageSize>;
   estimate(): Promise<{ usage?: number; quota?: number }>;
   now(): number;
+  alive: AliveLock;
 }
 
 type Handlers = { [Name in ControlName]: (payload: Controls[Name]["payload"]) => Promise<Controls[Name]["answer"]> };
@@ -37,6 +49,8 @@ export class WorkerHost implements PortHandler {
   #start: StartOptions | undefined;
   #runtime: HostedRuntime | undefined;
   #leave: () => void = () => {};
+  /** The runtimes that sleep with the page, while it does: one that is being replaced has to wake to be ended. */
+  #asleep: Set<HostedRuntime> | undefined;
   /** Requests that came before there was a runtime, or an end of it. */
   #waiting: (() => void)[] = [];
   /** Controls that replace the runtime are done one after the other. */
@@ -68,29 +82,39 @@ export class WorkerHost implements PortHandler {
 
   readonly #handlers: Handlers = {
     start: (options) => this.#inOrder(async () => {
-      await this.#end();
-      await this.#build(options);
+      // Who leads goes on leading with the new options, whoever else waits to.
+      const leads = this.#report.state === "leader" && this.#start?.storageName === options.storageName;
+      const release = await this.#end();
+      try {
+        await this.#build(options, leads ? "steal" : options.ifLocked);
+      } finally {
+        release();
+      }
       return this.#answer();
     }),
     stop: () => this.#inOrder(async () => {
-      await this.#end();
+      const release = await this.#end();
+      release();
       this.#start = undefined;
       return this.#answer();
     }),
     take_over: () => this.#inOrder(async () => {
       const start = this.#started();
       if (this.#report.state === "leader") return this.#answer();
-      await this.#end();
-      await this.#build({ ...start, ifLocked: "steal" });
-      // What the page asked for holds for this start; a later one follows its own option.
-      this.#start = start;
+      const release = await this.#end();
+      release();
+      await this.#build(start, "steal");
       return this.#answer();
     }),
     erase: () => this.#inOrder(async () => {
       const { storageName } = this.#started();
-      await this.#end();
+      const release = await this.#end();
       this.#start = undefined;
-      if (storageName !== null) await this.#environment.deleteStorage(storageName);
+      try {
+        if (storageName !== null) await this.#environment.deleteStorage(storageName);
+      } finally {
+        release();
+      }
       return this.#answer();
     }),
     configure_model: async (choice) => {
@@ -127,14 +151,28 @@ export class WorkerHost implements PortHandler {
       if (this.#report.state === "leader") await this.#runtime?.flush();
       return null;
     },
+    // Not one after the other with those above: there is no time to wait.
+    sleep: async () => {
+      this.#environment.alive.release();
+      this.#asleep ??= new Set();
+      if (this.#runtime) this.#putToSleep(this.#runtime);
+      return null;
+    },
+    wake: async () => {
+      const asleep = this.#asleep;
+      this.#asleep = undefined;
+      for (const runtime of asleep ?? []) runtime.wake();
+      await this.#environment.alive.hold();
+      return null;
+    },
   };
 
-  async #build(start: StartOptions): Promise<void> {
+  async #build(start: StartOptions, ifLocked: IfLocked | undefined): Promise<void> {
     this.#start = start;
     this.#tell({ state: "starting", error: null });
     let runtime: HostedRuntime;
     try {
-      runtime = await this.#environment.build(start);
+      runtime = await this.#environment.build(ifLocked === undefined ? start : { ...start, ifLocked });
     } catch (error) {
       this.#tell({ state: "stopped", error: toErrorData(error) });
       throw error;
@@ -142,16 +180,25 @@ export class WorkerHost implements PortHandler {
     this.#runtime = runtime;
     this.#leave = runtime.onState((report) => this.#tell(report));
     this.#tell(runtime.report);
+    if (this.#asleep) this.#putToSleep(runtime);
   }
 
-  async #end(): Promise<void> {
+  #putToSleep(runtime: HostedRuntime): void {
+    this.#asleep?.add(runtime);
+    runtime.sleep();
+  }
+
+  /** Resolves with the function that lets go of the lease. */
+  async #end(): Promise<() => void> {
     const runtime = this.#runtime;
     this.#runtime = undefined;
     this.#leave();
     this.#leave = () => {};
-    if (!runtime) return;
-    if (runtime.report.state === "leader" || runtime.report.state === "follower") await runtime.shutdown();
+    if (!runtime) return () => {};
+    // One that came to its end by itself, or comes to it now, holds nothing any more.
+    const release = await runtime.handOver().catch(() => () => {});
     this.#tell({ state: "stopped", error: null });
+    return release;
   }
 
   #inOrder<T>(work: () => Promise<T>): Promise<T> {

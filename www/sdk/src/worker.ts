@@ -12,7 +12,7 @@ import { UnifiedRuntime, type UnifiedRuntimeBuilder } from "./runtime.js";
 import { indexedDb, memory } from "./storage.js";
 import { deleteStorage, exportStorage, storageSize } from "./stored.js";
 import { init, loadModule, type WasmSource } from "./wasm.js";
-import { WorkerHost, type HostedRuntime } from "./worker-host.js";
+import { WorkerHost, type AliveLock, type HostedRuntime } from "./worker-host.js";
 
 export type * from "./controls.js";
 export { isMobkitError, MobkitError } from "./error.js";
@@ -36,6 +36,7 @@ export type WorkerScope = Pick<Port, "addEventListener">;
  * with the `start` control. Any number of pages or ports may connect.
  */
 export function serveRuntime(scope: WorkerScope, setup: ServeSetup = {}): void {
+  const alive = aliveLock();
   const host = new WorkerHost({
     build: (start) => build(setup, start),
     testModel: async (choice) => await testModel(setup, choice),
@@ -44,14 +45,15 @@ export function serveRuntime(scope: WorkerScope, setup: ServeSetup = {}): void {
     storageSize,
     estimate: async () => await globalThis.navigator?.storage?.estimate() ?? {},
     now: () => performance.now(),
+    alive,
   });
-  const alive = holdAliveLock();
+  const held = alive.hold();
   scope.addEventListener("message", (event) => {
     const message = event.data as Partial<ConnectMessage> | null;
     const port = event.ports[0];
     if (message?.t !== "mobkit-connect" || !port) return;
-    void alive.then((name) => {
-      const server = new PortServer(port as Port, host, { alive: name, state: host.report, onClose: () => leave() });
+    void held.then(() => {
+      const server = new PortServer(port as Port, host, { alive: alive.name, state: host.report, onClose: () => leave() });
       const leave = host.onState((report) => server.state(report));
     });
   });
@@ -72,7 +74,9 @@ async function build(setup: ServeSetup, start: StartOptions): Promise<HostedRunt
     fetch: (request) => runtime.fetch(request),
     setModel: (choice) => runtime.setDefaultModel(chosenModel(choice)),
     flush: () => runtime.flush(),
-    shutdown: () => runtime.shutdown(),
+    handOver: () => runtime.handOver(),
+    sleep: () => runtime.sleep(),
+    wake: () => runtime.wake(),
   };
 }
 
@@ -104,18 +108,24 @@ function chosenModel(choice: ModelChoice): Model | null {
   }
 }
 
-/** Takes a lock that only the end of this worker releases, so that its pages notice. Null where there are no locks. */
-async function holdAliveLock(): Promise<string | null> {
+/** A lock that is released at the end of this worker, however it comes, so that its pages notice. Nameless where there are no locks. */
+function aliveLock(): AliveLock & { readonly name: string | null } {
   const { locks } = globalThis.navigator ?? {};
-  if (!locks) return null;
-  const name = `mobkit-web/alive/${crypto.randomUUID()}`;
-  return await new Promise<string | null>((resolve) => {
-    locks.request(name, () => {
-      resolve(name);
-      return new Promise<never>(() => {});
-    }).catch((error: unknown) => {
-      console.warn("mobkit-web: no lock shows that this worker is alive", toErrorData(error));
-      resolve(null);
-    });
-  });
+  let name = locks ? `mobkit-web/alive/${crypto.randomUUID()}` : null;
+  let release = () => {};
+  return {
+    get name() { return name; },
+    hold: () => new Promise<void>((resolve) => {
+      if (!locks || name === null) return resolve();
+      locks.request(name, () => {
+        resolve();
+        return new Promise<void>((released) => { release = released; });
+      }).catch((error: unknown) => {
+        console.warn("mobkit-web: no lock shows that this worker is alive", toErrorData(error));
+        name = null;
+        resolve();
+      });
+    }),
+    release: () => release(),
+  };
 }

@@ -63,7 +63,7 @@ class FakeWorker extends EventTarget {
           this.server!.state({ state: "leader", error: null, restarts: 0 });
           return { state: "leader" };
         }
-        if (name === "page_hidden") this.world.starts.push("hidden");
+        if (["page_hidden", "sleep", "wake"].includes(name)) this.world.starts.push(name);
         return null;
       },
     }, { alive: this.lock, state: { state: "starting", error: null, restarts: 0 } });
@@ -170,17 +170,56 @@ test("a worker whose script fails stops the client with the reason", async () =>
   client.close();
 });
 
-test("the page's hiding is forwarded, and the lock is not waited for meanwhile", async () => {
+const event = (type: string, persisted: boolean) => Object.assign(new Event(type), { persisted });
+
+test("a page that is closed has what is pending written", async () => {
   const world = new FakeWorld();
   const page = new EventTarget();
   const client = connectRuntime(world.make, world.environment(page));
   await until(() => world.waiting.size === 1);
-  page.dispatchEvent(new Event("pagehide"));
+  page.dispatchEvent(event("pageshow", false));
+  page.dispatchEvent(event("pagehide", false));
   await until(() => world.starts.length === 1);
-  assert.deepEqual(world.starts, ["hidden"]);
-  assert.equal(world.waiting.size, 0);
-  page.dispatchEvent(new Event("pageshow"));
-  assert.equal(world.waiting.size, 1);
+  assert.deepEqual(world.starts, ["page_hidden"]);
   client.close();
   assert.equal(world.waiting.size, 0);
+});
+
+test("a page that sleeps holds and waits for no lock, and is as before when it is back", async () => {
+  for (const make of [(world: FakeWorld) => world.make, (world: FakeWorld) => world.make()]) {
+    const world = new FakeWorld();
+    const page = new EventTarget();
+    const client = connectRuntime(make(world), world.environment(page));
+    await until(() => world.waiting.size === 1);
+    for (let times = 0; times < 2; times++) {
+      world.starts.length = 0;
+      page.dispatchEvent(event("pagehide", true));
+      assert.equal(world.waiting.size, 0);
+      await until(() => world.starts.length === 2);
+      page.dispatchEvent(event("pageshow", true));
+      // The worker must have its own lock first: it would be taken for dead otherwise.
+      assert.equal(world.waiting.size, 0);
+      await until(() => world.waiting.size === 1);
+      assert.deepEqual(world.starts, ["page_hidden", "sleep", "wake"]);
+    }
+    client.close();
+    assert.equal(world.waiting.size, 0);
+    assert.equal(client.state, "stopped");
+  }
+});
+
+test("a worker behind a port goes on while one of its pages sleeps", async () => {
+  const world = new FakeWorld();
+  const page = new EventTarget();
+  const worker = world.make() as unknown as FakeWorker;
+  const port = Object.assign(new EventTarget(), { postMessage: worker.postMessage.bind(worker) });
+  const client = connectRuntime(port as unknown as MessagePort, world.environment(page));
+  await until(() => world.waiting.size === 1);
+  page.dispatchEvent(event("pagehide", true));
+  await until(() => world.starts.length === 1);
+  assert.equal(world.waiting.size, 0);
+  page.dispatchEvent(event("pageshow", true));
+  assert.equal(world.waiting.size, 1);
+  assert.deepEqual(world.starts, ["page_hidden"]);
+  client.close();
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isMobkitError } from "../src/error.js";
+import { isMobkitError, MobkitError } from "../src/error.js";
 import { crossing, ObjectHandle } from "../src/glue.js";
 import type { Glue, RawBuildOptions, RawEnd, RawReader, RawRuntime } from "../src/glue.js";
-import { WasmInstance, type InstanceFactory } from "../src/instance.js";
+import { WasmInstance, type InstanceFactory, type InstanceGlobals } from "../src/instance.js";
 import { EventStream } from "../src/stream.js";
 import { Supervisor } from "../src/supervisor.js";
 
@@ -46,6 +46,13 @@ class FakeRaw implements RawRuntime {
   fetch(): never { throw new Error("not used"); }
 }
 
+/** A lock that another context may hold. */
+interface FakeLock {
+  isHeld: boolean;
+  /** Called when it is free. */
+  queue: (() => void)[];
+}
+
 class FakeGlue implements Glue {
   exports!: Exports;
   panic: ((message: string) => void) | undefined;
@@ -55,18 +62,25 @@ class FakeGlue implements Glue {
   closed = 0;
   imported: () => void = () => {};
   fail: unknown;
-  readonly webAssembly: typeof WebAssembly;
-  constructor(webAssembly: typeof WebAssembly) { this.webAssembly = webAssembly; }
+  readonly globals: InstanceGlobals;
+  readonly lock: FakeLock;
+  constructor(globals: InstanceGlobals, lock: FakeLock) {
+    this.globals = globals;
+    this.lock = lock;
+  }
   initSync({ module }: { module: WebAssembly.Module }): void {
-    assert.ok(module instanceof this.webAssembly.Module);
-    this.exports = new this.webAssembly.Instance(module, { m: { f: () => this.imported() } }).exports as unknown as Exports;
+    assert.ok(module instanceof this.globals.WebAssembly.Module);
+    this.exports = new this.globals.WebAssembly.Instance(module, { m: { f: () => this.imported() } }).exports as unknown as Exports;
   }
   onPanic(callback: (message: string) => void): void { this.panic = callback; }
   async buildRuntime(options: string): Promise<RawRuntime> {
     this.builds.push(JSON.parse(options) as RawBuildOptions);
     if (this.fail) throw this.fail;
+    const { ifLocked } = this.builds[0]!;
+    if (ifLocked === "wait" && this.lock.isHeld) await new Promise<void>((resolve) => this.lock.queue.push(resolve));
+    if (this.fail) throw this.fail;
     const raw = new FakeRaw(this);
-    if (this.builds[0]!.ifLocked === "follow") raw.role = "follower";
+    if (ifLocked === "follow" && this.lock.isHeld) raw.role = "follower";
     return raw;
   }
   async testModel(): Promise<string> { return "{}"; }
@@ -74,25 +88,27 @@ class FakeGlue implements Glue {
 
 function factory() {
   const glues: FakeGlue[] = [];
-  const create: InstanceFactory = (webAssembly) => {
-    const glue = new FakeGlue(webAssembly);
+  const lock: FakeLock = { isHeld: false, queue: [] };
+  const create: InstanceFactory = (globals) => {
+    const glue = new FakeGlue(globals, lock);
     glues.push(glue);
     return glue;
   };
-  return { glues, create };
+  return { glues, create, lock };
 }
 
 /** The options of a build as they cross: what is undefined is left out. */
 const CROSSED = {
-  definition: "", definitionFormat: "toml", storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], ifLocked: "wait",
+  definition: {}, storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], ifLocked: "wait",
 } as const;
 
 const BUILD: RawBuildOptions = {
   ...CROSSED, models: [], tools: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined,
 };
 
-async function supervised(build: Partial<RawBuildOptions> = {}) {
-  const { glues, create } = factory();
+async function supervised(build: Partial<RawBuildOptions> = {}, isHeld = false) {
+  const { glues, create, lock } = factory();
+  lock.isHeld = isHeld;
   const clock = { now: 0 };
   const supervisor = await Supervisor.open({
     createInstance: create, module: MODULE, build: { ...BUILD, ...build }, now: () => clock.now,
@@ -103,7 +119,7 @@ async function supervised(build: Partial<RawBuildOptions> = {}) {
     const { instance, raw } = await supervisor.session();
     return await instance.run(() => raw.call(method, "{}"));
   };
-  return { supervisor, glues, clock, states, call };
+  return { supervisor, glues, lock, clock, states, call };
 }
 
 const crashed = (error: unknown) => isMobkitError(error, "runtime_crashed");
@@ -193,8 +209,8 @@ test("an error of the runtime is not a crash", async () => {
 
 test("a build that fails is told and leaves nothing running", async () => {
   const { glues, create } = factory();
-  const failing: InstanceFactory = (webAssembly) => {
-    const glue = create(webAssembly) as FakeGlue;
+  const failing: InstanceFactory = (globals) => {
+    const glue = create(globals) as FakeGlue;
     glue.fail = new Error("locked");
     return glue;
   };
@@ -203,15 +219,20 @@ test("a build that fails is told and leaves nothing running", async () => {
   assert.deepEqual(glues[0]!.exports.one(), [0, 0, 0, 0]);
 });
 
-test("after the stop, calls fail and iterators end", async () => {
-  const { supervisor, call } = await supervised();
+test("after the shutdown, calls fail and iterators end", async () => {
+  const { supervisor, glues, states, call } = await supervised();
   const stream = await opened(supervisor);
   for (const value of [1, 2, 3]) assert.deepEqual(await stream.next(), { done: false, value });
   const waiting = stream.next();
   await settled();
-  supervisor.stop();
+  const { report, release } = await supervisor.shutdown();
+  release();
+  assert.equal(report, '"shutdown"');
   assert.deepEqual(await waiting, { done: true, value: undefined });
   await assert.rejects(call("status"), (error) => isMobkitError(error, "runtime_stopped"));
+  await assert.rejects(supervisor.shutdown(), (error) => isMobkitError(error, "runtime_stopped"));
+  assert.equal(glues[0]!.shutdowns, 1);
+  assert.deepEqual(states, ["leader", "stopped"]);
 });
 
 async function opened(supervisor: Supervisor, signal?: AbortSignal): Promise<EventStream<number>> {
@@ -265,12 +286,13 @@ test("an aborted signal ends the iterator with its reason, before and while it w
 });
 
 test("a mob that another tab took over is followed, by an instance of its own", async () => {
-  const { supervisor, glues, states, call } = await supervised();
+  const { supervisor, glues, lock, states, call } = await supervised();
   const stream = await opened(supervisor);
   for (const value of [1, 2, 3]) assert.deepEqual(await stream.next(), { done: false, value });
   const waiting = stream.next();
   waiting.catch(() => {});
   await settled();
+  lock.isHeld = true;
   glues[0]!.end("retired");
   await assert.rejects(waiting, (error) => isMobkitError(error, "not_leader"));
   assert.equal(await call("status"), '"status"');
@@ -278,6 +300,80 @@ test("a mob that another tab took over is followed, by an instance of its own", 
   assert.equal(glues[1]!.builds[0]!.ifLocked, "follow");
   assert.deepEqual(states, ["leader", "starting", "follower"]);
   assert.equal(supervisor.report.restarts, 0);
+});
+
+test("a follower waits for the lock in an instance of its own, serves meanwhile, and leads when it is free", async () => {
+  const { supervisor, glues, lock, states, call } = await supervised({ ifLocked: "follow" }, true);
+  assert.deepEqual(glues.map((glue) => glue.builds[0]!.ifLocked), ["follow", "wait"]);
+  const stream = await opened(supervisor);
+  for (const value of [1, 2, 3]) assert.deepEqual(await stream.next(), { done: false, value });
+  const waiting = stream.next();
+  waiting.catch(() => {});
+  assert.equal(await call("status"), '"status"');
+  await settled();
+  lock.queue.shift()!();
+  await assert.rejects(waiting, (error) => isMobkitError(error, "role_changed"));
+  assert.equal(await call("status"), '"status"');
+  assert.equal(glues[0]!.shutdowns, 1);
+  assert.deepEqual(glues[0]!.exports.one(), [0, 0, 0, 0]);
+  assert.equal(glues[1]!.exports.one(), 1);
+  assert.deepEqual(states, ["follower", "leader"]);
+  assert.deepEqual([glues.length, supervisor.report.restarts], [2, 0]);
+  // And is kept alive like any leader.
+  await assert.rejects(call("panic"), crashed);
+  assert.equal(await call("status"), '"status"');
+  assert.equal(glues[2]!.builds[0]!.ifLocked, "steal");
+});
+
+test("a follower's models are its successor's", async () => {
+  const { supervisor, glues, lock, states } = await supervised({ ifLocked: "follow" }, true);
+  await supervisor.setModel("a", { kind: "demo", pace: 1 });
+  assert.equal(glues.length, 3);
+  // The one that waited with the old models is dead: its turn is nobody's.
+  for (const granted of lock.queue) granted();
+  await settled();
+  assert.deepEqual(states, ["follower", "leader"]);
+  assert.deepEqual(glues[1]!.exports.one(), [0, 0, 0, 0]);
+  assert.deepEqual(glues[2]!.builds[0]!.models, [{ name: "a", model: { kind: "demo", pace: 1 } }]);
+});
+
+test("whoever ends a follower ends its successor", async () => {
+  for (const end of ["shutdown", "version_change"] as const) {
+    const { supervisor, glues, lock, states } = await supervised({ ifLocked: "follow" }, true);
+    if (end === "shutdown") (await supervisor.shutdown()).release();
+    else glues[0]!.end(end);
+    await settled();
+    lock.queue.shift()!();
+    await settled();
+    assert.deepEqual(states, ["follower", "stopped"], end);
+    for (const glue of glues) assert.deepEqual(glue.exports.one(), [0, 0, 0, 0], end);
+  }
+});
+
+test("a follower that crashes follows anew, and its next successor waits", async () => {
+  const { glues, lock, states, call } = await supervised({ ifLocked: "follow" }, true);
+  await assert.rejects(call("panic"), crashed);
+  assert.equal(await call("status"), '"status"');
+  assert.deepEqual(glues.map((glue) => glue.builds[0]!.ifLocked), ["follow", "wait", "follow", "wait"]);
+  for (const granted of lock.queue) granted();
+  await settled();
+  assert.deepEqual(states, ["follower", "crashed", "follower", "leader"]);
+});
+
+test("a successor that crashes is a crash, one that cannot be built is the end", async () => {
+  const crashing = await supervised({ ifLocked: "follow" }, true);
+  crashing.glues[1]!.panic!("boom");
+  assert.throws(() => crashing.glues[1]!.exports.trap());
+  await settled();
+  assert.deepEqual(crashing.states, ["follower", "crashed", "follower"]);
+  assert.equal(crashing.supervisor.report.restarts, 1);
+
+  const failing = await supervised({ ifLocked: "follow" }, true);
+  failing.glues[1]!.fail = new MobkitError("storage_quota_exceeded", "full");
+  failing.lock.queue.shift()!();
+  await settled();
+  assert.deepEqual(failing.states, ["follower", "stopped"]);
+  assert.equal(failing.supervisor.report.error!.code, "storage_quota_exceeded");
 });
 
 test("a storage that another tab deletes is the end", async () => {
@@ -295,6 +391,104 @@ test("a storage that ended unasked is a crash", async () => {
   await settled();
   assert.equal(await call("status"), '"status"');
   assert.deepEqual(states, ["leader", "crashed", "leader"]);
+});
+
+test("a runtime that sleeps with its page lets go at once and is built anew when the page is back", async () => {
+  const { supervisor, glues, lock, states, call } = await supervised();
+  const open = call("never");
+  open.catch(() => {});
+  await settled();
+  supervisor.sleep();
+  supervisor.sleep();
+  assert.deepEqual(states, ["leader", "starting"]);
+  const early = call("status");
+  await settled();
+  // No time for anything: a transaction that is under way when the page stands still holds others up.
+  assert.deepEqual([glues.length, glues[0]!.shutdowns], [1, 0]);
+  // Somebody else leads now.
+  lock.isHeld = true;
+  supervisor.wake();
+  supervisor.wake();
+  await assert.rejects(open, (error) => isMobkitError(error, "page_asleep"));
+  assert.equal(await early, '"status"');
+  assert.equal(glues[0]!.shutdowns, 1);
+  assert.deepEqual(glues[0]!.exports.one(), [0, 0, 0, 0]);
+  assert.deepEqual(glues.map((glue) => glue.builds[0]!.ifLocked), ["wait", "follow", "wait"]);
+  assert.deepEqual(states, ["leader", "starting", "follower"]);
+
+  // A follower waits for nothing while it sleeps.
+  supervisor.sleep();
+  lock.queue.shift()!();
+  await settled();
+  lock.isHeld = false;
+  supervisor.wake();
+  assert.equal(await call("status"), '"status"');
+  assert.deepEqual(states.slice(3), ["starting", "leader"]);
+  assert.equal(supervisor.report.restarts, 0);
+});
+
+test("a runtime in memory sleeps as it is", async () => {
+  const { supervisor, glues, states, call } = await supervised({ storage: { kind: "memory" } });
+  supervisor.sleep();
+  supervisor.wake();
+  assert.equal(await call("status"), '"status"');
+  assert.deepEqual([glues.length, states], [1, ["leader"]]);
+});
+
+test("the death of an instance aborts every signal that it made", () => {
+  const { glues, create } = factory();
+  const instance = new WasmInstance(create, MODULE);
+  const { AbortController: Controller } = glues[0]!.globals;
+  const [used, open] = [new Controller(), new Controller()];
+  assert.ok(open instanceof AbortController);
+  used.abort();
+  assert.deepEqual([used.signal.aborted, open.signal.aborted], [true, false]);
+  assert.throws(() => glues[0]!.exports.trap());
+  assert.equal(open.signal.reason, instance.error);
+  assert.equal(new Controller().signal.aborted, true);
+});
+
+test("locks stay with a dead instance until they are let go, and one granted to a dead instance opens at once", async () => {
+  const { glues, create } = factory();
+  const requests: { name: string; over: boolean; grant: () => void }[] = [];
+  const request = (name: string, _: LockOptions, granted: (lock: Lock | null) => unknown) => new Promise<void>((resolve) => {
+    const entry = { name, over: false, grant: () => void Promise.resolve(granted({ name, mode: "exclusive" })).then(() => { entry.over = true; resolve(); }) };
+    requests.push(entry);
+  });
+  const navigator = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  Object.defineProperty(globalThis, "navigator", { configurable: true, value: { locks: { request } } });
+  try {
+    const instance = new WasmInstance(create, MODULE);
+    const { locks } = glues[0]!.globals.navigator;
+    let letGo!: () => void;
+    const hold = (name: string) => locks!.request(name, {}, () => new Promise<void>((resolve) => { letGo = resolve; }));
+    const over = () => requests.map((entry) => entry.over);
+
+    void hold("own");
+    requests[0]!.grant();
+    letGo();
+    await settled();
+    assert.deepEqual(over(), [true]);
+
+    void hold("kept");
+    instance.keepLocks();
+    requests[1]!.grant();
+    letGo();
+    await settled();
+    assert.deepEqual(over(), [true, false]);
+
+    void hold("late");
+    assert.throws(() => glues[0]!.exports.trap());
+    requests[2]!.grant();
+    await settled();
+    assert.deepEqual(over(), [true, false, true]);
+    instance.releaseLocks();
+    await settled();
+    assert.deepEqual(over(), [true, true, true]);
+  } finally {
+    if (navigator) Object.defineProperty(globalThis, "navigator", navigator);
+    else Reflect.deleteProperty(globalThis, "navigator");
+  }
 });
 
 test("functions and objects cross by their places", () => {

@@ -59,6 +59,16 @@ test("a request and its response cross unchanged", async () => {
   });
 });
 
+test("a request without a body crosses from a browser that cannot tell", async () => {
+  await connected({ fetch: async (req) => new Response(`${req.method} ${req.body === null}`) }, async ({ client }) => {
+    for (const method of ["GET", "POST"]) {
+      // Firefox has no `Request.body`.
+      const plain = Object.defineProperty(request("/x", { method }), "body", { value: undefined });
+      assert.equal(await (await client.fetch(plain)).text(), `${method} true`);
+    }
+  });
+});
+
 test("hello and states arrive in order", async () => {
   await connected({}, async ({ server, states, hello }) => {
     server.state({ state: "leader", error: null, restarts: 1 });

@@ -40,9 +40,21 @@ class FakeRuntime implements HostedRuntime {
     this.log.push(`${this.name} flush`);
   }
 
-  async shutdown(): Promise<void> {
+  async handOver(): Promise<() => void> {
+    if (this.report.state === "stopped") throw new MobkitError("runtime_stopped", "the runtime was shut down");
     this.log.push(`${this.name} shutdown`);
     this.become({ state: "stopped" });
+    return () => this.log.push(`${this.name} release`);
+  }
+
+  sleep(): void {
+    this.log.push(`${this.name} sleep`);
+    this.become({ state: "starting" });
+  }
+
+  wake(): void {
+    this.log.push(`${this.name} wake`);
+    this.become({ state: "leader" });
   }
 }
 
@@ -68,6 +80,7 @@ function hosted(overrides: Partial<HostEnvironment> = {}) {
     storageSize: async () => ({ rows: 2, bytes: 3 }),
     estimate: async () => ({ usage: 10, quota: 20 }),
     now: () => 0,
+    alive: { hold: async () => { log.push("alive"); }, release: () => { log.push("not alive"); } },
     ...overrides,
   });
   host.onState((report) => states.push(report.state));
@@ -108,8 +121,30 @@ test("a start that fails says why, to the control and to requests, and can be re
 test("a second start ends the first runtime before", async () => {
   const { host, log } = hosted();
   await Promise.all([host.control("start", START), host.control("start", { ...START, model: { kind: "demo" } })]);
-  assert.deepEqual(log, ["build follow none", "r0 shutdown", "build follow demo"]);
+  // It goes on leading: nobody else gets the lease in between.
+  assert.deepEqual(log, ["build follow none", "r0 shutdown", "build steal demo", "r0 release"]);
   assert.equal(await text(host.fetch(request())), "r1 /x");
+});
+
+test("a second start on another storage, or of a follower, takes nothing from anybody", async () => {
+  const { host, log } = hosted();
+  await host.control("start", START);
+  await host.control("start", { ...START, storageName: "held" });
+  await host.control("start", { ...START, storageName: "held" });
+  assert.deepEqual(log, [
+    "build follow none", "r0 shutdown", "build follow none", "r0 release", "r1 shutdown", "build follow none", "r1 release",
+  ]);
+});
+
+test("a second start that fails lets go of the lease, and one after an end by itself needs none", async () => {
+  const { host, log, runtimes } = hosted();
+  await host.control("start", START);
+  await assert.rejects(host.control("start", { ...START, definitionToml: "bad" }), (e) => isMobkitError(e, "definition_error"));
+  assert.deepEqual(log, ["build follow none", "r0 shutdown", "build steal none", "r0 release"]);
+  await host.control("start", START);
+  runtimes[1]!.become({ state: "stopped", error: { code: "storage_version_change", message: "x" } });
+  await host.control("start", START);
+  assert.deepEqual(log.slice(4), ["build follow none", "build follow none"]);
 });
 
 test("taking over steals once", async () => {
@@ -117,7 +152,7 @@ test("taking over steals once", async () => {
   assert.deepEqual(await host.control("start", { ...START, storageName: "held" }), { state: "follower" });
   assert.deepEqual(await host.control("take_over", null), { state: "leader" });
   assert.deepEqual(await host.control("take_over", null), { state: "leader" });
-  assert.deepEqual(log, ["build follow none", "r0 shutdown", "build steal none"]);
+  assert.deepEqual(log, ["build follow none", "r0 shutdown", "r0 release", "build steal none"]);
   assert.deepEqual(states, ["starting", "follower", "stopped", "starting", "leader"]);
 });
 
@@ -126,14 +161,14 @@ test("a configured model is kept for what is started next", async () => {
   await host.control("start", { ...START, storageName: "held" });
   assert.deepEqual(await host.control("configure_model", { kind: "demo" }), { models: ["m"] });
   await host.control("take_over", null);
-  assert.deepEqual(log, ["build follow none", "r0 model demo", "r0 shutdown", "build steal demo"]);
+  assert.deepEqual(log, ["build follow none", "r0 model demo", "r0 shutdown", "r0 release", "build steal demo"]);
 });
 
 test("erase ends, deletes, and needs a start", async () => {
   const { host, log } = hosted();
   await host.control("start", START);
   assert.deepEqual(await host.control("erase", null), { state: "stopped" });
-  assert.deepEqual(log, ["build follow none", "r0 shutdown", "delete s"]);
+  assert.deepEqual(log, ["build follow none", "r0 shutdown", "delete s", "r0 release"]);
   await assert.rejects(host.fetch(request()), (e) => isMobkitError(e, "runtime_stopped"));
   await assert.rejects(host.control("take_over", null), (e) => isMobkitError(e, "not_started"));
   await host.control("start", START);
@@ -147,6 +182,28 @@ test("a crash of the runtime and its return are told", async () => {
   runtimes[0]!.become({ state: "leader", error: null });
   assert.deepEqual(states, ["starting", "leader", "crashed", "leader"]);
   assert.equal(host.report.restarts, 1);
+});
+
+test("a runtime sleeps and wakes with the page", async () => {
+  const { host, log, states } = hosted();
+  await host.control("sleep", null);
+  await host.control("wake", null);
+  await host.control("start", START);
+  await host.control("sleep", null);
+  await host.control("wake", null);
+  assert.deepEqual(log, ["not alive", "alive", "build follow none", "not alive", "r0 sleep", "r0 wake", "alive"]);
+  assert.deepEqual(states, ["starting", "leader", "starting", "leader"]);
+});
+
+test("a page's sleep waits for nothing that is being done, and whatever came to be asleep wakes", async () => {
+  const { host, log } = hosted();
+  await host.control("start", { ...START, storageName: "held" });
+  const slow = host.control("take_over", null);
+  void host.control("sleep", null);
+  assert.deepEqual(log.splice(0), ["build follow none", "not alive", "r0 sleep"]);
+  await slow;
+  await host.control("wake", null);
+  assert.deepEqual(log, ["r0 shutdown", "r0 release", "build steal none", "r1 sleep", "r0 wake", "r1 wake", "alive"]);
 });
 
 test("usage, export, hidden, test of a model, unknown controls", async () => {

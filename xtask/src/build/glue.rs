@@ -6,8 +6,12 @@ use anyhow::{Result, bail};
 /// The name that `wasm-bindgen` gives the global.
 const GLOBAL: &str = "let wasm_bindgen =";
 
-/// The module around the script that `wasm-bindgen --target no-modules` wrote. The factory takes the `WebAssembly` that the glue shall see, so
-/// that its caller can stand between the instance and the rest of the page.
+/// The globals that the glue shall see are given to the factory, so that its caller can stand between the instance and the rest of the page.
+/// `www/sdk/src/instance.ts` is the caller.
+const SIGNATURE: &str =
+    "export function createInstance({ WebAssembly, AbortController, navigator }) {";
+
+/// The module around the script that `wasm-bindgen --target no-modules` wrote.
 pub fn wrap_script(script: &str) -> Result<String> {
     if !script.contains(GLOBAL) {
         bail!(
@@ -16,7 +20,7 @@ pub fn wrap_script(script: &str) -> Result<String> {
     }
     Ok(format!(
         "/** A fresh instance's glue: call its `initSync({{ module }})` with the compiled module first. */\n\
-         export function createInstance(WebAssembly = globalThis.WebAssembly) {{\n{}\n  return wasm_bindgen;\n}}\n",
+         {SIGNATURE}\n{}\n  return wasm_bindgen;\n}}\n",
         script.trim_end()
     ))
 }
@@ -34,7 +38,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "export function createInstance(WebAssembly = globalThis.WebAssembly) {",
+                SIGNATURE,
                 "let wasm_bindgen = (function(exports) {",
                 "    return exports;",
                 "})({});",

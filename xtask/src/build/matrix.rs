@@ -20,6 +20,12 @@ pub struct Row {
     /// The crate's features.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Whether the crate's default features are on too.
+    #[serde(default = "yes")]
+    pub default_features: bool,
+    /// Flags for the compiler.
+    #[serde(default)]
+    pub rustflags: Vec<String>,
     /// Cargo's profile.
     pub profile: String,
     /// Where the results go, from the workspace's root.
@@ -31,6 +37,10 @@ pub struct Row {
     pub gzip_budget: Option<u64>,
     /// How many bytes everything may have after gzip, until it is within the budget.
     pub gzip_limit: Option<u64>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A target of `wasm-bindgen` for which there is a wrapping.
@@ -81,7 +91,10 @@ mod tests {
     #[test]
     fn the_projects_own_matrix_is_read() {
         let rows = parse(include_str!("../../../wasm-pack.toml")).unwrap();
-        assert_eq!(rows.keys().collect::<Vec<_>>(), ["dev", "release"]);
+        assert_eq!(
+            rows.keys().collect::<Vec<_>>(),
+            ["dev", "edge-suite", "release"]
+        );
         assert_eq!(rows["release"].profile_dir(), "release");
         assert_eq!(rows["dev"].profile_dir(), "debug");
         assert!(rows["release"].gzip_budget.is_some() && !rows["release"].wasm_opt.is_empty());

@@ -7,7 +7,7 @@ mod size;
 mod wasm;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -16,6 +16,7 @@ use crate::paths::Paths;
 use crate::process;
 use crate::setup::{self, Need, Tools};
 use size::Size;
+pub use size::grouped;
 
 /// What every build needs.
 pub const NEEDS: &[Need] = &[Need::Wasm, Need::WasmBindgen, Need::Npm];
@@ -35,6 +36,12 @@ impl Package {
             println!("{}", size::check_budget(&self.sizes, budget, limit)?);
         }
         Ok(())
+    }
+
+    /// Bytes after gzip, and how many they shall be.
+    pub fn gzip(&self) -> (u64, Option<u64>) {
+        let budget = self.budget.map(|(budget, _)| budget);
+        (Size::total(&self.sizes).gzip, budget)
     }
 }
 
@@ -57,6 +64,7 @@ pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
     }
     let artefact = wasm::build(paths, tools, &row)?;
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))?;
+    minify(paths, &dist)?;
     let dir = package::assemble(paths)?;
 
     let mut sizes = vec![
@@ -80,6 +88,33 @@ pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
     Ok(Package { dir, sizes, budget })
 }
 
+/// Puts the package's JavaScript together into a file for each entry and those that they share: twenty small files do not
+/// compress well.
+fn minify(paths: &Paths, dist: &Path) -> Result<()> {
+    process::run(&mut npm::run_script(paths, "minify", &["sdk"]))?;
+    let scripts = |dir: &Path| -> Result<Vec<PathBuf>> {
+        let mut found = vec![];
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "js") {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    };
+    for script in scripts(dist)? {
+        fs::remove_file(script)?;
+    }
+    let minified = dist.join("min");
+    for script in scripts(&minified)? {
+        if let Some(name) = script.file_name() {
+            fs::rename(&script, dist.join(name))?;
+        }
+    }
+    fs::remove_dir_all(minified)?;
+    Ok(())
+}
+
 /// The module, its glue and the TypeScript around them, as fast as possible: no package, no sizes.
 pub fn dev(paths: &Paths, tools: &Tools) -> Result<()> {
     println!("build");
@@ -87,7 +122,25 @@ pub fn dev(paths: &Paths, tools: &Tools) -> Result<()> {
     process::run(&mut npm::run_script(paths, "build", &["sdk"]))
 }
 
+/// What the benches call directly in the wasm, compiled and optimised as the package is, in `www/bench/dist`.
+pub fn bench(paths: &Paths, tools: &Tools) -> Result<()> {
+    let row = matrix::Row {
+        package: "mobkit-web-bench".into(),
+        features: vec![],
+        output: "www/bench/dist".into(),
+        ..matrix::row(paths, "release")?
+    };
+    wasm::build(paths, tools, &row)?;
+    Ok(())
+}
+
 /// The console's page over the package that was built last, in `www/console/dist`.
 pub fn console(paths: &Paths) -> Result<()> {
     process::run(&mut npm::run_script(paths, "build", &["console"]))
+}
+
+/// The suites that an edge runtime runs, in `www/edge/build`.
+pub fn edge_suite(paths: &Paths, tools: &Tools) -> Result<()> {
+    wasm::build(paths, tools, &matrix::row(paths, "edge-suite")?)?;
+    Ok(())
 }

@@ -101,7 +101,7 @@ pub fn check_budget(sizes: &[Size], budget: u64, limit: u64) -> Result<String> {
 }
 
 /// `1234567` as `1 234 567`.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

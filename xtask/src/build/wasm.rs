@@ -14,9 +14,6 @@ use crate::paths::Paths;
 use crate::process;
 use crate::setup::{Tools, WASM_TARGET};
 
-/// The base name of every produced file.
-const NAME: &str = "mobkit_web";
-
 /// What one row of the matrix produced.
 pub struct Artefact {
     /// The module.
@@ -27,6 +24,8 @@ pub struct Artefact {
 
 /// Builds one row of the matrix into its output directory.
 pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
+    // The base name of every produced file.
+    let name = row.package.replace('-', "_");
     let mut cargo = tools.wasm_cargo(paths)?;
     cargo.args([
         "build",
@@ -39,8 +38,12 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
         &row.profile,
     ]);
     cargo.args(["--features", &row.features.join(",")]);
+    if !row.default_features {
+        cargo.arg("--no-default-features");
+    }
     if row.profile != "dev" {
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", path_free_flags(&paths.root));
+        let flags = release_flags(paths, tools, &row.rustflags);
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
     }
     process::run(&mut cargo)?;
 
@@ -48,7 +51,7 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
         .target
         .join(WASM_TARGET)
         .join(row.profile_dir())
-        .join(format!("{}.wasm", row.package.replace('-', "_")));
+        .join(format!("{name}.wasm"));
     let bound = paths.scratch().join("wasm").join(&row.profile);
     process::run(
         tools
@@ -59,16 +62,16 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
                 "--omit-default-module-path",
                 "--no-typescript",
                 "--out-name",
-                NAME,
+                &name,
                 "--out-dir",
             ])
             .arg(&bound)
             .arg(&compiled),
     )?;
 
-    let module = bound.join(format!("{NAME}_bg.wasm"));
+    let module = bound.join(format!("{name}_bg.wasm"));
     if !row.wasm_opt.is_empty() {
-        let optimised = bound.join(format!("{NAME}_opt.wasm"));
+        let optimised = bound.join(format!("{name}_opt.wasm"));
         process::run(
             Command::new(paths.npm_bin("wasm-opt"))
                 .args(&row.wasm_opt)
@@ -83,21 +86,21 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
     let output = paths.root.join(&row.output);
     fs::create_dir_all(&output)?;
     let read = |ending: &str| {
-        let path = bound.join(format!("{NAME}{ending}"));
+        let path = bound.join(format!("{name}{ending}"));
         fs::read_to_string(&path)
             .with_context(|| format!("wasm-bindgen wrote no {}", path.display()))
     };
     let artefact = Artefact {
-        module: output.join(format!("{NAME}_bg.wasm")),
-        glue: output.join(format!("{NAME}_glue.js")),
+        module: output.join(format!("{name}_bg.wasm")),
+        glue: output.join(format!("{name}_glue.js")),
     };
     fs::write(&artefact.glue, glue::wrap_script(&read(".js")?)?)?;
     fs::copy(&module, &artefact.module)?;
     Ok(artefact)
 }
 
-/// Compiler flags that keep this machine's paths out of the module: panic messages carry the paths of sources.
-fn path_free_flags(root: &Path) -> OsString {
+/// The row's compiler flags, and those that keep this machine's paths out of the module: panic messages carry the paths of sources.
+fn release_flags(paths: &Paths, tools: &Tools, flags: &[String]) -> OsString {
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
@@ -109,17 +112,23 @@ fn path_free_flags(root: &Path) -> OsString {
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()));
     // rustc applies the last mapping that fits, so the general ones come first.
+    // The standard library's own paths are the compiler's, until its sources are installed: then they are this machine's.
+    let library = tools
+        .wasm_sysroot()
+        .map(|sysroot| (sysroot.join("lib/rustlib/src/rust"), "rust"));
     let mappings = [
-        (root.to_owned(), "mobkit-web"),
+        (paths.root.clone(), "mobkit-web"),
         (registry.clone(), "crates"),
     ]
     .into_iter()
+    .chain(library)
     .chain(registries.map(|directory| (directory, "crates")))
     .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
     // Flags that the user set are kept; `CARGO_ENCODED_RUSTFLAGS` would otherwise hide them.
     let own = env::var("RUSTFLAGS").unwrap_or_default();
     let own = own.split_whitespace().map(str::to_owned);
-    own.chain(mappings)
+    own.chain(flags.iter().cloned())
+        .chain(mappings)
         .collect::<Vec<_>>()
         .join("\u{1f}")
         .into()

@@ -40,11 +40,10 @@ fn is_worker(path: &Path) -> bool {
         })
 }
 
-/// Files under `assets/` carry a hash of their content in their name and never change; all others are asked for anew.
+/// Files under `assets/` carry a hash of their content in their name and never change; all others are asked for anew. None is forbidden to
+/// be kept: that would bar the page from the browser's back-forward cache.
 fn caching(path: &Path) -> &'static str {
-    if extension(path) == "html" {
-        "no-store"
-    } else if path.starts_with("assets") {
+    if path.starts_with("assets") {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn pages_are_never_kept_and_hashed_files_always() {
-        assert_eq!(header("index.html", "Cache-Control"), "no-store");
+        assert_eq!(header("index.html", "Cache-Control"), "no-cache");
         assert_eq!(header("demo.toml", "Cache-Control"), "no-cache");
         assert!(header("assets/index-a1b2.js", "Cache-Control").contains("immutable"));
     }

@@ -77,6 +77,11 @@ impl Tools {
         Ok(())
     }
 
+    /// The root of the Rust toolchain that compiles for wasm.
+    pub fn wasm_sysroot(&self) -> Option<PathBuf> {
+        self.wasm.as_ref()?.sysroot()
+    }
+
     /// A command that finds the tools of this set-up before others of the same name.
     pub fn command(&self, program: &str) -> Result<Command> {
         let path = self.path()?;

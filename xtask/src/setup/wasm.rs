@@ -108,6 +108,12 @@ impl WasmToolchain {
         command
     }
 
+    /// The root of the toolchain.
+    pub fn sysroot(&self) -> Option<PathBuf> {
+        process::capture(self.rustc().args(["--print", "sysroot"]))
+            .map(|path| PathBuf::from(path.trim()))
+    }
+
     fn version(&self) -> String {
         process::capture(self.rustc().arg("--version")).unwrap_or_else(|| "unknown version".into())
     }

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -109,6 +110,13 @@ pub const SUITES: &[Suite] = &[
         command: downstream,
     },
     Suite {
+        name: "edge",
+        about: "the shim and the package in workerd, an edge runtime",
+        needs: &[Need::Wasm, Need::WasmBindgen, Need::Npm],
+        limit: minutes(15),
+        command: edge,
+    },
+    Suite {
         name: "sdk-browser",
         about: "the package in a page and in a worker of Chromium",
         needs: RELEASE,
@@ -127,7 +135,14 @@ pub const SUITES: &[Suite] = &[
         about: "the page end to end in Chromium, killed and restarted, on a profile on disk",
         needs: RELEASE,
         limit: minutes(30),
-        command: end_to_end,
+        command: |session, tools| end_to_end(session, tools, "test"),
+    },
+    Suite {
+        name: "firefox",
+        about: "the page end to end in Firefox, driven by plain WebDriver",
+        needs: &[Need::Wasm, Need::WasmBindgen, Need::Npm, Need::Firefox],
+        limit: minutes(15),
+        command: firefox,
     },
 ];
 
@@ -186,17 +201,37 @@ fn packaged(session: &Session<'_>, tools: &Tools, script: &str) -> Result<Comman
     Ok(node_tests(session, "sdk", script))
 }
 
+/// The crate's suites and what is published, on a host that is no browser.
+fn edge(session: &Session<'_>, tools: &Tools) -> Result<Command> {
+    build::edge_suite(session.paths, tools)?;
+    session.release(tools)?;
+    Ok(node_tests(session, "edge", "test"))
+}
+
 /// The page as people get it: with the optimised module, from the project's own server.
-fn end_to_end(session: &Session<'_>, tools: &Tools) -> Result<Command> {
+fn end_to_end(session: &Session<'_>, tools: &Tools, script: &str) -> Result<Command> {
     session.release(tools)?;
     build::console(session.paths)?;
-    let mut command = node_tests(session, "e2e", "test");
+    let mut command = node_tests(session, "e2e", script);
     command.env("MOBKIT_XTASK", env::current_exe()?);
     Ok(command)
 }
 
+fn firefox(session: &Session<'_>, tools: &Tools) -> Result<Command> {
+    let mut command = end_to_end(session, tools, "test:firefox")?;
+    command.env("GECKODRIVER", driver(tools, "geckodriver")?);
+    Ok(command)
+}
+
+/// Where a browser's WebDriver is.
+fn driver(tools: &Tools, name: &str) -> Result<PathBuf> {
+    tools
+        .which(name)
+        .with_context(|| format!("there is no {name}"))
+}
+
 /// The crate's wasm tests, in the browser that the driver starts. `webdriver.json` has the browser's flags.
-fn in_browser(session: &Session<'_>, tools: &Tools, driver: &str) -> Result<Command> {
+fn in_browser(session: &Session<'_>, tools: &Tools, name: &str) -> Result<Command> {
     let mut command = tools.wasm_cargo(session.paths)?;
     command.args(["test", "--package", "mobkit-web", "--target", WASM_TARGET]);
     command.args([
@@ -222,9 +257,6 @@ fn in_browser(session: &Session<'_>, tools: &Tools, driver: &str) -> Result<Comm
     ] {
         command.env_remove(other.to_uppercase());
     }
-    let found = tools
-        .which(driver)
-        .with_context(|| format!("there is no {driver}"))?;
-    command.env(driver.to_uppercase(), found);
+    command.env(name.to_uppercase(), driver(tools, name)?);
     Ok(command)
 }

@@ -162,7 +162,7 @@ function Banners({ session }: { session: Session }) {
       {client.state === "follower" && (
         <div class="banner" role="status" data-testid="follower-banner">
           <p>
-            <b>In use in another tab.</b> This one follows what happens there and cannot change it.
+            <b>In use in another tab.</b> This one follows what happens there and cannot change it, until that tab is closed or you take over.
           </p>
           <button type="button" class="primary" data-testid="take-over" disabled={busy.value} onClick={() => void takeOver()}>
             Take over

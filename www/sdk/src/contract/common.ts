@@ -6,7 +6,7 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 /** String labels of a member, a mob or a run. */
 export type Labels = Record<string, string>;
 
-/** The name of a member: one path segment, at most 128 bytes, no white space, no `/`. */
+/** The name of a member: one path segment, at most 128 bytes (100 if none is ASCII), no white space, no `/`. */
 export type AgentIdentity = string;
 
 /** Milliseconds since the Unix epoch. */

@@ -1,0 +1,8 @@
+// An edge runtime gives a `.wasm` file as a compiled module: it compiles none at run time.
+declare module "*.wasm" {
+  const module: WebAssembly.Module;
+  export default module;
+}
+declare module "*/mobkit_web_glue.js" {
+  export function createInstance(globals: object): unknown;
+}

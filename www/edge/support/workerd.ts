@@ -1,0 +1,120 @@
+// workerd, the runtime of an edge provider, with one worker of ours in it.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+/** What the worker may rely on. Not newer than the binary. */
+const COMPATIBILITY_DATE = "2026-11-01";
+/** How long the runtime may take to listen on a busy machine. */
+const START_MS = 60_000;
+
+export class Workerd {
+  /** Ends without a slash. */
+  readonly url: string;
+  readonly #process: ChildProcess;
+  readonly #directory: string;
+  readonly #said: string[];
+
+  private constructor(process: ChildProcess, directory: string, said: string[], port: number) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.#process = process;
+    this.#directory = directory;
+    this.#said = said;
+  }
+
+  /** Starts the runtime with the worker whose script is `src/{name}.ts`. */
+  static async start(name: string): Promise<Workerd> {
+    const directory = mkdtempSync(join(tmpdir(), "mobkit-edge-"));
+    await bundle(name, directory);
+    const child = spawn(binary(), ["serve", join(directory, "config.capnp"), "--socket-addr", "http=127.0.0.1:0", "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
+    process.once("exit", () => child.kill());
+    const said: string[] = [];
+    for (const stream of [child.stdout, child.stderr]) if (stream) createInterface({ input: stream }).on("line", (line) => said.push(line));
+    try {
+      return new Workerd(child, directory, said, await listening(child));
+    } catch (error) {
+      child.kill();
+      throw new Error(`${String(error)}\n${said.join("\n")}`);
+    }
+  }
+
+  /** What the worker and the runtime have said; the reason of a failure is often among it. */
+  get said(): string {
+    return this.#said.join("\n");
+  }
+
+  close(): void {
+    this.#process.kill();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** The worker as one script, its wasm beside it, and the configuration that names both. */
+async function bundle(name: string, directory: string): Promise<void> {
+  const modules: string[] = [];
+  await build({
+    entryPoints: [fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))],
+    bundle: true,
+    outfile: join(directory, "worker.js"),
+    format: "esm",
+    target: "es2022",
+    logLevel: "warning",
+    plugins: [{
+      name: "wasm",
+      setup(build) {
+        build.onResolve({ filter: /\.wasm$/ }, async ({ path, pluginData, ...rest }) => {
+          if (pluginData === "resolved") return undefined;
+          const found = await build.resolve(path, { ...rest, pluginData: "resolved" });
+          const file = basename(found.path);
+          writeFileSync(join(directory, file), readFileSync(found.path));
+          modules.push(file);
+          return { path: `./${file}`, external: true };
+        });
+      },
+    }],
+  });
+  const listed = modules.map((file) => `(name = "${file}", wasm = embed "${file}")`);
+  writeFileSync(join(directory, "config.capnp"), `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "internet", network = (allow = ["public", "private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+const worker :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "worker.js"), ${listed.join(", ")}],
+  compatibilityDate = "${COMPATIBILITY_DATE}",
+);
+`);
+}
+
+/** The binary for this machine, which its package brings along in another. */
+function binary(): string {
+  const require = createRequire(createRequire(import.meta.url).resolve("workerd/package.json"));
+  const arch = process.arch === "x64" ? "64" : process.arch;
+  return require.resolve(`@cloudflare/workerd-${process.platform}-${arch}/bin/workerd`);
+}
+
+function listening(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => reject(new Error(`workerd did not start: ${why}`));
+    const timer = setTimeout(() => fail(`nothing within ${START_MS / 1000} s`), START_MS);
+    child.on("error", (error) => fail(error.message));
+    child.on("exit", (code) => fail(`it ended with ${code}`));
+    const control = child.stdio[3];
+    if (!control || !("on" in control)) return fail("it has no control channel");
+    createInterface({ input: control as NodeJS.ReadableStream }).on("line", (line) => {
+      const message = JSON.parse(line) as { event: string; port: number };
+      if (message.event !== "listen") return;
+      clearTimeout(timer);
+      resolve(message.port);
+    });
+  });
+}
