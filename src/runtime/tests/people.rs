@@ -39,40 +39,30 @@ enum Deed {
     Unwire,
     /// Respawns a member, at work or waiting for others.
     Respawn,
-    /// Retires a member of whom nobody waits for an answer, at work or not, and perhaps spawns one of the same name.
+    /// Retires a member, at work or waiting for others, and perhaps spawns one of the same name.
     Retire,
-    /// Retires a member that was asked and has not answered.
-    RetireAsked,
 }
 
 const HIRING: &[Deed] = &[Deed::Hire, Deed::Hire, Deed::Dismiss];
-const TALKING: &[Deed] = &[
+const MEDDLING: &[Deed] = &[
     Deed::Hire,
     Deed::Dismiss,
     Deed::Ask,
     Deed::Ask,
-    Deed::Stop,
-    Deed::Wire,
-    Deed::Unwire,
-];
-const STEERING: &[Deed] = &[Deed::Steer, Deed::Steer];
-const ENDING: &[Deed] = &[
+    Deed::Ask,
+    Deed::Steer,
+    Deed::Steer,
+    Deed::Steer,
     Deed::Cancel,
     Deed::Cancel,
     Deed::CancelTurn,
+    Deed::Stop,
+    Deed::Wire,
+    Deed::Unwire,
     Deed::Respawn,
     Deed::Respawn,
     Deed::Retire,
-    Deed::RetireAsked,
 ];
-
-/// Deeds after which a promise is known to be broken. Switch each on as soon as it is kept, and this with the last.
-mod held_back {
-    /// Retiring the asked member while a peer works leaves the interaction open, and then completes it without an event.
-    pub const RETIRE_ASKED: bool = true;
-    /// A steered message that is put back because what it steered was ended is written into the transcript again.
-    pub const STEER_WHAT_IS_ENDED: bool = true;
-}
 
 /// Why a person gives up: the runtime is not theirs any more.
 struct Gone;
@@ -88,21 +78,15 @@ pub(super) struct Crew {
     pub pace: u64,
     /// Whether a great many are hired at once.
     pub crowd: bool,
-    /// Whether it steers, while it must not end what it steers.
-    pub steers: bool,
 }
 
 impl Crew {
     /// Does its deeds, one after the other, and leaves the mob running.
     pub async fn act(self) {
-        let deeds: Vec<Deed> = match self.people {
+        let deeds = match self.people {
             People::Nobody => return,
-            People::Hiring => HIRING.to_vec(),
-            People::Meddling if !held_back::STEER_WHAT_IS_ENDED => {
-                [TALKING, STEERING, ENDING].concat()
-            }
-            People::Meddling if self.steers => [TALKING, STEERING].concat(),
-            People::Meddling => [TALKING, ENDING].concat(),
+            People::Hiring => HIRING,
+            People::Meddling => MEDDLING,
         };
         if self.crowd && self.crowded().await.is_err() {
             return;
@@ -185,12 +169,7 @@ impl Crew {
                 self.rewire(deed == Deed::Wire, worker, other).await
             }
             Deed::Respawn => self.respawn(anybody).await,
-            Deed::Retire | Deed::RetireAsked => {
-                let asked = self.is_asked(anybody);
-                let wanted = deed == Deed::RetireAsked && !held_back::RETIRE_ASKED;
-                if asked != wanted {
-                    return Ok(());
-                }
+            Deed::Retire => {
                 self.retire(anybody).await?;
                 if self.random.chance(1, 2) {
                     self.pause().await;
@@ -200,14 +179,6 @@ impl Crew {
                 Ok(())
             }
         }
-    }
-
-    /// Whether somebody waits for a member's answer.
-    fn is_asked(&self, name: &str) -> bool {
-        let interactions = self.runtime.inner.core.interactions.all();
-        interactions.iter().any(|interaction| {
-            interaction.status == InteractionStatus::Open && interaction.identity == *name
-        })
     }
 
     /// What a person takes from an answer: its value, nothing if it was refused, and that all is over.

@@ -87,7 +87,7 @@ fn the_simulator_finds_a_cursor_ahead_of_its_projection() {
 
 #[test]
 fn the_simulator_finds_a_mailbox_item_that_stays() {
-    found(Fault::MailboxItemNotPopped, "without coming to an end");
+    found(Fault::MailboxItemNotPopped, "left in a mailbox");
 }
 
 #[test]

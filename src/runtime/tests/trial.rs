@@ -198,7 +198,6 @@ impl Trial {
             watched: watched.clone(),
             pace: self.pace,
             crowd: random.chance(1, 24),
-            steers: self.seed.is_multiple_of(2),
             random,
         };
         // The life before may have ended between a stop and its resumption.
