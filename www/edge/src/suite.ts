@@ -1,8 +1,8 @@
 // A worker that runs the crate's suites: `GET /cases` names them, `GET /run/{case}` runs one. A request has an instance of its own,
 // for what belongs to one request must not be touched by another.
 
-import { createInstance } from "../build/suite/mobkit_web_glue.js";
-import module from "../build/suite/mobkit_web_bg.wasm";
+import { createInstance } from "../build/suite/mobkit_web_edge_glue.js";
+import module from "../build/suite/mobkit_web_edge_bg.wasm";
 
 interface Suite {
   initSync(options: { module: WebAssembly.Module }): void;

@@ -3,6 +3,6 @@ declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;
 }
-declare module "*/mobkit_web_glue.js" {
+declare module "*/mobkit_web_edge_glue.js" {
   export function createInstance(globals: object): unknown;
 }
