@@ -75,27 +75,45 @@ export class Session {
   /** Starts the runtime and begins to follow it. */
   async start(): Promise<void> {
     this.boot.value = { phase: "starting" };
-    try {
-      this.#chosenDefinition = this.settings.definition.value;
-      const definitionToml = this.#chosenDefinition ?? (await this.env.servedDefinition());
-      this.definition.value = definitionToml;
-      const request: StartRequest = { definitionToml, storageName: this.env.storageName, model: this.model.value, ifLocked: "follow" };
-      await this.client.control("start", request);
-    } catch (error) {
-      this.boot.value = { phase: "failed", error: toConsoleError(error) };
-      return;
-    }
-    batch(() => {
-      this.boot.value = { phase: "ready" };
-      this.app.connect();
-    });
+    this.#booted(await failureOf(this.#startWith(this.settings.definition.value)));
   }
 
-  /** Starts anew with another definition over the same storage. The worker goes on leading meanwhile. */
+  /**
+   * Starts anew with another definition over the same storage; the worker goes on leading meanwhile. A definition that is wrong
+   * is refused, and the mob goes on with the one that it has.
+   */
   async useDefinition(toml: string | undefined): Promise<void> {
+    const before = this.#chosenDefinition;
+    if (this.boot.value.phase !== "ready") this.boot.value = { phase: "starting" };
+    this.app.close();
+    const failure = await failureOf(this.#startWith(toml));
+    this.app.clear();
+    if (failure && (this.client.state === "leader" || this.client.state === "follower")) {
+      this.#chosenDefinition = before;
+      this.app.connect();
+      throw failure;
+    }
     this.settings.definition.value = toml;
     this.settings.seenChanges.value = "";
-    await this.#anew();
+    this.#booted(failure);
+  }
+
+  /** Starts with a definition, or with the one that the page was served with. */
+  async #startWith(chosen: string | undefined): Promise<void> {
+    this.#chosenDefinition = chosen;
+    const definitionToml = chosen ?? (await this.env.servedDefinition());
+    // What cannot be started is shown, to be mended.
+    if (this.boot.value.phase === "starting") this.definition.value = definitionToml;
+    const request: StartRequest = { definitionToml, storageName: this.env.storageName, model: this.model.value, ifLocked: "follow" };
+    await this.client.control("start", request);
+    this.definition.value = definitionToml;
+  }
+
+  #booted(failure: ConsoleError | undefined): void {
+    batch(() => {
+      this.boot.value = failure ? { phase: "failed", error: failure } : { phase: "ready" };
+      if (!failure) this.app.connect();
+    });
   }
 
   /** Deletes everything stored and starts anew. */
@@ -130,6 +148,10 @@ export class Session {
     await this.client.control("configure_model", request);
     this.model.value = request;
   }
+}
+
+function failureOf(work: Promise<void>): Promise<ConsoleError | undefined> {
+  return work.then(() => undefined, toConsoleError);
 }
 
 /** A choice as a request. Without the key that it needs there is no model: work waits instead of failing. */

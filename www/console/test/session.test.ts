@@ -79,6 +79,25 @@ test("a model that the leading tab is given is its follower's too, without the k
   follower.session.app.close();
 });
 
+test("a definition that is refused changes nothing, for nobody", async () => {
+  const shared = new Shared();
+  const leader = await tab(shared, "leader");
+  const follower = await tab(shared, "follower");
+  leader.fake.failNext.set("control:start", { code: "invalid_definition", message: "unknown field" });
+  await assert.rejects(leader.session.useDefinition("wrong"), { code: "invalid_definition" });
+  await settled();
+  assert.deepEqual([leader.controls(), follower.controls()], [["start wrong"], []]);
+  assert.deepEqual([leader.session.boot.value.phase, leader.session.definition.value, shared.kept.size], ["ready", "served", 0]);
+  // One whose worker has nothing left to go on with is shown, to be mended.
+  leader.fake.failNext.set("control:start", { code: "storage_quota_exceeded", message: "full" });
+  leader.fake.setState("stopped");
+  await leader.session.useDefinition(OWN);
+  assert.equal(leader.session.boot.value.phase, "failed");
+  assert.equal(shared.kept.get(`${PREFIX}definition`), JSON.stringify(OWN));
+  leader.session.app.close();
+  follower.session.app.close();
+});
+
 test("the open chat is each tab's own, the theme is everybody's", () => {
   const shared = new Shared();
   const [one, two] = [shared.open(), shared.open()];

@@ -71,13 +71,23 @@ describe("roster", () => {
     assert.deepEqual(edgesOf(roster.members.values()), [["a", "b"]]);
   });
   test("every kind has words", () => {
-    assert.equal(describeStructural(spawned(1, "a", "worker")), "a joined as worker, generation 0");
+    assert.equal(describeStructural(spawned(1, "a", "worker")), "a joined as worker");
     assert.equal(describeStructural(structural(1, "flow_failed", { run_id: "r", flow_id: "f", reason: "x" })), "r · f · x");
     assert.equal(feedOfStructural(structural(1, "members_wired", { a: "a", b: "b" })).peer, "b");
   });
 });
 
 describe("chat", () => {
+  test("tries that failed are told by the last of them, and by the failure of all", () => {
+    const retry = (attempt: number): AgentEventPayload => ({ type: "retrying", attempt, max_attempts: 3, error: "cut", delay_ms: 500 });
+    const start: AgentEventPayload = { type: "run_started", prompt: "x", from: "user" };
+    const texts = (chat: ChatState): string[] => chat.items.map((item) => (item.kind === "tool" ? "" : item.text));
+    assert.deepEqual(texts(fold(start, retry(2), retry(3))), ["x", "Tries again in 500 ms (3 of 3): cut"]);
+    const failed: AgentEventPayload[] = [{ type: "run_failed", error: "cut", error_class: "terminal" }, { type: "interaction_failed", error: "cut" }];
+    assert.deepEqual(texts(fold(start, retry(2), retry(3), ...failed)), ["x", "cut"]);
+    // What was said in between stays, and what it answered to.
+    assert.deepEqual(texts(fold(start, retry(2), { type: "text_complete", content: "a" }, retry(2))), ["x", "Tries again in 500 ms (2 of 3): cut", "a", "Tries again in 500 ms (2 of 3): cut"]);
+  });
   test("a question, a streamed answer, tokens", () => {
     const chat = fold(
       { type: "user_input", interaction_id: "i", content: "hello", origin: "console" },
@@ -250,6 +260,25 @@ describe("chat", () => {
 });
 
 describe("feed", () => {
+  test("trouble that goes on takes one line for each member", () => {
+    const feed: FeedEntry[] = [];
+    const push = (seq: number, payload: AgentEventPayload, who: string): void => {
+      const entry = feedOfAgent(agent(seq, payload, `${who}:0`));
+      if (entry) pushFeed(feed, entry);
+    };
+    push(1, { type: "run_started" }, "lead");
+    push(2, { type: "retrying", attempt: 2, max_attempts: 3, error: "cut" }, "lead");
+    push(3, { type: "retrying", attempt: 2, max_attempts: 3, error: "cut" }, "ann");
+    push(4, { type: "retrying", attempt: 3, max_attempts: 3, error: "cut" }, "lead");
+    assert.deepEqual(feed.map((entry) => [entry.identity, entry.title]), [["lead", "started to work"], ["ann", "tries again (2/3)"], ["lead", "tries again (3/3)"]]);
+    push(5, { type: "run_failed", error: "cut" }, "lead");
+    push(6, { type: "interaction_failed", error: "cut" }, "lead");
+    push(7, { type: "run_started" }, "lead");
+    push(8, { type: "run_failed", error: "cut" }, "lead");
+    assert.deepEqual(feed.map((entry) => [entry.identity, entry.title]), [
+      ["lead", "started to work"], ["ann", "tries again (2/3)"], ["lead", "could not answer"], ["lead", "started to work"], ["lead", "failed"],
+    ]);
+  });
   const entry = (id: string, at: number): FeedEntry => ({ id, at, identity: undefined, peer: undefined, tone: "plain", title: "", detail: "" });
   test("keeps the order of time and its capacity", () => {
     const feed: FeedEntry[] = [];

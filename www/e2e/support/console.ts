@@ -196,7 +196,7 @@ export class Console {
     assert.notEqual(after, before, "the edit changes nothing");
     await field.fill(after);
     await this.get("definition-apply").click();
-    await this.page.locator(`${id("mobkit-console")}[data-boot="ready"]`).waitFor();
+    await this.page.getByRole("button", { name: "Undo the edit" }).waitFor({ state: "detached" });
     await this.tab("chat");
   }
 

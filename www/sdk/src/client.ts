@@ -109,9 +109,16 @@ class Client implements RuntimeClient {
 
   async control<Name extends ControlName>(name: Name, ...payload: unknown[]): Promise<Controls[Name]["answer"]> {
     const value = payload[0] ?? null;
-    // What ran before is no more, whatever comes of it.
+    const before = this.#start;
+    // What runs is not to be started again while it is being replaced.
     if (name === "start") this.#start = undefined;
-    const answer = await this.#connected().control(name, value) as Controls[Name]["answer"];
+    let answer: Controls[Name]["answer"];
+    try {
+      answer = await this.#connected().control(name, value) as Controls[Name]["answer"];
+    } catch (error) {
+      if (name === "start" && (this.#report.state === "leader" || this.#report.state === "follower")) this.#start = before;
+      throw error;
+    }
     // What a worker that replaces this one is to be started with.
     if (name === "start") this.#start = value as StartOptions;
     if (name === "configure_model" && this.#start) this.#start = { ...this.#start, model: value as ModelChoice };

@@ -51,6 +51,7 @@ export interface StorageUsage {
 
 /** Controls by name: payload and answer. */
 export interface Controls {
+  /** In place of what runs. If the definition is wrong it fails with `invalid_definition`, and what runs goes on. */
   start: { payload: StartOptions; answer: StateAnswer };
   configure_model: { payload: ModelChoice; answer: { models: string[] } };
   test_model: { payload: ModelChoice; answer: ModelTest };

@@ -30,6 +30,8 @@ export interface AliveLock {
 /** What a worker's host stands on. */
 export interface HostEnvironment {
   build(start: StartOptions): Promise<HostedRuntime>;
+  /** Fails as `build` would if the definition is wrong. */
+  check(definitionToml: string): Promise<void>;
   testModel(choice: ModelChoice): Promise<{ provider: string; text: string }>;
   deleteStorage(name: string): Promise<void>;
   exportStorage(name: string): ReadableStream<Uint8Array>;
@@ -82,6 +84,8 @@ export class WorkerHost implements PortHandler {
 
   readonly #handlers: Handlers = {
     start: (options) => this.#inOrder(async () => {
+      // A mob that works is not ended for a definition that is wrong.
+      if (this.#runtime) await this.#environment.check(options.definitionToml);
       // Who leads goes on leading with the new options, whoever else waits to.
       const leads = this.#report.state === "leader" && this.#start?.storageName === options.storageName;
       const release = await this.#end();

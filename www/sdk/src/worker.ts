@@ -39,6 +39,7 @@ export function serveRuntime(scope: WorkerScope, setup: ServeSetup = {}): void {
   const alive = aliveLock();
   const host = new WorkerHost({
     build: (start) => build(setup, start),
+    check,
     testModel: async (choice) => await testModel(setup, choice),
     deleteStorage,
     exportStorage,
@@ -78,6 +79,12 @@ async function build(setup: ServeSetup, start: StartOptions): Promise<HostedRunt
     sleep: () => runtime.sleep(),
     wake: () => runtime.wake(),
   };
+}
+
+/** Builds the mob in memory, without a model and whatever else the worker's script adds. */
+async function check(definitionToml: string): Promise<void> {
+  const runtime = await UnifiedRuntime.builder().definition(definitionToml).storage(memory()).build();
+  await runtime.shutdown();
 }
 
 /** In an instance of its own: nothing that goes wrong with a model on trial touches a running mob. */

@@ -71,6 +71,9 @@ function hosted(overrides: Partial<HostEnvironment> = {}) {
       runtimes.push(runtime);
       return runtime;
     },
+    check: async (definitionToml) => {
+      if (definitionToml === "wrong") throw new MobkitError("invalid_definition", "profiles.x: unknown field");
+    },
     testModel: async (choice) => {
       if (choice.kind === "none") throw new MobkitError("auth", "no key");
       return { provider: choice.kind, text: "hi" };
@@ -145,6 +148,14 @@ test("a second start that fails lets go of the lease, and one after an end by it
   runtimes[1]!.become({ state: "stopped", error: { code: "storage_version_change", message: "x" } });
   await host.control("start", START);
   assert.deepEqual(log.slice(4), ["build follow none", "build follow none"]);
+});
+
+test("a wrong definition does not end what runs", async () => {
+  const { host, log, states } = hosted();
+  await host.control("start", START);
+  await assert.rejects(host.control("start", { ...START, definitionToml: "wrong" }), (e) => isMobkitError(e, "invalid_definition"));
+  assert.deepEqual([log, states], [["build follow none"], ["starting", "leader"]]);
+  assert.equal(await text(host.fetch(request())), "r0 /x");
 });
 
 test("taking over steals once", async () => {

@@ -227,13 +227,8 @@ function apply(chat: ChatState, type: string, p: AgentEventPayload, base: ItemBa
     }
     case "retrying":
       dropPartial(chat);
-      return notice(
-        chat,
-        base,
-        "warn",
-        "retrying",
-        `Attempt ${str(p["attempt"])} of ${str(p["max_attempts"])} failed: ${str(p["error"])} Next try in ${formatDelay(p["delay_ms"])}.`,
-      );
+      dropRetry(chat);
+      return notice(chat, base, "warn", "retrying", `Tries again in ${formatDelay(p["delay_ms"])} (${str(p["attempt"])} of ${str(p["max_attempts"])}): ${str(p["error"])}`);
     case "stream_truncated":
       dropPartial(chat);
       return notice(chat, base, "warn", "stream_truncated", `The model's stream broke off${p["reason"] ? `: ${str(p["reason"])}` : ""}. What it had said so far was dropped.`);
@@ -339,6 +334,7 @@ function runFailed(chat: ChatState, p: AgentEventPayload, base: ItemBase): boole
   if (errorClass === "cancelled" || cause === "cancelled") return notice(chat, base, "info", "cancelled", "Stopped.");
   const error = str(p["error"]) || "The run failed.";
   chat.lastError = error;
+  dropRetry(chat);
   return sayingLast(chat, error) || notice(chat, base, "error", errorClass || "run_failed", error);
 }
 
@@ -408,6 +404,12 @@ function dropPartial(chat: ChatState): void {
   const dropped = new Set<ChatItem>(chat.partial);
   chat.partial = [];
   if (dropped.size > 0) chat.items = chat.items.filter((item) => !dropped.has(item));
+}
+
+/** A try that has ended is told by what comes after it: the next one, or the failure of all. */
+function dropRetry(chat: ChatState): void {
+  const last = chat.items.at(-1);
+  if (last?.kind === "notice" && last.code === "retrying") chat.items.pop();
 }
 
 /** What was said stays as it is: nothing more will come of it. */

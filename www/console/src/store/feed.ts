@@ -14,6 +14,8 @@ export interface FeedEntry {
   tone: "plain" | "talk" | "tool" | "good" | "warn" | "error" | "structure";
   title: string;
   detail: string;
+  /** Takes the place of the member's last line if that has the same topic. */
+  topic?: string;
 }
 
 /** Lines kept; older ones are in the logs. */
@@ -21,6 +23,10 @@ export const FEED_CAPACITY = 400;
 
 /** Inserts by time (newest last) and keeps the newest; entries of two logs arrive nearly sorted. */
 export function pushFeed(feed: FeedEntry[], entry: FeedEntry): void {
+  if (entry.topic !== undefined) {
+    const last = feed.findLastIndex((other) => other.identity === entry.identity);
+    if (feed[last]?.topic === entry.topic) feed.splice(last, 1);
+  }
   let at = feed.length;
   while (at > 0 && (feed[at - 1]?.at ?? 0) > entry.at) at--;
   feed.splice(at, 0, entry);
@@ -78,13 +84,13 @@ export function feedOfAgent(event: PersistedEvent): FeedEntry | undefined {
       // The interaction has told it already.
       if (cause === "interaction_ended") return undefined;
       if (p["error_class"] === "cancelled" || cause === "cancelled") return line("warn", "was stopped");
-      return line("error", "failed", str(p["error"]));
+      return { ...line("error", "failed", str(p["error"])), topic: "failing" };
     }
     case "interaction_failed":
       if (p["error"] === "cancelled") return line("warn", "was stopped");
-      return line("error", "could not answer", str(p["error"]) || str(p["reason"]));
+      return { ...line("error", "could not answer", str(p["error"]) || str(p["reason"])), topic: "failing" };
     case "retrying":
-      return line("warn", `tries again (${str(p["attempt"])}/${str(p["max_attempts"])})`, str(p["error"]));
+      return { ...line("warn", `tries again (${str(p["attempt"])}/${str(p["max_attempts"])})`, str(p["error"])), topic: "failing" };
     case "stream_truncated":
       return line("warn", "lost the model's stream", str(p["reason"]));
     case "model_unavailable":

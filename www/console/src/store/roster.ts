@@ -123,7 +123,7 @@ export function describeStructural(event: StructuralEvent): string {
     case "mob_created":
       return `mob ${event.mob_id} created`;
     case "member_spawned":
-      return `${get("agent_identity")} joined as ${get("role")}, generation ${get("generation")}`;
+      return `${get("agent_identity")} joined as ${get("role")}${number(data["generation"]) > 0 ? `, generation ${get("generation")}` : ""}`;
     case "member_retired":
       return `${get("agent_identity")} retired`;
     case "member_reset":

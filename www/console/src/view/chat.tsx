@@ -87,6 +87,17 @@ function Events({ app, chat }: { app: App; chat: ChatState }) {
     }
   }, [version, chat, shown.value, app.view.value]);
 
+  // What stands below grows and shrinks: the end stays in sight.
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return undefined;
+    const observer = new ResizeObserver(() => {
+      if (stick.current) element.scrollTop = element.scrollHeight;
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
   const holdPlace = (): void => {
     const element = box.current;
     if (element) keep.current = element.scrollHeight - element.scrollTop;
@@ -408,7 +419,7 @@ function Composer({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
             join the running turn <span class="hide-narrow">instead of waiting for its end</span>
           </label>
         ) : (
-          <span>
+          <span class="key-hints">
             <kbd>Enter</kbd> sends, <kbd>Shift</kbd>+<kbd>Enter</kbd> breaks the line
           </span>
         )}
@@ -418,7 +429,7 @@ function Composer({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
 }
 
 function placeholder(app: App, row: MemberRow | undefined): string {
-  if (app.client.value.state === "follower") return "In use in another tab; take over to write here";
+  if (app.client.value.state === "follower") return "In use in another tab";
   if (app.readOnly.value) return "The runtime is not ready";
   if (!row) return "This member is no longer in the mob";
   return `${row.displayName} cannot be addressed`;

@@ -77,7 +77,7 @@ export function DefinitionPanel({ session }: { session: Session }) {
       {error.value && <ErrorText what="Not applied" error={error.value} />}
       <div class="buttons start">
         <button type="button" class="primary" data-testid="definition-apply" disabled={busy.value || session.app.readOnly.value || text.value === session.definition.value} onClick={() => void apply(text.value)}>
-          Apply and restart
+          {busy.value ? "Applying…" : "Apply and restart"}
         </button>
         {own && (
           <button type="button" disabled={busy.value || session.app.readOnly.value} onClick={() => void apply(undefined)}>

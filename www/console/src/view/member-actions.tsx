@@ -145,7 +145,9 @@ export function MemberMenu({ app, row }: { app: App; row: MemberRow }) {
         disabled={app.readOnly.value}
         items={[
           { label: "Wiring…", action: () => (asking.value = "wire") },
-          { label: "Cancel its turn", action: () => void app.attempt(`Cancelling the turn of ${name}`, () => app.change("mobkit/force_cancel_member", { member_id: name })) },
+          ...(row.state === "running"
+            ? [{ label: "Cancel its turn", action: () => void app.attempt(`Cancelling the turn of ${name}`, () => app.change("mobkit/force_cancel_member", { member_id: name })) }]
+            : []),
           { label: "Respawn…", action: () => (asking.value = "respawn") },
           { label: "Retire…", danger: true, action: () => (asking.value = "retire") },
         ]}
