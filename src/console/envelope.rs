@@ -21,7 +21,7 @@ pub(super) struct RpcRequest {
 /// # Errors
 /// The answer to give: a parse error or an invalid request without its id, invalid parameters with it.
 pub(super) fn parse(body: &[u8]) -> Result<RpcRequest, Vec<u8>> {
-    let value: Value = serde_json::from_slice(body).map_err(|_| {
+    let value = json::parse(body).map_err(|_| {
         error(
             &Value::Null,
             &Failure::new(PARSE_ERROR, "parse_error", "Parse error"),

@@ -115,7 +115,7 @@ impl<'a> Stored<'a> {
 
 /// A field that must be there.
 fn decode<T: FromJson>(text: Option<&[u8]>) -> Result<T, Error> {
-    json::from_slice(text.unwrap_or_default())
+    json::decode_own(text.unwrap_or_default())
 }
 
 fn number(text: Option<&[u8]>) -> Result<u64, Error> {

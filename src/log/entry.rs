@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::wire::json::{self, FromJson};
 
-pub(crate) struct Entry {
+pub(super) struct Entry {
     json: Box<[u8]>,
     value: OnceCell<Rc<dyn Any>>,
 }
@@ -37,7 +37,7 @@ impl Entry {
     }
 
     /// Its JSON.
-    pub(crate) fn json(&self) -> &[u8] {
+    pub(super) fn json(&self) -> &[u8] {
         &self.json
     }
 
@@ -46,7 +46,7 @@ impl Entry {
         let value = match self.value.get() {
             Some(value) => value.clone(),
             None => {
-                let decoded: Rc<dyn Any> = Rc::new(json::from_slice::<T>(&self.json)?);
+                let decoded: Rc<dyn Any> = Rc::new(json::decode_own::<T>(&self.json)?);
                 self.value.get_or_init(|| decoded).clone()
             }
         };

@@ -43,15 +43,12 @@ impl Place {
 pub(super) type RawItem = LogItem<Entry>;
 
 /// An item with its entry decoded.
-pub(super) fn decoded<T: FromJson + 'static>(item: RawItem) -> Result<LogItem<T>, LogError> {
-    Ok(match item {
-        LogItem::Entry { cursor, entry } => {
-            let value = entry.value().map_err(|error| corrupt(cursor, &error))?;
-            LogItem::Entry {
-                cursor,
-                entry: value,
-            }
-        }
+pub(super) fn decoded<T: FromJson + 'static>(item: &RawItem) -> Result<LogItem<T>, LogError> {
+    Ok(match *item {
+        LogItem::Entry { cursor, ref entry } => LogItem::Entry {
+            cursor,
+            entry: entry.value().map_err(|error| corrupt(cursor, &error))?,
+        },
         LogItem::Gap { from, to, reason } => LogItem::Gap { from, to, reason },
     })
 }
@@ -72,7 +69,7 @@ impl<T: FromJson + 'static> Log<T> {
     /// cannot be read.
     pub async fn read(&self, after: Cursor, limit: usize) -> Result<Vec<LogItem<T>>, LogError> {
         let items = self.inner.read(after, limit).await?;
-        items.into_iter().map(decoded).collect()
+        items.iter().map(decoded).collect()
     }
 
     /// The newest items before a cursor, ascending, at most `limit`: for reading a log backwards,
@@ -86,7 +83,7 @@ impl<T: FromJson + 'static> Log<T> {
         limit: usize,
     ) -> Result<Vec<LogItem<T>>, LogError> {
         let items = self.inner.read_before(before.get(), limit).await?;
-        items.into_iter().map(decoded).collect()
+        items.iter().map(decoded).collect()
     }
 
     /// Follows the log: everything after the cursor, then what comes.
@@ -94,16 +91,9 @@ impl<T: FromJson + 'static> Log<T> {
     /// # Errors
     /// [`LogError::Stale`] if the cursor is ahead of the newest.
     pub fn follow(&self, after: Cursor) -> Result<LogReader<T>, LogError> {
-        Ok(LogReader::new(self.follow_raw(after)?))
-    }
-
-    /// Follows the log without decoding its entries.
-    ///
-    /// # Errors
-    /// As [`Log::follow`].
-    pub(crate) fn follow_raw(&self, after: Cursor) -> Result<RawReader, LogError> {
         self.inner.check(after)?;
-        Ok(RawReader::new(self.inner.clone(), after.get()))
+        let raw = RawReader::new(self.inner.clone(), after.get());
+        Ok(LogReader::new(raw))
     }
 }
 

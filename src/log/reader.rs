@@ -51,8 +51,23 @@ impl<T: FromJson + 'static> LogReader<T> {
     /// # Errors
     /// [`LogError::Storage`] if rows cannot be read.
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<LogItem<T>>, LogError> {
-        let items = self.raw.next_batch(max).await?;
-        items.into_iter().map(decoded).collect()
+        let mut raw = self.raw.next_batch(max).await?.into_iter();
+        let mut items = Vec::new();
+        while let Some(item) = raw.next() {
+            match decoded(&item) {
+                Ok(item) => items.push(item),
+                Err(error) => {
+                    self.raw.put_back(std::iter::once(item).chain(raw));
+                    // What comes before it is handed out first; the next call meets it again.
+                    return if items.is_empty() {
+                        Err(error)
+                    } else {
+                        Ok(items)
+                    };
+                }
+            }
+        }
+        Ok(items)
     }
 }
 
@@ -60,8 +75,17 @@ impl<T: FromJson + 'static> Stream for LogReader<T> {
     type Item = Result<LogItem<T>, LogError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(Pin::new(&mut self.get_mut().raw).poll_next(cx));
-        Poll::Ready(item.map(|item| item.and_then(decoded)))
+        let raw = &mut self.get_mut().raw;
+        let item = match ready!(Pin::new(&mut *raw).poll_next(cx)) {
+            Some(Ok(item)) => item,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
+        };
+        let item_or_error = decoded(&item);
+        if item_or_error.is_err() {
+            raw.put_back(std::iter::once(item));
+        }
+        Poll::Ready(Some(item_or_error))
     }
 }
 
@@ -72,7 +96,7 @@ impl<T: FromJson + 'static> FusedStream for LogReader<T> {
 }
 
 /// A reader that leaves the entries as they are stored.
-pub(crate) struct RawReader {
+pub(super) struct RawReader {
     log: Rc<Inner>,
     at: Place,
     /// What is read and not handed out yet.
@@ -96,7 +120,7 @@ impl RawReader {
     }
 
     /// Up to where it has handed out.
-    pub(crate) fn cursor(&self) -> Cursor {
+    fn cursor(&self) -> Cursor {
         match self.buffer.front() {
             Some(LogItem::Entry { cursor, .. }) => Cursor::new(cursor.get() - 1),
             Some(LogItem::Gap { from, .. }) => Cursor::new(from.get() - 1),
@@ -109,7 +133,7 @@ impl RawReader {
     ///
     /// # Errors
     /// [`LogError::Storage`] if rows cannot be read.
-    pub(crate) async fn next_batch(&mut self, max: usize) -> Result<Vec<RawItem>, LogError> {
+    async fn next_batch(&mut self, max: usize) -> Result<Vec<RawItem>, LogError> {
         let Some(first) = self.next().await else {
             return Ok(Vec::new());
         };
@@ -134,6 +158,13 @@ impl RawReader {
         let found = ready!(fetch.as_mut().poll(cx));
         self.fetch = None;
         Poll::Ready(found)
+    }
+
+    /// Takes items back that were handed out last, so that they are the next ones again.
+    fn put_back(&mut self, items: impl DoubleEndedIterator<Item = RawItem>) {
+        for item in items.rev() {
+            self.buffer.push_front(item);
+        }
     }
 
     fn keep(&mut self, found: Found) {

@@ -23,7 +23,7 @@ use crate::mob::rows::{
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
 use crate::storage::{
-    Batch, Durability, Key, Participant, Staged, Storage, Table, Writer, WriterClosed,
+    Batch, Durability, Key, Participant, Staged, Storage, SubmitError, Table, Writer, WriterClosed,
 };
 use crate::wire::json::from_json;
 use crate::wire::{
@@ -133,37 +133,39 @@ impl Core {
     pub async fn execute<T: 'static>(
         self: &Rc<Self>,
         durability: Durability,
-        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
+        stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
     ) -> Result<T, MobError> {
-        let writer = self.writer.as_ref().ok_or(MobError::NotLeader)?;
-        let core = self.clone();
-        let submitted = writer.submit(durability, move |batch: &mut Batch| {
-            stage(&core, batch).map(Staged::answer)
-        });
-        submitted
-            .await
-            .map_err(|error| self.explained(error.into()))
+        let submitted = self.writer()?.submit(durability, self.staging(stage));
+        submitted.await.map_err(|error| self.explained(error))
     }
 
     /// Runs one command of work that was accepted: a full backlog does not refuse it.
     pub async fn execute_accepted<T: 'static>(
         self: &Rc<Self>,
         durability: Durability,
-        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
+        stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
     ) -> Result<T, MobError> {
-        let writer = self.writer.as_ref().ok_or(MobError::NotLeader)?;
-        let core = self.clone();
-        let submitted = writer.submit_accepted(durability, move |batch: &mut Batch| {
-            stage(&core, batch).map(Staged::answer)
-        });
-        submitted
-            .await
-            .map_err(|error| self.explained(error.into()))
+        let stage = self.staging(stage);
+        let submitted = self.writer()?.submit_accepted(durability, stage);
+        submitted.await.map_err(|error| self.explained(error))
     }
 
-    /// A refusal of a writer that has ended, with what ended it.
-    fn explained(&self, error: MobError) -> MobError {
-        match (error, self.writer.as_ref().and_then(Writer::ended)) {
+    fn writer(&self) -> Result<&Writer, MobError> {
+        self.writer.as_ref().ok_or(MobError::NotLeader)
+    }
+
+    /// A command as the writer takes it.
+    fn staging<T>(
+        self: &Rc<Self>,
+        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
+    ) -> impl FnMut(&mut Batch) -> Result<Staged<T>, MobError> + 'static {
+        let core = self.clone();
+        move |batch| stage(&core, batch).map(Staged::answer)
+    }
+
+    /// A refusal; of a writer that has ended, with what ended it.
+    fn explained(&self, error: SubmitError<MobError>) -> MobError {
+        match (error.into(), self.writer.as_ref().and_then(Writer::ended)) {
             (MobError::ShuttingDown, Some(WriterClosed::Storage(error))) => error.into(),
             (error, _) => error,
         }

@@ -22,6 +22,7 @@ use crate::storage::{
     AcquireMode, Batch, Lease, LeaseError, LeaseGuard, Participant, Signal, Storage, Writer,
     WriterConfig, migrations, take_token, token_key, token_value,
 };
+use crate::wire::json::words;
 use crate::wire::{Cursor, ErrorEvent, MobId, MobStructuralEventEnvelope};
 
 /// What is kept of the agent events: long histories, and a fraction of what any browser grants an origin.
@@ -36,18 +37,20 @@ pub type ErrorHook = Rc<dyn Fn(ErrorEvent) -> LocalBoxFuture<'static, ()>>;
 /// Told the names of members after they were spawned: once per `spawn`, once per complete `spawn_many`.
 pub type PostSpawnHook = Rc<dyn Fn(Vec<String>) -> LocalBoxFuture<'static, ()>>;
 
-/// What to do when another context holds the mob.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IfLocked {
-    /// Wait until it lets go.
-    #[default]
-    Wait,
-    /// Follow it read-only. A runtime built beside it with [`Wait`](Self::Wait) takes its place when the mob is free.
-    Follow,
-    /// Take the mob from it; it finds itself retired.
-    Steal,
-    /// Fail.
-    Fail,
+words! {
+    /// What to do when another context holds the mob.
+    #[derive(Default)]
+    pub enum IfLocked {
+        /// Wait until it lets go.
+        #[default]
+        Wait = "wait",
+        /// Follow it read-only. A runtime built beside it with [`Wait`](Self::Wait) takes its place when the mob is free.
+        Follow = "follow",
+        /// Take the mob from it; it finds itself retired.
+        Steal = "steal",
+        /// Fail.
+        Fail = "fail",
+    }
 }
 
 /// Where the structural subscription of a mob begins that has no persisted cursor yet.

@@ -36,7 +36,7 @@ pub fn decode<T: FromJson>(key: &Key, bytes: &[u8]) -> Result<T, StorageError> {
 /// # Errors
 /// As [`decode`].
 pub fn parse(key: &Key, bytes: &[u8]) -> Result<Value, StorageError> {
-    json::parse(self::json(key, bytes)?).map_err(|error| corrupt(key, &error))
+    json::parse_own(self::json(key, bytes)?).map_err(|error| corrupt(key, &error))
 }
 
 /// The JSON text inside a value, without the format byte.

@@ -13,7 +13,7 @@ use crate::agent::model::{
     LanguageModel, ModelDelta, ModelError, ModelInfo, ModelRequest, ModelStream,
 };
 use crate::agent::openai::failure;
-use crate::wire::StopReason;
+use crate::wire::{StopReason, json};
 
 /// A JS object as a [`LanguageModel`].
 ///
@@ -217,7 +217,7 @@ fn read(value: &JsValue) -> Result<ModelDelta, ModelError> {
     // Of undefined and of functions there is no JSON; there is none of a null piece either.
     let value: Value = text
         .as_string()
-        .map_or(Ok(Value::Null), |text| serde_json::from_str(&text))
+        .map_or(Ok(Value::Null), |text| json::parse(text.as_bytes()))
         .map_err(|error| not_json(error.to_string()))?;
     ModelDelta::from_json(&value)
 }

@@ -26,21 +26,38 @@ pub trait FromJson: Sized {
     }
 }
 
-/// Decodes JSON text.
-pub(crate) fn from_slice<T: FromJson>(text: &[u8]) -> Result<T, Error> {
-    T::from_json(parse(text)?)
+/// The JSON value of a text from outside: one that is nested more than 127 deep is an error, so that nobody can exhaust
+/// the stack.
+pub(crate) fn parse(text: &[u8]) -> Result<Value, Error> {
+    read(text, true)
 }
 
-/// The JSON value of a text.
+/// The JSON value of a text that this library wrote. What was taken in stands a few levels deeper in a row or an event, and
+/// must come back out: so there is no bound here.
+pub(crate) fn parse_own(text: &[u8]) -> Result<Value, Error> {
+    read(text, false)
+}
+
+/// Decodes text that this library wrote.
+pub(crate) fn decode_own<T: FromJson>(text: &[u8]) -> Result<T, Error> {
+    T::from_json(parse_own(text)?)
+}
+
 #[inline(never)]
-pub(crate) fn parse(text: &[u8]) -> Result<Value, Error> {
-    serde_json::from_slice(text)
+fn read(text: &[u8], bounded: bool) -> Result<Value, Error> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    if !bounded {
+        reader.disable_recursion_limit();
+    }
+    let value = Value::deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
 }
 
 /// The text of a value. As its `Display`, which would be a second and a third encoder.
 #[inline(never)]
 pub(crate) fn text(value: &Value) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    serde_json::to_string(value).expect("a JSON value has string keys and no failing serialiser")
 }
 
 /// A type that makes itself a JSON value without a serialiser: for the fields of [`object!`].
@@ -114,7 +131,7 @@ pub(crate) fn object_of(fields: &mut [(&str, Value)]) -> Value {
 /// JSON cannot hold.
 pub(crate) fn value_of<T: serde::Serialize + ?Sized>(value: &T) -> Value {
     let text = serde_json::to_vec(value).unwrap_or_default();
-    parse(&text).unwrap_or(Value::Null)
+    parse_own(&text).unwrap_or(Value::Null)
 }
 
 /// `Deserialize` for a type that decodes itself.

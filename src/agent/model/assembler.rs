@@ -230,9 +230,9 @@ fn parse_arguments(text: &str) -> Result<Value, String> {
         return Ok(Value::Object(Map::new()));
     }
     let not_json = |error: serde_json::Error| format!("the arguments are not JSON: {error}");
-    match serde_json::from_str(text).map_err(not_json)? {
+    match json::parse(text.as_bytes()).map_err(not_json)? {
         Value::Null => Ok(Value::Object(Map::new())),
-        Value::String(inner) => match serde_json::from_str(&inner) {
+        Value::String(inner) => match json::parse(inner.as_bytes()) {
             Ok(Value::Object(args)) => Ok(Value::Object(args)),
             _ => Err("the arguments are a string, not an object".to_owned()),
         },

@@ -90,7 +90,7 @@ impl Decoder {
                     if let Some(event) = parser.finish() {
                         // Half an event is what a cut stream leaves; only a whole one counts.
                         if event.data.trim() == "[DONE]"
-                            || serde_json::from_str::<Value>(&event.data).is_ok()
+                            || json::parse(event.data.as_bytes()).is_ok()
                         {
                             self.event(&event)?;
                         }
@@ -98,7 +98,7 @@ impl Decoder {
                 }
                 Form::Document(document) => {
                     let text = String::from_utf8_lossy(&document);
-                    let value = serde_json::from_str(&escape_halves(&text)).map_err(|error| {
+                    let value = json::parse(escape_halves(&text).as_bytes()).map_err(|error| {
                         if error.is_eof() {
                             ModelError::Truncated {
                                 message: "the document ended early".into(),
@@ -146,7 +146,7 @@ impl Decoder {
             self.done = true;
             return Ok(());
         }
-        match serde_json::from_str(&escape_halves(data)) {
+        match json::parse(escape_halves(data).as_bytes()) {
             Ok(value) if event.event == "error" => Err(failure::in_stream(&value)),
             Ok(value) => self.chunk(&value),
             Err(_) if event.event == "error" => {

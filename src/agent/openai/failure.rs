@@ -144,7 +144,7 @@ impl Said {
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        let parsed: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+        let parsed: Value = json::parse(body.as_bytes()).unwrap_or(Value::Null);
         let outer = parsed
             .as_array()
             .and_then(|items| items.first())

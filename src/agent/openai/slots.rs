@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::wire::json;
+
 /// The calls of one answer so far. Calls get consecutive numbers in the order in which they begin.
 #[derive(Debug, Default)]
 pub(super) struct CallSlots {
@@ -86,7 +88,7 @@ impl Slot {
         let (Some(ours), Some(theirs)) = (&self.name, name) else {
             return false;
         };
-        let whole = matches!(serde_json::from_str(&self.args), Ok(Value::Object(_)));
+        let whole = matches!(json::parse(self.args.as_bytes()), Ok(Value::Object(_)));
         whole && (!args.trim().is_empty() || ours != theirs)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::*;
 
 /// What the world outside has seen of the log, over all its lives.
@@ -156,4 +158,39 @@ fn a_reused_number_is_found() {
             .is_err()
     });
     assert!(found.is_some());
+}
+
+#[test]
+fn a_reader_stays_in_front_of_an_entry_that_it_cannot_decode() {
+    let sim = Sim::new(1);
+    sim.block_on(async {
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let storage = disk.open(&host, StoragePlan::default());
+        let config = LogConfig::dense();
+        let written: Log<serde_json::Value> =
+            Log::open(&host, storage.clone(), prefix(), config.clone())
+                .await
+                .unwrap();
+        let writer = Writer::spawn(&host, storage.clone(), WriterConfig::default());
+        writer.add_participant(written.participant());
+        for entry in [json!("a"), json!(7), json!("b")] {
+            written.append(entry);
+        }
+        writer.flush(Durability::Relaxed).await.unwrap();
+
+        let log: Words = Log::open(&host, storage, prefix(), config).await.unwrap();
+        let mut one_by_one = log.follow(Cursor::START).unwrap();
+        let mut in_batches = log.follow(Cursor::START).unwrap();
+        let first = one_by_one.next().await.unwrap().unwrap();
+        assert_eq!(show(&[first]), ["1:a"]);
+        assert_eq!(show(&in_batches.next_batch(9).await.unwrap()), ["1:a"]);
+        for _ in 0..2 {
+            let corrupt = |error: &LogError| {
+                matches!(error, LogError::Storage(StorageError::Corrupt { key, .. }) if key == "entry 2")
+            };
+            assert!(corrupt(&one_by_one.next().await.unwrap().unwrap_err()));
+            assert!(corrupt(&in_batches.next_batch(9).await.unwrap_err()));
+            assert_eq!((one_by_one.cursor(), in_batches.cursor()), (Cursor::new(1), Cursor::new(1)));
+        }
+    });
 }

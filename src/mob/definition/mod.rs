@@ -41,7 +41,8 @@ mod validate;
 
 use std::collections::BTreeMap;
 
-use litemap::LiteMap;
+/// The map of profiles and of skills: sorted, as a `BTreeMap`, for a fraction of the code.
+pub use litemap::LiteMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -294,8 +295,8 @@ impl MobDefinition {
     /// # Errors
     /// [`DefinitionError`] with everything that is wrong: syntax by line and column, the rest by path.
     pub fn from_json(text: &str) -> Result<Self, DefinitionError> {
-        let value: Value =
-            serde_json::from_str(text).map_err(|error| DefinitionIssue::syntax("JSON", &error))?;
+        let value = json::parse(text.as_bytes())
+            .map_err(|error| DefinitionIssue::syntax("JSON", &error))?;
         Self::from_value(&value)
     }
 

@@ -510,3 +510,39 @@ fn a_gate_holds_each_call_for_as_long_as_a_person_needs() {
         );
     });
 }
+
+#[test]
+fn a_mob_opens_again_however_deep_the_arguments_were_that_its_model_wrote() {
+    let sim = Sim::new(1);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    // The deepest that is read, and one that no more is: the model is told so.
+    for depth in [20, 126, 200] {
+        let nested = (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        let outcome = sim.block_on(async {
+            let model = ScriptedModel::new(host.clone());
+            model.push(Reply::call("peers", json!({ "why": nested })));
+            model.push(Reply::text("done"));
+            let runtime = builder(&host, &disk, &model).build().await.unwrap();
+            let outcome = runtime
+                .ask(&id("ann"), SendRequest::new("hello"))
+                .await
+                .unwrap();
+            runtime.shutdown().await;
+            outcome
+        });
+        assert_eq!(outcome.result, "done", "{depth}: {outcome:?}");
+        let again = sim.block_on(async {
+            let model = ScriptedModel::new(host.clone());
+            model.push(Reply::text("still here"));
+            let runtime = builder(&host, &disk, &model).build().await.unwrap();
+            all_events(&runtime).await;
+            let again = runtime
+                .ask(&id("ann"), SendRequest::new("and now?"))
+                .await
+                .unwrap();
+            runtime.shutdown().await;
+            again
+        });
+        assert_eq!(again.result, "still here", "{depth}: {again:?}");
+    }
+}

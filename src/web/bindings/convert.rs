@@ -18,7 +18,7 @@ pub(super) fn promise(future: impl Future<Output = Result<JsValue, JsValue>> + '
 
 /// What came over as JSON text.
 pub(super) fn value<T: FromJson>(text: &str) -> Result<T, Failure> {
-    Ok(json::from_slice(text.as_bytes())?)
+    Ok(T::from_json(json::parse(text.as_bytes())?)?)
 }
 
 /// The fields of an object that came over as JSON text.

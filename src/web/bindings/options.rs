@@ -13,7 +13,7 @@ pub(super) type Place = u32;
 pub(super) struct BuildOptions {
     pub definition: Value,
     pub storage: StorageChoice,
-    pub models: Vec<(String, ModelChoice)>,
+    pub models: Vec<NamedModel>,
     pub default_model: Option<ModelChoice>,
     pub tools: Vec<ToolParts>,
     pub tool_gate: Option<Place>,
@@ -61,32 +61,21 @@ impl FromJson for BuildOptions {
         Ok(Self {
             definition: fields.take("definition")?,
             storage: fields.take("storage")?,
-            models: fields
-                .take::<Vec<NamedModel>>("models")?
-                .into_iter()
-                .map(|entry| (entry.name, entry.model))
-                .collect(),
+            models: fields.take("models")?,
             default_model: fields.take("defaultModel")?,
             tools: fields.take("tools")?,
             tool_gate: fields.take("toolGate")?,
             on_error: fields.take("onError")?,
             post_spawn_hook: fields.take("postSpawnHook")?,
-            if_locked: match json::word(&fields.take("ifLocked")?, IF_LOCKED)? {
-                0 => IfLocked::Wait,
-                1 => IfLocked::Follow,
-                2 => IfLocked::Steal,
-                _ => IfLocked::Fail,
-            },
+            if_locked: fields.take("ifLocked")?,
         })
     }
 }
 
-/// In the order of the match above.
-const IF_LOCKED: &[&str] = &["wait", "follow", "steal", "fail"];
-
-struct NamedModel {
-    name: String,
-    model: ModelChoice,
+/// What a model name of the definition stands for.
+pub(super) struct NamedModel {
+    pub name: String,
+    pub model: ModelChoice,
 }
 
 from_json!(NamedModel { name, model });

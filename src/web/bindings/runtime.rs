@@ -44,9 +44,9 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
         .if_locked(options.if_locked);
 
     let named = Named::default();
-    for (name, choice) in options.models {
-        named.set(&name, true);
-        builder = builder.model(name, model::make(choice, &host, &objects)?);
+    for entry in options.models {
+        named.set(&entry.name, true);
+        builder = builder.model(entry.name, model::make(entry.model, &host, &objects)?);
     }
     if let Some(choice) = options.default_model {
         let default = model::make(choice, &host, &objects)?;

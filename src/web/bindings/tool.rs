@@ -19,7 +19,7 @@ use crate::agent::tool::{
 };
 use crate::runtime::{ErrorHook, PostSpawnHook};
 use crate::wire::ErrorEvent;
-use crate::wire::json::object;
+use crate::wire::json::{self, object};
 
 /// A tool whose function takes the arguments and the context as JSON text and an abort signal.
 pub(super) struct JsTool {
@@ -107,8 +107,7 @@ impl ToolGate for JsToolGate {
             match call(&gate, &[convert::text(&text).into()]).await {
                 Err(thrown) => deny(format!("the tool gate failed: {}", thrown.message)),
                 Ok(answer) => {
-                    let decision =
-                        answer.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+                    let decision = answer.and_then(|text| json::parse(text.as_bytes()).ok());
                     let decision = decision.unwrap_or_default();
                     match (decision["approve"].as_bool(), decision["reason"].as_str()) {
                         (Some(true), _) => ToolDecision::Approve,
