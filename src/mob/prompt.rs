@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::mob::core::Core;
 use crate::mob::rows::Member;
-use crate::wire::AgentEvent;
+use crate::wire::{AgentEvent, json};
 
 /// The line before the peers. Models read it, and so do tests and the demo model.
 pub(crate) const PEERS_LINE: &str = "Peers you can reach with send_message:";
@@ -30,7 +30,7 @@ pub(crate) fn system_prompt(core: &Core, member: &Member) -> String {
         push(&mut text, &part);
     }
     if let Some(context) = &member.spec.context {
-        push(&mut text, &format!("Context: {context}"));
+        push(&mut text, &format!("Context: {}", json::text(context)));
     }
     let peers = core.peers(member.identity());
     if peers.is_empty() || profile.is_some_and(|profile| !profile.tools.comms) {

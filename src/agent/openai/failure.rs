@@ -77,11 +77,14 @@ pub fn in_stream(value: &Value) -> ModelError {
 ///
 /// `now_ms` is the wall clock in Unix milliseconds. A page sees these fields only if the server exposes them by CORS.
 pub fn retry_after(header: impl Fn(&str) -> Option<String>, now_ms: u64) -> Option<Duration> {
+    // Whole, as the RFC has them; and as JSON numbers, whose parser is there anyway.
     let number = |text: String| {
-        text.trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|number| number.is_finite() && *number >= 0.0)
+        let text = text.trim();
+        let number = match text.parse::<u32>() {
+            Ok(whole) => f64::from(whole),
+            Err(_) => json::parse(text.as_bytes()).ok()?.as_f64()?,
+        };
+        (number >= 0.0).then_some(number)
     };
     if let Some(ms) = header("retry-after-ms").and_then(number) {
         return Duration::try_from_secs_f64(ms / 1000.0).ok();

@@ -33,10 +33,8 @@ pub struct Row {
     /// Flags of `wasm-opt`; it does not run without any.
     #[serde(default)]
     pub wasm_opt: Vec<String>,
-    /// How many bytes everything shall have after gzip.
+    /// How many bytes everything may have after gzip.
     pub gzip_budget: Option<u64>,
-    /// How many bytes everything may have after gzip, until it is within the budget.
-    pub gzip_limit: Option<u64>,
 }
 
 fn yes() -> bool {

@@ -25,23 +25,22 @@ pub const NEEDS: &[Need] = &[Need::Wasm, Need::WasmBindgen, Need::Npm];
 pub struct Package {
     dir: PathBuf,
     sizes: Vec<Size>,
-    /// Bytes that it shall have, and may have.
-    budget: Option<(u64, u64)>,
+    /// Bytes that it may have.
+    budget: Option<u64>,
 }
 
 impl Package {
     /// Refuses more bytes than the build matrix allows.
     pub fn check_budget(&self) -> Result<()> {
-        if let Some((budget, limit)) = self.budget {
-            println!("{}", size::check_budget(&self.sizes, budget, limit)?);
+        if let Some(budget) = self.budget {
+            println!("{}", size::check_budget(&self.sizes, budget)?);
         }
         Ok(())
     }
 
-    /// Bytes after gzip, and how many they shall be.
+    /// Bytes after gzip, and how many they may be.
     pub fn gzip(&self) -> (u64, Option<u64>) {
-        let budget = self.budget.map(|(budget, _)| budget);
-        (Size::total(&self.sizes).gzip, budget)
+        (Size::total(&self.sizes).gzip, self.budget)
     }
 }
 
@@ -82,9 +81,7 @@ pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
         ..Size::total(&scripts)
     });
     println!("\n{}", size::table(&sizes));
-    let budget = row
-        .gzip_budget
-        .map(|budget| (budget, row.gzip_limit.unwrap_or(budget)));
+    let budget = row.gzip_budget;
     Ok(Package { dir, sizes, budget })
 }
 
