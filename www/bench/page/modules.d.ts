@@ -6,5 +6,5 @@ declare module "*.wasm" {
 
 // The generated glue of `tests/bench`, which `cargo xtask bench` puts into `dist/`.
 declare module "*/mobkit_web_bench_glue.js" {
-  export function createInstance(): import("./contenders/log.ts").Glue;
+  export function createInstance(globals: object): import("./contenders/log.ts").Glue;
 }

@@ -61,7 +61,8 @@ describe("a page that is left and come back to", () => {
     await console.answers("Before I go").waitFor();
     await console.rest();
     const before = await console.sight();
-    for (let times = 0; times < 2; times++) {
+    // What the page shows when it is back is what it showed before: so it is left again in the middle of waking up.
+    for (let times = 0; times < 5; times++) {
       await leave(console);
       await nobodyHoldsALock(console.page);
       await goBack(console);

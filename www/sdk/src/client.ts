@@ -73,6 +73,7 @@ class Client implements RuntimeClient {
   #watch: AbortController | undefined;
   #closed = false;
   #leaveSleep: () => void;
+  #asleep = false;
   #start: StartOptions | undefined;
   /** Restarts of runtimes in workers that are gone. */
   #earlierRestarts = 0;
@@ -259,16 +260,19 @@ class Client implements RuntimeClient {
   }
 
   #sleep(): void {
+    this.#asleep = true;
     if (this.#workerIsOurs) this.#connection?.notify("sleep", null);
     this.#watch?.abort();
     this.#watch = undefined;
   }
 
   #wake(): void {
+    this.#asleep = false;
     if (!this.#workerIsOurs) return this.#watchWorker();
     const connection = this.#connection;
     connection?.control("wake", null).then(() => {
-      if (connection === this.#connection) this.#watchWorker();
+      // A page that sleeps again waits for no lock.
+      if (connection === this.#connection && !this.#asleep) this.#watchWorker();
     }, (error: unknown) => {
       // If the connection was closed meanwhile, nobody wants to know.
       if (connection === this.#connection) this.#fail(error);

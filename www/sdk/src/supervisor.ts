@@ -33,8 +33,13 @@ export class Supervisor {
   #session: Promise<Session>;
   /** The instance that waits for the lock while this context follows. */
   #successor: WasmInstance | undefined;
-  /** Ends the sleep. */
-  #wake: (() => void) | undefined;
+  /** The instance in which the runtime is being built. */
+  #opening: WasmInstance | undefined;
+  /** A crashed instance whose locks its successor is to take over. */
+  #bequeathed: WasmInstance | undefined;
+  /** Resolves at the end of the sleep; undefined while awake. */
+  #asleep: Promise<void> | undefined;
+  #wake: () => void = () => {};
 
   private constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -109,18 +114,24 @@ export class Supervisor {
    * that wakes; what it still does until then the fencing token keeps out, once somebody else leads.
    */
   sleep(): void {
+    if (this.#asleep || this.#build.storage.kind === "memory") return;
+    const asleep = new Promise<void>((wake) => { this.#wake = wake; });
+    this.#asleep = asleep;
+    this.#bequeathed?.releaseLocks();
+    // What is being built is built anew after the sleep.
+    if (this.#opening) end(this.#opening, asleepError());
     const session = this.current;
-    if (!session || this.#build.storage.kind === "memory") return;
+    if (!session) return;
     const { instance, raw } = session;
     this.current = undefined;
     this.#dismissSuccessor();
     instance.releaseLocks();
     this.#tell({ state: "starting", error: null });
-    this.#session = new Promise<void>((wake) => { this.#wake = wake; })
+    this.#session = asleep
       // If another context leads now, there is nothing left to be written: a failure is no news.
       .then(() => instance.run(() => raw.call("shutdown", "{}")).catch(() => {}))
       .then(() => {
-        end(instance, new MobkitError("page_asleep", "the page was put to sleep: ask again"));
+        end(instance, asleepError());
         return this.#open({ ...this.#build, ifLocked: "follow" });
       });
     this.#session.catch((failure: unknown) => this.#end(failure, "stopped"));
@@ -128,12 +139,24 @@ export class Supervisor {
 
   /** Starts a sleeping runtime anew: as leader if nobody leads meanwhile. */
   wake(): void {
-    this.#wake?.();
-    this.#wake = undefined;
+    this.#asleep = undefined;
+    this.#wake();
   }
 
   async #open(build: RawBuildOptions): Promise<Session> {
-    const session = await this.#create(this.#instance(), build);
+    await this.#asleep;
+    const instance = this.#instance();
+    this.#opening = instance;
+    let session: Session;
+    try {
+      session = await this.#create(instance, build);
+    } catch (error) {
+      // Put to sleep in the middle of it, which says nothing of who leads after the sleep.
+      if (instance.error?.code === "page_asleep") return await this.#open({ ...build, ifLocked: build.ifLocked === "steal" ? "follow" : build.ifLocked });
+      throw error;
+    } finally {
+      if (this.#opening === instance) this.#opening = undefined;
+    }
     if (this.#report.state === "stopped") {
       const reason = new MobkitError("runtime_stopped", "the runtime was shut down");
       end(session.instance, reason);
@@ -243,7 +266,10 @@ export class Supervisor {
     this.current = undefined;
     this.#dismissSuccessor();
     const leader = this.#report.state === "leader";
-    const release = () => session.instance.releaseLocks();
+    const release = () => {
+      this.#bequeathed = undefined;
+      session.instance.releaseLocks();
+    };
     if (this.#build.storage.kind === "memory") {
       this.#end(crashedError(`${error.message}; what it held was in memory only`), "crashed");
       return;
@@ -254,6 +280,7 @@ export class Supervisor {
       return;
     }
     this.#tell({ state: "crashed", error: toErrorData(error), restarts: this.#policy.restarts });
+    this.#bequeathed = session.instance;
     // The dead instance still holds the lock of its lease, and its storage refuses its writes: take both over.
     const restarted = this.#open({ ...this.#build, ifLocked: leader ? "steal" : "follow" });
     this.#session = restarted;
@@ -281,6 +308,10 @@ export class Supervisor {
       }
     }
   }
+}
+
+function asleepError(): MobkitError {
+  return new MobkitError("page_asleep", "the page was put to sleep: ask again");
 }
 
 /** Ends an instance whose place nobody takes. */

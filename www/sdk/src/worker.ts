@@ -119,20 +119,24 @@ function chosenModel(choice: ModelChoice): Model | null {
 function aliveLock(): AliveLock & { readonly name: string | null } {
   const { locks } = globalThis.navigator ?? {};
   let name = locks ? `mobkit-web/alive/${crypto.randomUUID()}` : null;
-  let release = () => {};
+  let letGo = new AbortController();
   return {
     get name() { return name; },
     hold: () => new Promise<void>((resolve) => {
       if (!locks || name === null) return resolve();
-      locks.request(name, () => {
+      const { signal } = letGo = new AbortController();
+      locks.request(name, { signal }, () => {
         resolve();
-        return new Promise<void>((released) => { release = released; });
+        // Granted in the same moment as it was withdrawn.
+        if (signal.aborted) return;
+        return new Promise<void>((released) => signal.addEventListener("abort", () => released()));
       }).catch((error: unknown) => {
+        if (signal.aborted) return resolve();
         console.warn("mobkit-web: no lock shows that this worker is alive", toErrorData(error));
         name = null;
         resolve();
       });
     }),
-    release: () => release(),
+    release: () => letGo.abort(),
   };
 }

@@ -23,7 +23,7 @@ let loaded: Promise<Glue> | undefined;
 function glue(): Promise<Glue> {
   loaded ??= (async () => {
     const module = await WebAssembly.compileStreaming(fetch(wasm));
-    const instance = createInstance();
+    const instance = createInstance(globalThis);
     instance.initSync({ module });
     return instance;
   })();
