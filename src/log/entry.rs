@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::wire::json::{self, FromJson};
 
-pub(super) struct Entry {
+pub(crate) struct Entry {
     json: Box<[u8]>,
     value: OnceCell<Rc<dyn Any>>,
 }
@@ -37,7 +37,7 @@ impl Entry {
     }
 
     /// Its JSON.
-    pub(super) fn json(&self) -> &[u8] {
+    pub(crate) fn json(&self) -> &[u8] {
         &self.json
     }
 

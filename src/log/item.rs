@@ -1,5 +1,6 @@
 //! What a reader gets.
 
+use std::fmt;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,14 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// An entry that is not what its log holds.
+    pub(crate) fn corrupt(cursor: Cursor, reason: impl fmt::Display) -> LogError {
+        LogError::Storage(StorageError::Corrupt {
+            key: format!("entry {cursor}"),
+            reason: reason.to_string(),
+        })
+    }
+
     /// The stable `snake_case` name of the kind of error.
     pub fn code(&self) -> &'static str {
         match self {

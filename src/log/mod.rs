@@ -40,6 +40,7 @@ pub use checkpoint::Checkpointer;
 pub use config::{LogConfig, Retention};
 pub use item::{GapReason, LogError, LogItem};
 pub use reader::LogReader;
+pub(crate) use reader::RawReader;
 
 use chunk::{BlockRow, ChunkHead, TrimRow};
 use entry::Entry;

@@ -47,16 +47,11 @@ pub(super) fn decoded<T: FromJson + 'static>(item: &RawItem) -> Result<LogItem<T
     Ok(match *item {
         LogItem::Entry { cursor, ref entry } => LogItem::Entry {
             cursor,
-            entry: entry.value().map_err(|error| corrupt(cursor, &error))?,
+            entry: entry
+                .value()
+                .map_err(|error| LogError::corrupt(cursor, error))?,
         },
         LogItem::Gap { from, to, reason } => LogItem::Gap { from, to, reason },
-    })
-}
-
-fn corrupt(cursor: Cursor, error: &serde_json::Error) -> LogError {
-    LogError::Storage(StorageError::Corrupt {
-        key: format!("entry {cursor}"),
-        reason: error.to_string(),
     })
 }
 

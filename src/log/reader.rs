@@ -40,6 +40,11 @@ impl<T: FromJson + 'static> LogReader<T> {
         }
     }
 
+    /// The same reader, for somebody who wants the entries as they are stored.
+    pub(crate) fn undecoded(self) -> RawReader {
+        self.raw
+    }
+
     /// Up to where it has handed out.
     pub fn cursor(&self) -> Cursor {
         self.raw.cursor()
@@ -96,7 +101,7 @@ impl<T: FromJson + 'static> FusedStream for LogReader<T> {
 }
 
 /// A reader that leaves the entries as they are stored.
-pub(super) struct RawReader {
+pub(crate) struct RawReader {
     log: Rc<Inner>,
     at: Place,
     /// What is read and not handed out yet.

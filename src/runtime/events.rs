@@ -6,9 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use futures::Stream;
 
-use crate::log::{LogItem, LogReader};
+use crate::log::{LogError, LogItem, LogReader, RawReader};
 use crate::mob::{Core, InteractionStatus, MobError};
 use crate::shim::Notified;
+use crate::wire::agent_record::RecordText;
+use crate::wire::json::{self, ToValue, object};
 use crate::wire::{
     AgentEvent, AgentEventRecord, AgentIdentity, Cursor, EventQuery, InteractionId, PersistedEvent,
     QueryGap,
@@ -154,6 +156,71 @@ impl Stream for EventReader {
                 }
                 LogItem::Entry { .. } => {}
             }
+        }
+    }
+}
+
+/// Agent events as the JSON of their [`PersistedEvent`]s, in order, each once; a gap is `{type: "gap", from, to, reason}`. An
+/// entry is not decoded for it.
+pub struct EventTexts {
+    log: RawReader,
+    /// The JSON of the names that are wanted.
+    identity: Option<String>,
+    interaction_id: Option<String>,
+}
+
+impl EventTexts {
+    pub(crate) fn open(core: &Core, filter: &EventFilter) -> Result<Self, MobError> {
+        let after = filter.after.unwrap_or_else(|| core.events.latest());
+        Ok(Self {
+            log: core.events.follow(after)?.undecoded(),
+            identity: filter
+                .identity
+                .as_ref()
+                .map(|id| json::text(&id.to_value())),
+            interaction_id: filter
+                .interaction_id
+                .as_ref()
+                .map(|id| json::text(&id.to_value())),
+        })
+    }
+
+    /// The text of an entry, if it is wanted.
+    fn text(&self, cursor: Cursor, entry: &[u8]) -> Result<Option<String>, MobError> {
+        let wrong = || LogError::corrupt(cursor, "it is no agent event");
+        let record = RecordText::of(entry).ok_or_else(wrong)?;
+        let is_wanted =
+            |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
+        if is_wanted(&self.identity, Some(record.identity()))
+            && is_wanted(&self.interaction_id, record.interaction_id())
+        {
+            let text = record.to_persisted(cursor).ok_or_else(wrong)?;
+            Ok(Some(text))
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl Stream for EventTexts {
+    type Item = Result<String, MobError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let text = match ready!(Pin::new(&mut self.log).poll_next(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => Err(error.into()),
+                Some(Ok(LogItem::Gap { from, to, reason })) => Ok(json::text(&object!({
+                    "type": "gap", "from": from, "to": to, "reason": reason.as_str(),
+                }))),
+                Some(Ok(LogItem::Entry { cursor, entry })) => {
+                    match self.text(cursor, entry.json()).transpose() {
+                        None => continue,
+                        Some(text) => text,
+                    }
+                }
+            };
+            return Poll::Ready(Some(text));
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::json::{self, from_json};
+use super::raw_json;
 use super::{
     AgentEvent, AgentIdentity, AgentRuntimeId, Cursor, FenceToken, Generation, InteractionId,
     PersistedEvent, ProfileName, TimestampMs, WorkId,
@@ -108,6 +109,120 @@ impl AgentEventRecord {
             event: envelope.event,
         }
     }
+}
+
+/// A record as it is stored: what most readers want of it can be had without decoding it.
+pub(crate) struct RecordText<'a> {
+    identity: &'a str,
+    generation: &'a str,
+    timestamp_ms: &'a str,
+    interaction_id: Option<&'a str>,
+    work_id: Option<&'a str>,
+    event: &'a str,
+}
+
+impl<'a> RecordText<'a> {
+    /// Finds the pieces of a record's JSON; none, if it is another text.
+    pub fn of(json: &'a [u8]) -> Option<Self> {
+        let [
+            identity,
+            generation,
+            timestamp_ms,
+            interaction_id,
+            work_id,
+            event,
+        ] = pieces(
+            json,
+            [
+                "identity",
+                "generation",
+                "timestamp_ms",
+                "interaction_id",
+                "work_id",
+                "event",
+            ],
+        )?;
+        Some(Self {
+            identity: identity?,
+            generation: generation?,
+            timestamp_ms: timestamp_ms?,
+            interaction_id,
+            work_id,
+            event: event?,
+        })
+    }
+
+    /// The JSON of whose it is.
+    pub fn identity(&self) -> &'a str {
+        self.identity
+    }
+
+    /// The JSON of the interaction that it is for.
+    pub fn interaction_id(&self) -> Option<&'a str> {
+        self.interaction_id
+    }
+
+    /// The JSON of [`AgentEventRecord::to_persisted`]; none, if the event is none.
+    pub fn to_persisted(&self, cursor: Cursor) -> Option<String> {
+        let [event_type, interaction_id, work_id] =
+            pieces(self.event.as_bytes(), ["type", "interaction_id", "work_id"])?;
+        let event_type = event_type?;
+        let Self {
+            identity,
+            generation,
+            timestamp_ms,
+            ..
+        } = self;
+        let name = identity.strip_suffix('"')?;
+        let mut text = String::with_capacity(self.event.len() + 400);
+        for piece in [
+            r#"{"id":"evt-agent-"#,
+            &cursor.to_string(),
+            r#"","seq":"#,
+            &cursor.to_string(),
+            r#","timestamp_ms":"#,
+            timestamp_ms,
+            r#","member_id":"#,
+            name,
+            ":",
+            generation,
+            r#"","identity":"#,
+            identity,
+            r#","event":{"kind":"agent","agent_id":"#,
+            name,
+            ":",
+            generation,
+            r#"","event_type":"#,
+            event_type,
+            r#","payload":"#,
+            self.event.strip_suffix('}')?,
+        ] {
+            text.push_str(piece);
+        }
+        let ids = [
+            (r#","interaction_id":"#, self.interaction_id, interaction_id),
+            (r#","work_id":"#, self.work_id, work_id),
+        ];
+        for (name, of_record, of_event) in ids {
+            if let (Some(id), None) = (of_record, of_event) {
+                text.push_str(name);
+                text.push_str(id);
+            }
+        }
+        text.push_str("}}}");
+        Some(text)
+    }
+}
+
+fn pieces<'a, const N: usize>(json: &'a [u8], names: [&str; N]) -> Option<[Option<&'a str>; N]> {
+    let found = raw_json::fields(json, names).ok()?;
+    let mut pieces = [None; N];
+    for (piece, found) in pieces.iter_mut().zip(found) {
+        if let Some(found) = found {
+            *piece = Some(std::str::from_utf8(found).ok()?);
+        }
+    }
+    Some(pieces)
 }
 
 /// An event with its number, source and time (MobKit contract, section 1).

@@ -4,7 +4,7 @@
 //! a row in storage, a line on an event stream and a value handed to JavaScript are the same JSON. This room knows no other.
 
 mod agent_event;
-mod agent_record;
+pub(crate) mod agent_record;
 mod content;
 mod error;
 mod ids;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::agent_record::RecordText;
 use super::*;
 
 fn round_trip<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
@@ -278,6 +279,30 @@ fn a_record_has_a_compact_row_and_the_contracts_envelope() {
         (&json!("lead:1"), &json!("lead"))
     );
     round_trip::<PersistedEvent>(persisted);
+}
+
+#[test]
+fn the_text_of_a_record_gives_the_same_envelope() {
+    let awkward = json!({"type": "text_delta", "delta": "}\",\"work_id\":\"no\" \\ \u{2028}{"});
+    for (number, event) in (1..).zip(agent_events().into_iter().chain([awkward])) {
+        let mut record = record(serde_json::from_value(event).unwrap());
+        for ids in [true, false] {
+            if !ids {
+                (record.interaction_id, record.work_id) = (None, None);
+            }
+            let cursor = Cursor::new(number);
+            let stored = serde_json::to_vec(&record).unwrap();
+            let text = RecordText::of(&stored).unwrap();
+            assert_eq!(text.identity(), r#""lead""#);
+            assert_eq!(text.interaction_id(), ids.then_some(r#""i1""#));
+            let persisted: Value =
+                serde_json::from_str(&text.to_persisted(cursor).unwrap()).unwrap();
+            assert_eq!(persisted, json::value_of(&record.to_persisted(cursor)));
+        }
+    }
+    for wrong in ["", "[]", "{}", r#"{"identity":"lead","generation":1}"#] {
+        assert!(RecordText::of(wrong.as_bytes()).is_none(), "{wrong}");
+    }
 }
 
 #[test]

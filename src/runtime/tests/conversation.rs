@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::mob::MobError;
-use crate::wire::{AgentErrorClass, HandlingMode, SpawnMemberSpec};
+use crate::wire::{AgentErrorClass, HandlingMode, PersistedEvent, SpawnMemberSpec};
 
 #[test]
 fn a_message_sets_off_work_among_wired_members_and_is_answered() {
@@ -164,6 +164,24 @@ fn a_reader_of_one_interaction_sees_it_from_acceptance_to_its_end() {
                 records.last().unwrap().event.agent_event_type(),
                 "interaction_complete"
             );
+            let filter = EventFilter {
+                identity: Some(id("ann")),
+                interaction_id: Some(accepted.interaction_id.clone()),
+                after: Some(Cursor::START),
+            };
+            let of_ann = records.iter().filter(|record| record.identity == "ann");
+            let texts: Vec<String> = runtime
+                .event_texts(&filter)
+                .unwrap()
+                .take(of_ann.clone().count())
+                .map(Result::unwrap)
+                .collect()
+                .await;
+            assert!(!texts.is_empty());
+            for (text, record) in texts.iter().zip(of_ann) {
+                let persisted: PersistedEvent = serde_json::from_str(text).unwrap();
+                assert_eq!(persisted, record.to_persisted(persisted.seq));
+            }
         }
     });
 }
@@ -223,6 +241,11 @@ fn bad_messages_are_refused_by_name() {
             .err()
             .unwrap();
         assert_eq!(stale.code(), "stale_event_cursor");
+        let stale = runtime.event_texts(&EventFilter {
+            after: Some(Cursor::new(99)),
+            ..EventFilter::default()
+        });
+        assert_eq!(stale.err().unwrap().code(), "stale_event_cursor");
         let ghost = runtime
             .cancel(&InteractionId::from("ghost"))
             .await

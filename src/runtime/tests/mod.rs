@@ -27,6 +27,7 @@ use crate::mob::{InteractionStatus, SendRequest};
 use crate::runtime::{EventFilter, UnifiedRuntime, UnifiedRuntimeBuilder};
 use crate::shim::Host;
 use crate::sim::{Sim, SimDisk, StoragePlan};
+use crate::wire::json;
 use crate::wire::{AgentEvent, AgentIdentity, Cursor, EventQuery, InteractionId};
 
 /// A lead wired to two specialists, all on the model `scripted`.
@@ -196,13 +197,30 @@ pub(crate) async fn all_events(runtime: &UnifiedRuntime) -> Vec<(u64, String, Ag
             ..EventFilter::default()
         })
         .unwrap();
+    let mut texts = runtime
+        .event_texts(&EventFilter {
+            after: Some(Cursor::START),
+            ..EventFilter::default()
+        })
+        .unwrap();
     let mut seen = Vec::new();
     while seen
         .last()
         .is_none_or(|(cursor, _, _)| *cursor < latest.get())
         && latest > Cursor::START
     {
-        match reader.next().await.unwrap().unwrap() {
+        let item = reader.next().await.unwrap().unwrap();
+        let text = texts.next().await.unwrap().unwrap();
+        let text = json::parse_own(text.as_bytes()).unwrap();
+        match &item {
+            LogItem::Entry { cursor, entry } => {
+                assert_eq!(text, json::value_of(&entry.to_persisted(*cursor)));
+            }
+            LogItem::Gap { from, to, .. } => {
+                assert_eq!((&text["from"], &text["to"]), (&json!(from), &json!(to)));
+            }
+        }
+        match item {
             LogItem::Entry { cursor, entry } => seen.push((
                 cursor.get(),
                 entry.identity.to_string(),

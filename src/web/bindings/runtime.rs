@@ -233,11 +233,14 @@ fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failu
             let events = runtime.mob_events(after)?;
             return Ok(events.map(|event| Ok(convert::text(&event?))).boxed_local());
         }
-        "events" => runtime.events(EventFilter {
-            identity,
-            interaction_id,
-            after,
-        })?,
+        "events" => {
+            let texts = runtime.event_texts(&EventFilter {
+                identity,
+                interaction_id,
+                after,
+            })?;
+            return Ok(texts.map(|text| Ok(text?)).boxed_local());
+        }
         "interaction" => {
             let id =
                 interaction_id.ok_or_else(|| Failure::params("`interaction_id` is missing"))?;

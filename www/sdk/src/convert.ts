@@ -48,11 +48,10 @@ export function queryArg<Query extends { after_seq?: CursorInput }>(query: Query
   return { ...query, after_seq: cursorArg(query.after_seq) };
 }
 
-/** An entry or a gap of the event log. */
+/** An entry or a gap of the event log; converted in place, for there are many. */
 export function logItem(item: LogItem<number>): LogItem {
-  return item.type === "gap"
-    ? { ...item, from: BigInt(item.from), to: BigInt(item.to) }
-    : { ...item, seq: BigInt(item.seq) };
+  if (item.type === "gap") return { ...item, from: BigInt(item.from), to: BigInt(item.to) };
+  return Object.assign(item, { seq: BigInt(item.seq) });
 }
 
 /** A ledger entry. */
