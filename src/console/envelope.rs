@@ -60,7 +60,7 @@ pub(super) fn parse(body: &[u8]) -> Result<RpcRequest, Vec<u8>> {
             let failure = Failure::new(
                 INVALID_PARAMS,
                 "invalid_params",
-                "Invalid params: params must be a JSON object",
+                "params must be a JSON object",
             );
             // A notification is answered by nothing, whatever is wrong with it.
             Err(id.map(|id| error(&id, &failure)).unwrap_or_default())
@@ -69,18 +69,27 @@ pub(super) fn parse(body: &[u8]) -> Result<RpcRequest, Vec<u8>> {
     }
 }
 
-/// The answer to a request that succeeded.
-pub(super) fn result(id: &Value, result: Value) -> Vec<u8> {
+/// The answer to a request that succeeded with this JSON.
+pub(super) fn result(id: &Value, result: &str) -> Vec<u8> {
     answer(id, "result", result)
 }
 
 /// The answer to a request that failed.
 pub(super) fn error(id: &Value, failure: &Failure) -> Vec<u8> {
-    answer(id, "error", failure.to_json())
+    answer(id, "error", &json::text(&failure.to_json()))
 }
 
-fn answer(id: &Value, name: &str, value: Value) -> Vec<u8> {
-    let version = ("jsonrpc", Value::from("2.0"));
-    let fields = &mut [version, ("id", id.clone()), (name, value)];
-    json::text(&json::object_of(fields)).into_bytes()
+fn answer(id: &Value, name: &str, value: &str) -> Vec<u8> {
+    let id = json::text(id);
+    [
+        r#"{"jsonrpc":"2.0","id":"#,
+        &id,
+        ",\"",
+        name,
+        "\":",
+        value,
+        "}",
+    ]
+    .concat()
+    .into_bytes()
 }

@@ -26,33 +26,25 @@ pub(super) const IDEMPOTENCY_CONFLICT: i64 = -32009;
 /// A cursor beyond the end.
 pub(super) const STALE_CURSOR: i64 = -32010;
 
-/// A failed method.
+/// A failed method: the error as every boundary shows it, with the contract's number.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Failure {
     code: i64,
-    message: String,
-    data: Map<String, Value>,
+    error: ErrorData,
 }
 
 impl Failure {
-    /// A failure with a stable snake_case name in `data.code`.
+    /// A failure with a stable snake_case name.
     pub fn new(code: i64, name: &str, message: impl Into<String>) -> Self {
-        let mut data = Map::new();
-        data.insert("code".to_owned(), Value::String(name.to_owned()));
         Self {
             code,
-            message: message.into(),
-            data,
+            error: ErrorData::new(name, message),
         }
     }
 
-    /// Parameters that the method cannot work with; the text gets the contract's prefix.
+    /// Parameters that the method cannot work with.
     pub fn params(message: impl std::fmt::Display) -> Self {
-        Self::new(
-            INVALID_PARAMS,
-            "invalid_params",
-            format!("Invalid params: {message}"),
-        )
+        Self::new(INVALID_PARAMS, "invalid_params", message.to_string())
     }
 
     /// No such method.
@@ -64,9 +56,39 @@ impl Failure {
         )
     }
 
-    /// As `error` of the envelope.
+    /// The error without the contract's number.
+    pub fn into_error(self) -> ErrorData {
+        self.error
+    }
+
+    /// As `error` of the envelope: the name is `data.code`, and parameters get the contract's prefix.
     pub fn to_json(&self) -> Value {
-        object!({ "code": self.code, "message": self.message, "data": self.data })
+        let ErrorData {
+            code: name,
+            message,
+            data: details,
+        } = &self.error;
+        let mut data = Map::new();
+        data.insert("code".to_owned(), Value::String(name.clone()));
+        match details {
+            Value::Null => {}
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    data.entry(key.clone()).or_insert_with(|| value.clone());
+                }
+            }
+            other => {
+                data.insert("data".to_owned(), other.clone());
+            }
+        }
+        if self.code == STALE_CURSOR {
+            data.insert("error".to_owned(), "event_query_stale".into());
+        }
+        let prefix = match self.code {
+            INVALID_PARAMS => "Invalid params: ",
+            _ => "",
+        };
+        object!({ "code": self.code, "message": format!("{prefix}{message}"), "data": data })
     }
 }
 
@@ -86,29 +108,6 @@ fn code_of(name: &str) -> i64 {
 impl From<ErrorData> for Failure {
     fn from(error: ErrorData) -> Self {
         let code = code_of(&error.code);
-        let message = if code == INVALID_PARAMS {
-            format!("Invalid params: {}", error.message)
-        } else {
-            error.message
-        };
-        let mut failure = Self::new(code, &error.code, message);
-        match error.data {
-            Value::Null => {}
-            Value::Object(fields) => {
-                for (key, value) in fields {
-                    failure.data.entry(key).or_insert(value);
-                }
-            }
-            other => {
-                failure.data.insert("data".to_owned(), other);
-            }
-        }
-        if code == STALE_CURSOR {
-            failure.data.insert(
-                "error".to_owned(),
-                Value::String("event_query_stale".to_owned()),
-            );
-        }
-        failure
+        Self { code, error }
     }
 }

@@ -8,17 +8,22 @@ use serde_json::{Map, Value, json};
 use super::CONTRACT_VERSION;
 use super::failure::Failure;
 use super::params::Params;
-use crate::mob::{MobError, SendRequest};
+use crate::mob::{MobError, SendRequest, SpawnReceipt};
 use crate::runtime::{Role, UnifiedRuntime};
-use crate::wire::json::{object, value_of};
+use crate::wire::json::{self, object, value_of};
 use crate::wire::{EventQuery, InteractionId, SpawnMemberSpec};
 
-/// The most entries that one query answers with.
-const MAX_LIMIT: usize = 10_000;
+/// The most entries that one query answers with: as many as are kept.
+const MAX_LIMIT: usize = 200_000;
 /// How many messages of a transcript a page has when it does not say.
 const DEFAULT_HISTORY: usize = 200;
 
-type Answer = Result<Value, Failure>;
+/// The JSON of what a method answers.
+type Answer = Result<String, Failure>;
+
+fn answer(value: Value) -> Answer {
+    Ok(json::text(&value))
+}
 
 struct Method {
     name: &'static str,
@@ -43,7 +48,10 @@ const METHODS: &[Method] = &[
     method!("mobkit/send_message", send_message),
     method!("mobkit/cancel_interaction", cancel_interaction),
     method!("mobkit/force_cancel_member", force_cancel_member),
+    method!("mobkit/wait_interaction", wait_interaction),
+    method!("mobkit/cancel_all", cancel_all),
     method!("mobkit/spawn_member", spawn_member),
+    method!("mobkit/spawn_many", spawn_many),
     method!("mobkit/retire_member", retire_member),
     method!("mobkit/respawn_member", respawn_member),
     method!("mobkit/wire_members", wire_members),
@@ -54,6 +62,7 @@ const METHODS: &[Method] = &[
     method!("mobkit/query_events", query_events),
     method!("mobkit/session_history", session_history),
     method!("mobkit/profiles", profiles),
+    method!("mobkit/definition", definition),
 ];
 
 /// Calls a method by its name.
@@ -91,7 +100,7 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
     }
     let running = status.mob_state.as_str() == "running"
         && matches!(status.role, Role::Leader | Role::Follower);
-    Ok(json!({
+    answer(json!({
         "contract_version": CONTRACT_VERSION,
         "running": running,
         "loaded_modules": [],
@@ -108,7 +117,7 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
 async fn capabilities(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
     let leads = runtime.role() == Role::Leader;
-    Ok(json!({
+    answer(json!({
         "contract_version": CONTRACT_VERSION,
         "methods": METHODS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
         "loaded_modules": [],
@@ -125,13 +134,13 @@ async fn capabilities(runtime: &UnifiedRuntime, params: Params) -> Answer {
 
 async fn list_members(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(value_of(&runtime.members()))
+    Ok(json::text_of(&runtime.members()))
 }
 
 async fn member_status(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let member = params.identity("member_id")?;
     params.finish()?;
-    Ok(value_of(&runtime.member_status(&member).await?))
+    Ok(json::text_of(&runtime.member_status(&member).await?))
 }
 
 async fn send_message(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
@@ -146,73 +155,102 @@ async fn send_message(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     };
     params.finish()?;
     let accepted = runtime.send(&member, request).await?;
-    Ok(object!({
+    answer(object!({
         "accepted": true,
         "member_id": accepted.identity,
         "session_id": accepted.session_id,
         "interaction_id": accepted.interaction_id,
+        "repeated": accepted.repeated,
     }))
+}
+
+async fn wait_interaction(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
+    let interaction = InteractionId::from(params.required_string("interaction_id")?);
+    params.finish()?;
+    let outcome = runtime.mob_handle().wait_interaction(&interaction).await?;
+    answer(object!({
+        "interaction_id": outcome.interaction_id,
+        "status": outcome.status,
+        "result": outcome.result,
+        "error": value_of(&outcome.error),
+        "usage": value_of(&outcome.usage),
+        "turns": outcome.turns,
+    }))
+}
+
+async fn cancel_all(runtime: &UnifiedRuntime, params: Params) -> Answer {
+    params.finish()?;
+    answer(object!({ "accepted": true, "cancelled": runtime.cancel_all().await? }))
 }
 
 async fn cancel_interaction(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let interaction = InteractionId::from(params.required_string("interaction_id")?);
     params.finish()?;
-    Ok(object!({ "accepted": runtime.cancel(&interaction).await? }))
+    answer(object!({ "accepted": runtime.cancel(&interaction).await? }))
 }
 
 async fn force_cancel_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let member = params.identity("member_id")?;
     params.finish()?;
-    Ok(object!({ "accepted": runtime.cancel_turn(&member).await? }))
+    answer(object!({ "accepted": runtime.cancel_turn(&member).await? }))
 }
 
-async fn spawn_member(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    let spec: SpawnMemberSpec = params.all()?;
-    let receipt = runtime.spawn(spec).await?;
-    Ok(object!({
+fn receipt(receipt: &SpawnReceipt) -> Value {
+    object!({
         "accepted": true,
         "meerkat_id": receipt.identity,
         "generation": receipt.generation,
+        "fence_token": receipt.fence_token,
         "session_id": receipt.session_id,
-    }))
+    })
+}
+
+async fn spawn_member(runtime: &UnifiedRuntime, params: Params) -> Answer {
+    answer(receipt(&runtime.spawn(params.all()?).await?))
+}
+
+async fn spawn_many(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
+    let specs: Vec<SpawnMemberSpec> = params.value("specs")?;
+    params.finish()?;
+    let report = runtime.spawn_many(specs).await?;
+    let spawned: Vec<Value> = report.spawned.iter().map(receipt).collect();
+    let refused = report.refused.map(|error| value_of(&error.data()));
+    answer(object!({ "spawned": spawned, "refused": refused }))
 }
 
 async fn retire_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let member = params.identity("member_id")?;
     params.finish()?;
     runtime.retire(&member).await?;
-    Ok(object!({ "accepted": true }))
+    answer(object!({ "accepted": true }))
 }
 
 async fn respawn_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let member = params.identity("member_id")?;
     params.finish()?;
-    let receipt = runtime.respawn(&member).await?;
-    Ok(
-        object!({ "accepted": true, "generation": receipt.generation, "session_id": receipt.session_id }),
-    )
+    answer(receipt(&runtime.respawn(&member).await?))
 }
 
 async fn wire_members(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let (a, b) = (params.identity("a")?, params.identity("b")?);
     params.finish()?;
-    Ok(object!({ "accepted": true, "changed": runtime.wire(&a, &b).await? }))
+    answer(object!({ "accepted": true, "changed": runtime.wire(&a, &b).await? }))
 }
 
 async fn unwire_members(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
     let (a, b) = (params.identity("a")?, params.identity("b")?);
     params.finish()?;
-    Ok(object!({ "accepted": true, "changed": runtime.unwire(&a, &b).await? }))
+    answer(object!({ "accepted": true, "changed": runtime.unwire(&a, &b).await? }))
 }
 
 async fn stop(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(object!({ "accepted": true, "changed": runtime.stop().await? }))
+    answer(object!({ "accepted": true, "changed": runtime.stop().await? }))
 }
 
 async fn resume(runtime: &UnifiedRuntime, params: Params) -> Answer {
     params.finish()?;
-    Ok(object!({ "accepted": true, "changed": runtime.resume().await? }))
+    answer(object!({ "accepted": true, "changed": runtime.resume().await? }))
 }
 
 fn event_query(params: Params) -> Result<EventQuery, Failure> {
@@ -227,16 +265,11 @@ fn event_query(params: Params) -> Result<EventQuery, Failure> {
 
 async fn query_mob_events(runtime: &UnifiedRuntime, params: Params) -> Answer {
     let page = runtime.query_mob_events(&event_query(params)?).await?;
-    Ok(value_of(&page))
+    Ok(json::text_of(&page))
 }
 
 async fn query_events(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    let page = runtime.query_events(&event_query(params)?).await?;
-    Ok(object!({
-        "events": value_of(&page.events),
-        "next_after_seq": page.next_after_seq,
-        "gaps": value_of(&page.gaps),
-    }))
+    Ok(runtime.query_events_text(&event_query(params)?).await?)
 }
 
 async fn session_history(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
@@ -258,7 +291,7 @@ async fn session_history(runtime: &UnifiedRuntime, mut params: Params) -> Answer
             })
         })
         .collect();
-    Ok(object!({ "messages": messages, "total": total }))
+    answer(object!({ "messages": messages, "total": total }))
 }
 
 async fn profiles(runtime: &UnifiedRuntime, params: Params) -> Answer {
@@ -272,5 +305,10 @@ async fn profiles(runtime: &UnifiedRuntime, params: Params) -> Answer {
             "external_addressable": profile.external_addressable,
         })
     });
-    Ok(object!({ "profiles": profiles.collect::<Vec<_>>() }))
+    answer(object!({ "profiles": profiles.collect::<Vec<_>>() }))
+}
+
+async fn definition(runtime: &UnifiedRuntime, params: Params) -> Answer {
+    params.finish()?;
+    answer(runtime.definition().to_json())
 }

@@ -21,9 +21,10 @@ mod streams;
 use std::fmt;
 
 use futures::stream::LocalBoxStream;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::runtime::UnifiedRuntime;
+use crate::wire::ErrorData;
 use crate::wire::json::{self, object};
 use address::Address;
 
@@ -172,6 +173,19 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
     }
 }
 
+/// Calls a method of `POST /console/rpc` without the envelope; answers JSON.
+///
+/// # Errors
+/// The method's, or `method_not_found` and `invalid_params`.
+pub async fn call(
+    runtime: &UnifiedRuntime,
+    method: &str,
+    params: Map<String, Value>,
+) -> Result<String, ErrorData> {
+    let answer = methods::call(runtime, method, params).await;
+    answer.map_err(failure::Failure::into_error)
+}
+
 /// Answers the text of a JSON-RPC request; empty for a notification, whose side effects happen all the same.
 async fn rpc(runtime: &UnifiedRuntime, body: &[u8]) -> Vec<u8> {
     let request = match envelope::parse(body) {
@@ -181,7 +195,7 @@ async fn rpc(runtime: &UnifiedRuntime, body: &[u8]) -> Vec<u8> {
     let outcome = methods::call(runtime, &request.method, request.params).await;
     match (request.id, outcome) {
         (None, _) => Vec::new(),
-        (Some(id), Ok(result)) => envelope::result(&id, result),
+        (Some(id), Ok(result)) => envelope::result(&id, &result),
         (Some(id), Err(failure)) => envelope::error(&id, &failure),
     }
 }

@@ -106,6 +106,12 @@ impl Params {
         Ok(content)
     }
 
+    /// A value of a type of the wire.
+    pub fn value<T: FromJson>(&mut self, name: &'static str) -> Result<T, Failure> {
+        let value = self.take(name).unwrap_or(Value::Null);
+        T::from_json(value).map_err(|error| Failure::params(format_args!("{name}: {error}")))
+    }
+
     /// All parameters at once, for a type of the wire that knows its own fields.
     pub fn all<T: FromJson>(self) -> Result<T, Failure> {
         T::from_json(Value::Object(self.fields)).map_err(Failure::params)

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures::future::{Either, FutureExt, select};
 use futures::stream::{self, LocalBoxStream, Stream, StreamExt};
-use serde::Serialize;
 
 use crate::shim::{Host, YieldBudget};
 use crate::wire::ErrorData;
@@ -15,18 +14,14 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Bytes after which a chunk is handed over, though more is ready.
 const CHUNK_BYTES: usize = 32 * 1024;
 
-/// One event as text. `data` is written as JSON, which has no line breaks.
-pub(super) fn encode(id: Option<&str>, event: &str, data: &impl Serialize) -> String {
+/// One event as text. `data` is JSON, which has no line breaks.
+pub(super) fn encode(id: Option<&str>, event: &str, data: &str) -> String {
     let mut text = String::new();
     if let Some(id) = id {
         push_field(&mut text, "id", id);
     }
     push_field(&mut text, "event", event);
-    match serde_json::to_string(data) {
-        Ok(json) => push_field(&mut text, "data", &json),
-        // Only maps with keys that are not text fail, and the wire has none.
-        Err(error) => push_field(&mut text, "data", &format!("{:?}", error.to_string())),
-    }
+    push_field(&mut text, "data", data);
     text.push('\n');
     text
 }

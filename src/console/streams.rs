@@ -10,8 +10,9 @@ use super::{FetchResponse, bad_request};
 use crate::log::LogItem;
 use crate::mob::MobError;
 use crate::runtime::{EventFilter, UnifiedRuntime};
-use crate::wire::json::object;
-use crate::wire::{AgentEventRecord, Cursor, EventQuery, MobStructuralEventEnvelope};
+use crate::wire::agent_record::RecordText;
+use crate::wire::json::{self, object};
+use crate::wire::{Cursor, EventQuery, MobStructuralEventEnvelope};
 
 /// A query string's fields, taken out one by one.
 struct Fields(BTreeMap<String, String>);
@@ -119,19 +120,22 @@ pub(super) fn agent_events(
         .mob_id
         .as_ref()
         .is_none_or(|mob| mob == runtime.mob_id());
-    let log = match runtime.events(EventFilter {
+    let log = match runtime.event_texts(&EventFilter {
         after: query.after_seq,
         ..EventFilter::default()
     }) {
-        Ok(log) => log,
+        Ok(log) => log.items(),
         Err(error) => return refused(error),
     };
     let said = log.map(move |next| match next {
-        Ok(LogItem::Entry { cursor, entry }) => Said::Event(
-            (mob_is_meant && query.record_matches(&entry)).then(|| agent_event(cursor, &entry)),
-        ),
+        Ok(LogItem::Entry { cursor, entry }) => {
+            let record = RecordText::of(entry.json());
+            let record = record.filter(|record| mob_is_meant && query.record_matches(record));
+            Said::Event(record.map(|record| agent_event(cursor, &record)))
+        }
         Ok(LogItem::Gap { from, to, reason }) => {
             let gap = object!({ "from": from, "to": to, "reason": reason.as_str() });
+            let gap = json::text(&gap);
             Said::Event(Some(sse::encode(Some(&format!("mob:{to}")), "gap", &gap)))
         }
         Err(error) => Said::Broken(error.data()),
@@ -154,20 +158,26 @@ fn read_query(
 }
 
 fn ledger_event(envelope: &MobStructuralEventEnvelope) -> String {
-    sse::encode(Some(&envelope.event_id), &envelope.kind, envelope)
+    let text = json::text_of(envelope);
+    sse::encode(Some(&envelope.event_id), &envelope.kind, &text)
 }
 
 /// The contract's shape (MobKit contract, section 21.1), and the time, which is an addition to it.
-fn agent_event(cursor: Cursor, record: &AgentEventRecord) -> String {
-    let member_id = record.runtime_id().to_string();
-    let data = object!({
-        "member_id": member_id,
-        "source": member_id,
-        "timestamp_ms": record.timestamp_ms,
-        "payload": record.payload(),
-    });
-    let id = format!("mob:{cursor}");
-    sse::encode(Some(&id), record.event.agent_event_type(), &data)
+fn agent_event(cursor: Cursor, record: &RecordText<'_>) -> String {
+    let member_id = record.member_id();
+    let data = [
+        r#"{"member_id":"#,
+        &member_id,
+        r#","source":"#,
+        &member_id,
+        r#","timestamp_ms":"#,
+        record.timestamp_ms,
+        r#","payload":"#,
+        &record.payload(),
+        "}",
+    ];
+    let name = record.event_type.trim_matches('"');
+    sse::encode(Some(&format!("mob:{cursor}")), name, &data.concat())
 }
 
 /// A stream that cannot begin: 410 for a cursor beyond the end.

@@ -152,10 +152,13 @@ fn envelopes_are_answered_as_the_contract_says() {
             ),
         ];
         for (body, want) in cases {
-            assert_eq!(post(&runtime, body).await, want, "{body}");
+            // The order of an object's fields says nothing.
+            let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+            assert_eq!(read(&post(&runtime, body).await), read(want), "{body}");
         }
         let deep = "[".repeat(100_000);
-        assert_eq!(post(&runtime, &deep).await, parse);
+        let answer = post(&runtime, &deep).await;
+        assert!(answer.contains("-32700"), "{answer}");
     });
 }
 
@@ -185,7 +188,7 @@ fn what_is_advertised_is_what_there_is() {
             .iter()
             .map(|name| name.as_str().unwrap())
             .collect();
-        assert_eq!(methods.len(), 18);
+        assert_eq!(methods.len(), 22);
         assert_eq!(
             methods.iter().collect::<BTreeSet<_>>().len(),
             methods.len(),
@@ -409,9 +412,9 @@ fn wrong_parameters_have_fixed_texts() {
             ),
             (
                 "mobkit/mob_events/query",
-                json!({"limit": 10_001}),
+                json!({"limit": 200_001}),
                 -32602,
-                "Invalid params: limit must be an integer between 0 and 10000",
+                "Invalid params: limit must be an integer between 0 and 200000",
             ),
             (
                 "mobkit/query_events",
@@ -423,7 +426,7 @@ fn wrong_parameters_have_fixed_texts() {
                 "mobkit/session_history",
                 json!({"member_id": "lead", "limit": -1}),
                 -32602,
-                "Invalid params: limit must be an integer between 0 and 10000",
+                "Invalid params: limit must be an integer between 0 and 200000",
             ),
             (
                 "mobkit/session_history",
@@ -1070,7 +1073,7 @@ fn a_stream_ends_with_its_runtime() {
 
 #[test]
 fn a_line_break_cannot_forge_a_field() {
-    let text = sse::encode(Some("1\nid: 2"), "a\r\nevent: b", &json!("x\ny"));
+    let text = sse::encode(Some("1\nid: 2"), "a\r\nevent: b", r#""x\ny""#);
     assert_eq!(text, "id: 1 id: 2\nevent: a  event: b\ndata: \"x\\ny\"\n\n");
 }
 

@@ -39,6 +39,7 @@ use crate::wire::json::FromJson;
 pub use checkpoint::Checkpointer;
 pub use config::{LogConfig, Retention};
 pub use item::{GapReason, LogError, LogItem};
+pub(crate) use read::{RawItem, decoded};
 pub use reader::LogReader;
 pub(crate) use reader::RawReader;
 

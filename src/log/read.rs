@@ -40,10 +40,10 @@ impl Place {
 }
 
 /// An item whose entry is not decoded.
-pub(super) type RawItem = LogItem<Entry>;
+pub(crate) type RawItem = LogItem<Entry>;
 
 /// An item with its entry decoded.
-pub(super) fn decoded<T: FromJson + 'static>(item: &RawItem) -> Result<LogItem<T>, LogError> {
+pub(crate) fn decoded<T: FromJson + 'static>(item: &RawItem) -> Result<LogItem<T>, LogError> {
     Ok(match *item {
         LogItem::Entry { cursor, ref entry } => LogItem::Entry {
             cursor,
@@ -79,6 +79,24 @@ impl<T: FromJson + 'static> Log<T> {
     ) -> Result<Vec<LogItem<T>>, LogError> {
         let items = self.inner.read_before(before.get(), limit).await?;
         items.iter().map(decoded).collect()
+    }
+
+    /// As [`read`](Log::read), for somebody who wants the entries as they are stored.
+    pub(crate) async fn read_undecoded(
+        &self,
+        after: Cursor,
+        limit: usize,
+    ) -> Result<Vec<RawItem>, LogError> {
+        self.inner.read(after, limit).await
+    }
+
+    /// As [`read_before`](Log::read_before), for somebody who wants the entries as they are stored.
+    pub(crate) async fn read_before_undecoded(
+        &self,
+        before: Cursor,
+        limit: usize,
+    ) -> Result<Vec<RawItem>, LogError> {
+        self.inner.read_before(before.get(), limit).await
     }
 
     /// Follows the log: everything after the cursor, then what comes.

@@ -125,7 +125,7 @@ impl RawReader {
     }
 
     /// Up to where it has handed out.
-    fn cursor(&self) -> Cursor {
+    pub(crate) fn cursor(&self) -> Cursor {
         match self.buffer.front() {
             Some(LogItem::Entry { cursor, .. }) => Cursor::new(cursor.get() - 1),
             Some(LogItem::Gap { from, .. }) => Cursor::new(from.get() - 1),

@@ -27,7 +27,7 @@ pub use handle::{
 pub use rows::{InteractionError, InteractionStatus, MobStatus};
 pub use work::MAILBOX_LIMIT;
 
-pub(crate) use self::core::{Core, Kit, LedgerEntry, Models};
+pub(crate) use self::core::{Core, Kit, Models};
 pub(crate) use open::{Installed, MobOptions, open};
 #[cfg(test)]
 pub(crate) use {prompt::PEERS_LINE, transcripts::RESTING_TRANSCRIPTS};

@@ -6,14 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use futures::Stream;
 
-use crate::log::{LogError, LogItem, LogReader, RawReader};
+use crate::log::{GapReason, LogError, LogItem, RawItem, RawReader, decoded};
 use crate::mob::{Core, InteractionStatus, MobError};
 use crate::shim::Notified;
 use crate::wire::agent_record::RecordText;
 use crate::wire::json::{self, ToValue, object};
 use crate::wire::{
-    AgentEvent, AgentEventRecord, AgentIdentity, Cursor, EventQuery, InteractionId, PersistedEvent,
-    QueryGap,
+    AgentEventRecord, AgentIdentity, Cursor, EventQuery, InteractionId, PersistedEvent, QueryGap,
 };
 
 /// Entries that one look into the log reads at most.
@@ -30,22 +29,12 @@ pub struct EventFilter {
     pub after: Option<Cursor>,
 }
 
-impl EventFilter {
-    fn matches(&self, record: &AgentEventRecord) -> bool {
-        self.identity
-            .as_ref()
-            .is_none_or(|identity| *identity == record.identity)
-            && self
-                .interaction_id
-                .as_ref()
-                .is_none_or(|id| record.interaction_id.as_ref() == Some(id))
-    }
-}
-
-/// Agent events in order, each once; a gap is an item of its own. A slow reader reads on from storage.
-pub struct EventReader {
-    log: LogReader<AgentEventRecord>,
-    filter: EventFilter,
+/// The entries that a filter wants, as they are stored, and all gaps.
+struct Stored {
+    log: RawReader,
+    /// The JSON of the names that are wanted.
+    identity: Option<String>,
+    interaction_id: Option<String>,
     /// The interaction whose end ends the stream.
     until: Option<Until>,
     done: bool,
@@ -60,14 +49,6 @@ struct Until {
 }
 
 impl Until {
-    fn is_last(&self, record: &AgentEventRecord) -> bool {
-        match &record.event {
-            AgentEvent::InteractionComplete { interaction_id, .. }
-            | AgentEvent::InteractionFailed { interaction_id, .. } => *interaction_id == self.id,
-            _ => false,
-        }
-    }
-
     /// Whether nothing more comes after `read`, asked again whenever something changes. An interaction's row never ends
     /// before its last event can be read.
     fn poll_ended(&mut self, read: Cursor, cx: &mut Context<'_>) -> Poll<()> {
@@ -83,20 +64,26 @@ impl Until {
     }
 }
 
-impl EventReader {
-    pub(crate) fn open(core: &Core, filter: EventFilter) -> Result<Self, MobError> {
+impl Stored {
+    fn open(core: &Core, filter: &EventFilter) -> Result<Self, MobError> {
         let after = filter.after.unwrap_or_else(|| core.events.latest());
-        let log = core.events.follow(after)?;
         Ok(Self {
-            log,
-            filter,
+            log: core.events.follow(after)?.undecoded(),
+            identity: filter
+                .identity
+                .as_ref()
+                .map(|id| json::text(&id.to_value())),
+            interaction_id: filter
+                .interaction_id
+                .as_ref()
+                .map(|id| json::text(&id.to_value())),
             until: None,
             done: false,
         })
     }
 
-    /// The events of one interaction from its acceptance to its end.
-    pub(crate) fn of_interaction(
+    /// Those of one interaction from its acceptance to its end.
+    fn of_interaction(
         core: &Rc<Core>,
         id: &InteractionId,
         after: Option<Cursor>,
@@ -110,18 +97,38 @@ impl EventReader {
             interaction_id: Some(id.clone()),
             after: Some(after.unwrap_or(row.after_event)),
         };
-        let mut reader = Self::open(core, filter)?;
-        reader.until = Some(Until {
+        let mut stored = Self::open(core, &filter)?;
+        stored.until = Some(Until {
             core: core.clone(),
             id: id.clone(),
             changed: core.changed.notified(),
         });
-        Ok(reader)
+        Ok(stored)
+    }
+
+    fn wants(&self, record: &RecordText<'_>) -> bool {
+        let wanted =
+            |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
+        wanted(&self.identity, Some(record.identity))
+            && wanted(&self.interaction_id, record.interaction_id)
     }
 }
 
-impl Stream for EventReader {
-    type Item = Result<LogItem<AgentEventRecord>, MobError>;
+/// An entry's pieces.
+fn record_of(cursor: Cursor, json: &[u8]) -> Result<RecordText<'_>, MobError> {
+    RecordText::of(json).ok_or_else(|| LogError::corrupt(cursor, "it is no agent event").into())
+}
+
+/// Whether a record is the last one of the interaction that it is for.
+fn is_last(record: &RecordText<'_>) -> bool {
+    matches!(
+        record.event_type,
+        r#""interaction_complete""# | r#""interaction_failed""#
+    )
+}
+
+impl Stream for Stored {
+    type Item = Result<RawItem, MobError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -145,60 +152,73 @@ impl Stream for EventReader {
                 }
                 Poll::Ready(Some(Ok(item))) => item,
             };
-            match &item {
-                LogItem::Gap { .. } => return Poll::Ready(Some(Ok(item))),
-                LogItem::Entry { entry, .. } if this.filter.matches(entry) => {
-                    this.done = this
-                        .until
-                        .as_ref()
-                        .is_some_and(|until| until.is_last(entry));
-                    return Poll::Ready(Some(Ok(item)));
+            if let LogItem::Entry { cursor, entry } = &item {
+                let record = match record_of(*cursor, entry.json()) {
+                    Ok(record) => record,
+                    Err(error) => {
+                        this.done = true;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                };
+                if !this.wants(&record) {
+                    continue;
                 }
-                LogItem::Entry { .. } => {}
+                this.done = this.until.is_some() && is_last(&record);
             }
+            return Poll::Ready(Some(Ok(item)));
         }
     }
 }
 
-/// Agent events as the JSON of their [`PersistedEvent`]s, in order, each once; a gap is `{type: "gap", from, to, reason}`. An
-/// entry is not decoded for it.
-pub struct EventTexts {
-    log: RawReader,
-    /// The JSON of the names that are wanted.
-    identity: Option<String>,
-    interaction_id: Option<String>,
+/// Agent events in order, each once; a gap is an item of its own. A slow reader reads on from storage.
+pub struct EventReader(Stored);
+
+impl EventReader {
+    pub(crate) fn open(core: &Core, filter: &EventFilter) -> Result<Self, MobError> {
+        Stored::open(core, filter).map(Self)
+    }
+
+    pub(crate) fn of_interaction(
+        core: &Rc<Core>,
+        id: &InteractionId,
+        after: Option<Cursor>,
+    ) -> Result<Self, MobError> {
+        Stored::of_interaction(core, id, after).map(Self)
+    }
 }
+
+impl Stream for EventReader {
+    type Item = Result<LogItem<AgentEventRecord>, MobError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(Pin::new(&mut self.0).poll_next(cx));
+        let item = item.map(|item| Ok(decoded(&item?)?));
+        self.0.done |= matches!(item, Some(Err(_)));
+        Poll::Ready(item)
+    }
+}
+
+/// [`EventReader`] for whoever hands events on: nothing is decoded.
+///
+/// An event is the JSON of its [`PersistedEvent`], a gap is `{type: "gap", from, to, reason}`.
+pub struct EventTexts(Stored);
 
 impl EventTexts {
     pub(crate) fn open(core: &Core, filter: &EventFilter) -> Result<Self, MobError> {
-        let after = filter.after.unwrap_or_else(|| core.events.latest());
-        Ok(Self {
-            log: core.events.follow(after)?.undecoded(),
-            identity: filter
-                .identity
-                .as_ref()
-                .map(|id| json::text(&id.to_value())),
-            interaction_id: filter
-                .interaction_id
-                .as_ref()
-                .map(|id| json::text(&id.to_value())),
-        })
+        Stored::open(core, filter).map(Self)
     }
 
-    /// The text of an entry, if it is wanted.
-    fn text(&self, cursor: Cursor, entry: &[u8]) -> Result<Option<String>, MobError> {
-        let wrong = || LogError::corrupt(cursor, "it is no agent event");
-        let record = RecordText::of(entry).ok_or_else(wrong)?;
-        let is_wanted =
-            |wanted: &Option<String>, is: Option<&str>| wanted.is_none() || wanted.as_deref() == is;
-        if is_wanted(&self.identity, Some(record.identity()))
-            && is_wanted(&self.interaction_id, record.interaction_id())
-        {
-            let text = record.to_persisted(cursor).ok_or_else(wrong)?;
-            Ok(Some(text))
-        } else {
-            Ok(None)
-        }
+    pub(crate) fn of_interaction(
+        core: &Rc<Core>,
+        id: &InteractionId,
+        after: Option<Cursor>,
+    ) -> Result<Self, MobError> {
+        Stored::of_interaction(core, id, after).map(Self)
+    }
+
+    /// The same events for somebody who gives them another form.
+    pub(crate) fn items(self) -> impl Stream<Item = Result<RawItem, MobError>> + Unpin {
+        self.0
     }
 }
 
@@ -206,22 +226,17 @@ impl Stream for EventTexts {
     type Item = Result<String, MobError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let text = match ready!(Pin::new(&mut self.log).poll_next(cx)) {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => Err(error.into()),
-                Some(Ok(LogItem::Gap { from, to, reason })) => Ok(json::text(&object!({
+        let item = ready!(Pin::new(&mut self.0).poll_next(cx));
+        Poll::Ready(item.map(|item| {
+            Ok(match item? {
+                LogItem::Gap { from, to, reason } => json::text(&object!({
                     "type": "gap", "from": from, "to": to, "reason": reason.as_str(),
-                }))),
-                Some(Ok(LogItem::Entry { cursor, entry })) => {
-                    match self.text(cursor, entry.json()).transpose() {
-                        None => continue,
-                        Some(text) => text,
-                    }
+                })),
+                LogItem::Entry { cursor, entry } => {
+                    record_of(cursor, entry.json())?.to_persisted(cursor)
                 }
-            };
-            return Poll::Ready(Some(text));
-        }
+            })
+        }))
     }
 }
 
@@ -236,13 +251,64 @@ pub struct EventsPage {
     pub gaps: Vec<QueryGap>,
 }
 
+/// A page of entries as they are stored.
+#[derive(Default)]
+pub(crate) struct StoredPage {
+    items: Vec<RawItem>,
+    next_after_seq: Cursor,
+    gaps: Vec<QueryGap>,
+}
+
+impl StoredPage {
+    /// The page with its events decoded.
+    pub fn decoded(self) -> Result<EventsPage, MobError> {
+        let mut events = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            if let LogItem::Entry { cursor, entry } = decoded::<AgentEventRecord>(item)? {
+                events.push(entry.to_persisted(cursor));
+            }
+        }
+        Ok(EventsPage {
+            events,
+            next_after_seq: self.next_after_seq,
+            gaps: self.gaps,
+        })
+    }
+
+    /// The JSON of the page.
+    pub fn text(&self) -> Result<String, MobError> {
+        let mut text = String::from(r#"{"events":["#);
+        for item in &self.items {
+            if let LogItem::Entry { cursor, entry } = item {
+                if !text.ends_with('[') {
+                    text.push(',');
+                }
+                text.push_str(&record_of(*cursor, entry.json())?.to_persisted(*cursor));
+            }
+        }
+        let rest =
+            object!({ "next_after_seq": self.next_after_seq, "gaps": json::value_of(&self.gaps) });
+        text.push_str("],");
+        text.push_str(&json::text(&rest)[1..]);
+        Ok(text)
+    }
+
+    fn gap(from: Cursor, to: Cursor, reason: GapReason) -> QueryGap {
+        QueryGap {
+            from,
+            to,
+            reason: reason.as_str().to_owned(),
+        }
+    }
+}
+
 /// Queries the agent events (MobKit contract, section 9.1): forwards after a cursor, or the newest that match.
-pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<EventsPage, MobError> {
+pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<StoredPage, MobError> {
     let limit = query.limit_or_default();
     if limit == 0 || query.mob_id.as_ref().is_some_and(|mob| *mob != core.mob_id) {
-        return Ok(EventsPage {
+        return Ok(StoredPage {
             next_after_seq: query.after_seq.unwrap_or_else(|| core.events.latest()),
-            ..EventsPage::default()
+            ..StoredPage::default()
         });
     }
     match query.after_seq {
@@ -256,34 +322,32 @@ async fn forwards(
     query: &EventQuery,
     after: Cursor,
     limit: usize,
-) -> Result<EventsPage, MobError> {
-    let mut page = EventsPage {
+) -> Result<StoredPage, MobError> {
+    let mut page = StoredPage {
         next_after_seq: after,
-        ..EventsPage::default()
+        ..StoredPage::default()
     };
     loop {
-        let items = core.events.read(page.next_after_seq, PAGE).await?;
+        let items = core
+            .events
+            .read_undecoded(page.next_after_seq, PAGE)
+            .await?;
         if items.is_empty() {
             return Ok(page);
         }
         for item in items {
-            match item {
+            page.next_after_seq = item.cursor();
+            match &item {
                 LogItem::Gap { from, to, reason } => {
-                    page.gaps.push(QueryGap {
-                        from,
-                        to,
-                        reason: reason.as_str().to_owned(),
-                    });
-                    page.next_after_seq = to;
+                    page.gaps.push(StoredPage::gap(*from, *to, *reason));
                 }
                 LogItem::Entry { cursor, entry } => {
-                    page.next_after_seq = cursor;
-                    if query.record_matches(&entry) {
-                        page.events.push(entry.to_persisted(cursor));
+                    if query.record_matches(&record_of(*cursor, entry.json())?) {
+                        page.items.push(item);
                     }
                 }
             }
-            if page.events.len() == limit {
+            if page.items.len() == limit {
                 return Ok(page);
             }
         }
@@ -291,49 +355,39 @@ async fn forwards(
     }
 }
 
-async fn backwards(core: &Core, query: &EventQuery, limit: usize) -> Result<EventsPage, MobError> {
+async fn backwards(core: &Core, query: &EventQuery, limit: usize) -> Result<StoredPage, MobError> {
     let latest = core.events.latest();
-    let mut newest_first: Vec<(Cursor, Rc<AgentEventRecord>)> = Vec::new();
-    let mut gaps = Vec::new();
+    let mut page = StoredPage {
+        next_after_seq: latest,
+        ..StoredPage::default()
+    };
     let mut before = latest.next();
     'scan: loop {
-        let items = core.events.read_before(before, PAGE).await?;
+        let items = core.events.read_before_undecoded(before, PAGE).await?;
         if items.is_empty() {
             break;
         }
         // A window is ascending.
         for item in items.into_iter().rev() {
-            match item {
+            match &item {
                 LogItem::Gap { from, to, reason } => {
-                    gaps.push(QueryGap {
-                        from,
-                        to,
-                        reason: reason.as_str().to_owned(),
-                    });
-                    before = from;
+                    page.gaps.push(StoredPage::gap(*from, *to, *reason));
+                    before = *from;
                 }
                 LogItem::Entry { cursor, entry } => {
-                    before = cursor;
-                    if query.record_matches(&entry) {
-                        newest_first.push((cursor, entry));
+                    before = *cursor;
+                    if query.record_matches(&record_of(*cursor, entry.json())?) {
+                        page.items.push(item);
                     }
                 }
             }
-            if newest_first.len() == limit {
+            if page.items.len() == limit {
                 break 'scan;
             }
         }
         core.host.yield_now().await;
     }
-    gaps.reverse();
-    let events = newest_first
-        .iter()
-        .rev()
-        .map(|(cursor, entry)| entry.to_persisted(*cursor))
-        .collect();
-    Ok(EventsPage {
-        events,
-        next_after_seq: latest,
-        gaps,
-    })
+    page.gaps.reverse();
+    page.items.reverse();
+    Ok(page)
 }

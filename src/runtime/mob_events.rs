@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 
-use crate::log::{Checkpointer, LogError, LogItem, LogReader};
-use crate::mob::{Core, LedgerEntry, MobError};
+use crate::log::{Checkpointer, LogError, LogItem, RawReader};
+use crate::mob::{Core, MobError};
 use crate::runtime::SubscriptionStart;
 use crate::runtime::builder::Errors;
 use crate::shim::{Fault, Notify};
 use crate::storage::Writer;
-use crate::wire::{
-    Cursor, ErrorEvent, EventQuery, MobEvent, MobEventsPage, MobStructuralEventEnvelope,
-};
+use crate::wire::json::{self, Fields};
+use crate::wire::{Cursor, ErrorEvent, EventQuery, MobEventsPage, MobStructuralEventEnvelope};
 
 /// Ledger entries that one look reads at most (MobKit contract, section 10.1).
 const QUERY_BATCH_SIZE: usize = 128;
@@ -25,21 +24,26 @@ const QUERY_BATCH_SIZE: usize = 128;
 pub(crate) fn project(
     core: &Core,
     cursor: Cursor,
-    entry: &LedgerEntry,
-) -> MobStructuralEventEnvelope {
-    let event = MobEvent {
-        cursor,
-        timestamp: entry.timestamp_ms,
-        mob_id: core.mob_id.clone(),
-        kind: entry.kind.clone(),
+    entry: &[u8],
+) -> Result<MobStructuralEventEnvelope, LogError> {
+    let read = || {
+        let mut fields = Fields::of(json::parse_own(entry)?)?;
+        let at = fields.take("timestamp_ms")?;
+        let kind = fields.take("kind")?;
+        Ok(MobStructuralEventEnvelope::of(
+            &core.mob_id,
+            cursor,
+            at,
+            kind,
+        ))
     };
-    MobStructuralEventEnvelope::project(&event, Default::default(), Default::default())
+    read().map_err(|error: serde_json::Error| LogError::corrupt(cursor, error))
 }
 
 /// Structural events in order, each once.
 pub struct MobEventReader {
     core: Rc<Core>,
-    log: LogReader<LedgerEntry>,
+    log: RawReader,
 }
 
 impl MobEventReader {
@@ -47,7 +51,7 @@ impl MobEventReader {
         let after = after.unwrap_or_else(|| core.ledger.latest());
         Ok(Self {
             core: core.clone(),
-            log: core.ledger.follow(after)?,
+            log: core.ledger.follow(after)?.undecoded(),
         })
     }
 }
@@ -62,7 +66,7 @@ impl Stream for MobEventReader {
                     None => None,
                     Some(Err(error)) => Some(Err(error.into())),
                     Some(Ok(LogItem::Entry { cursor, entry })) => {
-                        Some(Ok(project(&self.core, cursor, &entry)))
+                        Some(project(&self.core, cursor, entry.json()).map_err(Into::into))
                     }
                     // The ledger is dense and is not pruned.
                     Some(Ok(LogItem::Gap { .. })) => continue,
@@ -87,7 +91,10 @@ pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<MobEventsPa
             }
             let mut frontier = after;
             while events.len() < limit {
-                let items = core.ledger.read(frontier, QUERY_BATCH_SIZE).await?;
+                let items = core
+                    .ledger
+                    .read_undecoded(frontier, QUERY_BATCH_SIZE)
+                    .await?;
                 if items.is_empty() {
                     break;
                 }
@@ -99,7 +106,7 @@ pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<MobEventsPa
                         break;
                     }
                     frontier = cursor;
-                    let envelope = project(core, cursor, &entry);
+                    let envelope = project(core, cursor, entry.json())?;
                     if query.envelope_matches(&envelope) {
                         events.push(envelope);
                     }
@@ -116,7 +123,10 @@ pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<MobEventsPa
         None => {
             let mut before = latest.next();
             while events.len() < limit {
-                let items = core.ledger.read_before(before, QUERY_BATCH_SIZE).await?;
+                let items = core
+                    .ledger
+                    .read_before_undecoded(before, QUERY_BATCH_SIZE)
+                    .await?;
                 if items.is_empty() {
                     break;
                 }
@@ -126,7 +136,7 @@ pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<MobEventsPa
                         continue;
                     };
                     before = cursor;
-                    let envelope = project(core, cursor, &entry);
+                    let envelope = project(core, cursor, entry.json())?;
                     if events.len() < limit && query.envelope_matches(&envelope) {
                         events.push(envelope);
                     }
@@ -242,7 +252,7 @@ impl Projection {
             });
         };
         let mut log = match core.ledger.follow(start) {
-            Ok(log) => log,
+            Ok(log) => log.undecoded(),
             Err(error) => return troubled(format!("the ledger cannot be followed: {error}")),
         };
         self.projected.set(start);
@@ -266,12 +276,14 @@ impl Projection {
                 core.host.yield_now().await;
             }
             match item {
-                LogItem::Entry { cursor, entry } => {
-                    let envelope = project(&core, cursor, &entry);
-                    if let Some(heard) = &heard {
-                        heard(&envelope);
+                LogItem::Entry { cursor, entry } => match project(&core, cursor, entry.json()) {
+                    Ok(envelope) => {
+                        if let Some(heard) = &heard {
+                            heard(&envelope);
+                        }
                     }
-                }
+                    Err(error) => return troubled(format!("the ledger cannot be read: {error}")),
+                },
                 LogItem::Gap { from, to, reason } => troubled(format!(
                     "the ledger's entries {from} to {to} are missing ({})",
                     reason.as_str()

@@ -425,10 +425,22 @@ impl UnifiedRuntime {
     /// # Errors
     /// [`MobError::StaleEventCursor`] for a cursor beyond the newest event.
     pub fn events(&self, filter: EventFilter) -> Result<EventReader, MobError> {
-        EventReader::open(&self.inner.core, filter)
+        EventReader::open(&self.inner.core, &filter)
     }
 
-    /// Agent events as JSON, for whoever hands them on: three times as fast as [`events`](Self::events).
+    /// [`interaction`](Self::interaction) as JSON, for whoever hands events on.
+    ///
+    /// # Errors
+    /// As [`interaction`](Self::interaction).
+    pub fn interaction_texts(
+        &self,
+        id: &InteractionId,
+        after: Option<Cursor>,
+    ) -> Result<EventTexts, MobError> {
+        EventTexts::of_interaction(&self.inner.core, id, after)
+    }
+
+    /// [`events`](Self::events) as JSON, for whoever hands them on: several times as fast.
     ///
     /// # Errors
     /// As [`events`](Self::events).
@@ -441,7 +453,15 @@ impl UnifiedRuntime {
     /// # Errors
     /// [`MobError::StaleEventCursor`], or storage's.
     pub async fn query_events(&self, query: &EventQuery) -> Result<EventsPage, MobError> {
-        events::query(&self.inner.core, query).await
+        events::query(&self.inner.core, query).await?.decoded()
+    }
+
+    /// [`query_events`](Self::query_events) as JSON: `{events, next_after_seq, gaps}`.
+    ///
+    /// # Errors
+    /// As [`query_events`](Self::query_events).
+    pub async fn query_events_text(&self, query: &EventQuery) -> Result<String, MobError> {
+        events::query(&self.inner.core, query).await?.text()
     }
 
     /// The structural ledger, live or after a cursor: every entry once, in order.

@@ -111,14 +111,17 @@ impl AgentEventRecord {
     }
 }
 
-/// A record as it is stored: what most readers want of it can be had without decoding it.
+/// A record as it is stored: what readers want of it can be had without decoding it. Every piece is JSON.
 pub(crate) struct RecordText<'a> {
-    identity: &'a str,
+    pub identity: &'a str,
+    pub timestamp_ms: &'a str,
+    pub interaction_id: Option<&'a str>,
+    pub event_type: &'a str,
     generation: &'a str,
-    timestamp_ms: &'a str,
-    interaction_id: Option<&'a str>,
     work_id: Option<&'a str>,
     event: &'a str,
+    /// Whether the event names its interaction and its work item itself.
+    named: [bool; 2],
 }
 
 impl<'a> RecordText<'a> {
@@ -142,75 +145,67 @@ impl<'a> RecordText<'a> {
                 "event",
             ],
         )?;
+        let event = event?;
+        let names = ["type", "interaction_id", "work_id"];
+        let [event_type, own_interaction, own_work] = pieces(event.as_bytes(), names)?;
         Some(Self {
             identity: identity?,
-            generation: generation?,
             timestamp_ms: timestamp_ms?,
             interaction_id,
+            event_type: event_type?,
+            generation: generation?,
             work_id,
-            event: event?,
+            event: event.strip_suffix('}')?,
+            named: [own_interaction.is_some(), own_work.is_some()],
         })
     }
 
-    /// The JSON of whose it is.
-    pub fn identity(&self) -> &'a str {
-        self.identity
+    /// The JSON of [`AgentEventRecord::runtime_id`]'s text.
+    pub fn member_id(&self) -> String {
+        let name = self.identity.strip_suffix('"').unwrap_or_default();
+        [name, ":", self.generation, "\""].concat()
     }
 
-    /// The JSON of the interaction that it is for.
-    pub fn interaction_id(&self) -> Option<&'a str> {
-        self.interaction_id
-    }
-
-    /// The JSON of [`AgentEventRecord::to_persisted`]; none, if the event is none.
-    pub fn to_persisted(&self, cursor: Cursor) -> Option<String> {
-        let [event_type, interaction_id, work_id] =
-            pieces(self.event.as_bytes(), ["type", "interaction_id", "work_id"])?;
-        let event_type = event_type?;
-        let Self {
-            identity,
-            generation,
-            timestamp_ms,
-            ..
-        } = self;
-        let name = identity.strip_suffix('"')?;
-        let mut text = String::with_capacity(self.event.len() + 400);
-        for piece in [
-            r#"{"id":"evt-agent-"#,
-            &cursor.to_string(),
-            r#"","seq":"#,
-            &cursor.to_string(),
-            r#","timestamp_ms":"#,
-            timestamp_ms,
-            r#","member_id":"#,
-            name,
-            ":",
-            generation,
-            r#"","identity":"#,
-            identity,
-            r#","event":{"kind":"agent","agent_id":"#,
-            name,
-            ":",
-            generation,
-            r#"","event_type":"#,
-            event_type,
-            r#","payload":"#,
-            self.event.strip_suffix('}')?,
-        ] {
-            text.push_str(piece);
-        }
+    /// The JSON of [`AgentEventRecord::payload`].
+    pub fn payload(&self) -> String {
+        let mut text = String::from(self.event);
         let ids = [
-            (r#","interaction_id":"#, self.interaction_id, interaction_id),
-            (r#","work_id":"#, self.work_id, work_id),
+            (r#","interaction_id":"#, self.interaction_id),
+            (r#","work_id":"#, self.work_id),
         ];
-        for (name, of_record, of_event) in ids {
-            if let (Some(id), None) = (of_record, of_event) {
+        for ((name, id), named) in ids.into_iter().zip(self.named) {
+            if let (Some(id), false) = (id, named) {
                 text.push_str(name);
                 text.push_str(id);
             }
         }
-        text.push_str("}}}");
-        Some(text)
+        text.push('}');
+        text
+    }
+
+    /// The JSON of [`AgentEventRecord::to_persisted`].
+    pub fn to_persisted(&self, cursor: Cursor) -> String {
+        let (cursor, member_id) = (cursor.to_string(), self.member_id());
+        [
+            r#"{"id":"evt-agent-"#,
+            &cursor,
+            r#"","seq":"#,
+            &cursor,
+            r#","timestamp_ms":"#,
+            self.timestamp_ms,
+            r#","member_id":"#,
+            &member_id,
+            r#","identity":"#,
+            self.identity,
+            r#","event":{"kind":"agent","agent_id":"#,
+            &member_id,
+            r#","event_type":"#,
+            self.event_type,
+            r#","payload":"#,
+            &self.payload(),
+            "}}",
+        ]
+        .concat()
     }
 }
 

@@ -60,6 +60,12 @@ pub(crate) fn text(value: &Value) -> String {
     serde_json::to_string(value).expect("a JSON value has string keys and no failing serialiser")
 }
 
+/// The JSON of a type of the wire.
+pub(crate) fn text_of<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value)
+        .expect("the types of the wire have string keys and no failing serialiser")
+}
+
 /// A type that makes itself a JSON value without a serialiser: for the fields of [`object!`].
 pub(crate) trait ToValue {
     /// This as a JSON value.

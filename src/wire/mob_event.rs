@@ -307,58 +307,6 @@ mob_event_kinds! {
     }
 }
 
-impl MobEventKind {
-    /// The run that the entry is about (MobKit contract, section 10.3).
-    pub fn run_id(&self) -> Option<&RunId> {
-        match self {
-            Self::FlowStarted { run_id, .. }
-            | Self::FlowCompleted { run_id, .. }
-            | Self::FlowFailed { run_id, .. }
-            | Self::FlowCanceled { run_id, .. }
-            | Self::StepDispatched { run_id, .. }
-            | Self::StepTargetCompleted { run_id, .. }
-            | Self::StepTargetFailed { run_id, .. }
-            | Self::StepCompleted { run_id, .. }
-            | Self::StepFailed { run_id, .. }
-            | Self::StepSkipped { run_id, .. }
-            | Self::SupervisorEscalation { run_id, .. } => Some(run_id),
-            _ => None,
-        }
-    }
-
-    /// The step that the entry is about (MobKit contract, section 10.3).
-    pub fn step_id(&self) -> Option<&StepId> {
-        match self {
-            Self::StepDispatched { step_id, .. }
-            | Self::StepTargetCompleted { step_id, .. }
-            | Self::StepTargetFailed { step_id, .. }
-            | Self::StepCompleted { step_id, .. }
-            | Self::StepFailed { step_id, .. }
-            | Self::StepSkipped { step_id, .. }
-            | Self::SupervisorEscalation { step_id, .. } => Some(step_id),
-            _ => None,
-        }
-    }
-
-    /// The one member that the entry is about (MobKit contract, section 10.3). Entries about two or more name none.
-    pub fn agent_identity(&self) -> Option<&AgentIdentity> {
-        match self {
-            Self::MemberSpawned { agent_identity, .. }
-            | Self::MemberRetired { agent_identity, .. }
-            | Self::MemberReset { agent_identity, .. } => Some(agent_identity),
-            Self::MemberKickoffUpdated { member, .. } => Some(member),
-            Self::ExternalPeerWired { local, .. } | Self::ExternalPeerUnwired { local, .. } => {
-                Some(local)
-            }
-            Self::StepDispatched { target, .. }
-            | Self::StepTargetCompleted { target, .. }
-            | Self::StepTargetFailed { target, .. } => Some(&target.identity),
-            Self::SupervisorEscalation { escalated_to, .. } => Some(escalated_to),
-            _ => None,
-        }
-    }
-}
-
 /// A ledger entry as clients see it: flat, with the labels of mob and run (MobKit contract, section 1.1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MobStructuralEventEnvelope {
@@ -392,26 +340,53 @@ pub struct MobStructuralEventEnvelope {
 }
 
 impl MobStructuralEventEnvelope {
-    /// Makes the envelope of an entry. Run labels given for an entry that is about no run are left out.
-    pub fn project(event: &MobEvent, mob_labels: Labels, run_labels: Labels) -> Self {
-        let run_id = event.kind.run_id().cloned();
+    /// The envelope of an entry, without labels.
+    pub fn project(event: &MobEvent) -> Self {
+        // A kind has string keys only, so that it always is JSON.
+        let data = json::value_of(&event.kind);
+        Self::of(&event.mob_id, event.cursor, event.timestamp, data)
+    }
+
+    /// The envelope of an entry whose kind is `data`. Which member it is about, the contract says (section 10.3): an entry
+    /// about two or more names none, and neither does one that a step has left behind.
+    pub(crate) fn of(
+        mob_id: &MobId,
+        cursor: Cursor,
+        timestamp_ms: TimestampMs,
+        data: Value,
+    ) -> Self {
+        let text = |name: &str| data[name].as_str();
+        let kind = text("type").unwrap_or_default();
+        let agent_identity = match kind {
+            "member_kickoff_updated" => text("member"),
+            "external_peer_wired" | "external_peer_unwired" => text("local"),
+            "supervisor_escalation" => text("escalated_to"),
+            kind if kind.starts_with("step_") => data["target"]["identity"].as_str(),
+            kind if kind.starts_with("member_") => text("agent_identity"),
+            _ => None,
+        };
         Self {
-            event_id: format!("mob-evt-{}", event.cursor),
-            cursor: event.cursor,
-            mob_id: event.mob_id.clone(),
-            timestamp_ms: event.timestamp,
-            kind: event.kind.label().to_owned(),
-            step_id: event.kind.step_id().cloned(),
-            agent_identity: event.kind.agent_identity().cloned(),
-            mob_labels,
-            run_labels: if run_id.is_some() {
-                run_labels
-            } else {
-                Labels::new()
-            },
-            run_id,
-            // A kind has string keys only, so that it always is JSON.
-            data: json::value_of(&event.kind),
+            event_id: format!("mob-evt-{cursor}"),
+            cursor,
+            mob_id: mob_id.clone(),
+            timestamp_ms,
+            kind: kind.to_owned(),
+            run_id: text("run_id").map(Into::into),
+            step_id: text("step_id").map(Into::into),
+            agent_identity: agent_identity.and_then(|name| AgentIdentity::new(name).ok()),
+            mob_labels: Labels::new(),
+            run_labels: Labels::new(),
+            data,
         }
+    }
+
+    /// The same with its labels. Those of a run are left out where it is about none.
+    #[must_use]
+    pub fn labelled(mut self, mob_labels: Labels, run_labels: Labels) -> Self {
+        self.mob_labels = mob_labels;
+        if self.run_id.is_some() {
+            self.run_labels = run_labels;
+        }
+        self
     }
 }

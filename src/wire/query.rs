@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::from_json;
+use super::agent_record::RecordText;
+use super::json::{self, ToValue, from_json};
 use super::{
-    AgentEventRecord, AgentIdentity, Cursor, MobId, MobStructuralEventEnvelope, RunId, StepId,
-    TimestampMs, UnifiedEvent,
+    AgentIdentity, Cursor, MobId, MobStructuralEventEnvelope, RunId, StepId, TimestampMs,
+    UnifiedEvent,
 };
 
 /// How many entries a query answers with when it does not say.
@@ -89,18 +90,22 @@ impl EventQuery {
 
     /// Whether an entry of the agent-event log is meant. A member is named by its identity or by `identity:generation`.
     /// Agent events are about no run or step and carry no mob, so that a query which asks for one finds none.
-    pub fn record_matches(&self, record: &AgentEventRecord) -> bool {
+    pub(crate) fn record_matches(&self, record: &RecordText<'_>) -> bool {
+        // A number that is none is the end of time, which no window holds.
+        let at = record.timestamp_ms.parse().unwrap_or(u64::MAX);
+        let json_of = |text: &str| json::text(&text.to_value());
         self.run_id.is_none()
             && self.step_id.is_none()
-            && self.in_window(record.timestamp_ms)
+            && self.in_window(TimestampMs::new(at))
             && self.wanted_member().is_none_or(|wanted| {
-                record.identity == *wanted
-                    || wanted
-                        .strip_prefix(record.identity.as_str())
-                        .and_then(|rest| rest.strip_prefix(':'))
-                        == Some(record.generation.to_string().as_str())
+                let wanted = json_of(wanted);
+                record.identity == wanted || record.member_id() == wanted
             })
-            && self.is_type_wanted(record.event.agent_event_type())
+            && (self.event_types.is_empty()
+                || self
+                    .event_types
+                    .iter()
+                    .any(|wanted| json_of(wanted) == record.event_type))
     }
 }
 

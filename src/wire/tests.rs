@@ -293,10 +293,9 @@ fn the_text_of_a_record_gives_the_same_envelope() {
             let cursor = Cursor::new(number);
             let stored = serde_json::to_vec(&record).unwrap();
             let text = RecordText::of(&stored).unwrap();
-            assert_eq!(text.identity(), r#""lead""#);
-            assert_eq!(text.interaction_id(), ids.then_some(r#""i1""#));
-            let persisted: Value =
-                serde_json::from_str(&text.to_persisted(cursor).unwrap()).unwrap();
+            assert_eq!(text.identity, r#""lead""#);
+            assert_eq!(text.interaction_id, ids.then_some(r#""i1""#));
+            let persisted: Value = serde_json::from_str(&text.to_persisted(cursor)).unwrap();
             assert_eq!(persisted, json::value_of(&record.to_persisted(cursor)));
         }
     }
@@ -510,7 +509,8 @@ fn every_ledger_kind_has_its_shape_and_its_fields() {
         assert_eq!(kind.label(), json["type"]);
         let event = mob_event(3, json.clone());
         round_trip::<MobEvent>(serde_json::to_value(&event).unwrap());
-        let envelope = MobStructuralEventEnvelope::project(&event, labels("mob"), labels("run"));
+        let envelope =
+            MobStructuralEventEnvelope::project(&event).labelled(labels("mob"), labels("run"));
         assert_eq!(envelope.event_id, "mob-evt-3");
         assert_eq!(envelope.timestamp_ms, TimestampMs::new(1500));
         assert_eq!(envelope.run_id.as_ref().map(RunId::as_str), run, "{json}");
@@ -541,12 +541,7 @@ fn every_ledger_kind_has_its_shape_and_its_fields() {
 fn an_envelope_leaves_out_what_it_has_not() {
     let event = mob_event(1, json!({"type": "mob_completed"}));
     assert_eq!(
-        serde_json::to_value(MobStructuralEventEnvelope::project(
-            &event,
-            Labels::new(),
-            Labels::new()
-        ))
-        .unwrap(),
+        serde_json::to_value(MobStructuralEventEnvelope::project(&event)).unwrap(),
         json!({"event_id": "mob-evt-1", "cursor": 1, "mob_id": "m", "timestamp_ms": 1500, "kind": "mob_completed",
                "data": {"type": "mob_completed"}})
     );
@@ -643,13 +638,8 @@ fn a_query_matches_envelopes_as_the_contract_says() {
     ];
     for (json, want) in cases {
         let query: EventQuery = serde_json::from_value(json.clone()).unwrap();
-        let got = [&spawned, &step, &batch].map(|event| {
-            query.envelope_matches(&MobStructuralEventEnvelope::project(
-                event,
-                Labels::new(),
-                Labels::new(),
-            ))
-        });
+        let got = [&spawned, &step, &batch]
+            .map(|event| query.envelope_matches(&MobStructuralEventEnvelope::project(event)));
         assert_eq!(got, want, "{json}");
     }
     assert!(
@@ -661,6 +651,7 @@ fn a_query_matches_envelopes_as_the_contract_says() {
 #[test]
 fn a_query_matches_records_by_member_time_and_type() {
     let record = record(AgentEvent::TurnStarted { turn_number: 1 });
+    let record = serde_json::to_vec(&record).unwrap();
     let cases = [
         (json!({}), true),
         (json!({"member_id": "lead"}), true),
@@ -677,7 +668,7 @@ fn a_query_matches_records_by_member_time_and_type() {
         assert_eq!(
             serde_json::from_value::<EventQuery>(json.clone())
                 .unwrap()
-                .record_matches(&record),
+                .record_matches(&RecordText::of(&record).unwrap()),
             want,
             "{json}"
         );

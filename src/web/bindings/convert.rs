@@ -3,7 +3,7 @@
 use futures::future::LocalBoxFuture;
 use js_sys::{Array, Function, JSON, Object, Promise, Reflect, Uint8Array};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
@@ -24,6 +24,14 @@ pub(super) fn value<T: FromJson>(text: &str) -> Result<T, Failure> {
 /// The fields of an object that came over as JSON text.
 pub(super) fn fields(text: &str) -> Result<Fields, Failure> {
     Ok(Fields::of(value(text)?)?)
+}
+
+/// An object that came over as JSON text.
+pub(super) fn object(text: &str) -> Result<Map<String, Value>, Failure> {
+    match value(text)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Failure::params("params must be a JSON object")),
+    }
 }
 
 /// What goes over as JSON text.

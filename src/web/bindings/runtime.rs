@@ -16,13 +16,11 @@ use super::options::{BuildOptions, ModelChoice, StorageChoice};
 use super::reader::{Items, Reader};
 use super::tool::{JsTool, JsToolGate, error_hook, post_spawn_hook};
 use crate::console::{FetchBody, FetchRequest, fetch};
-use crate::log::LogItem;
 use crate::mob::definition::MobDefinition;
 use crate::runtime::{EventFilter, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
-use crate::wire::json::object;
 use crate::wire::{ErrorData, InteractionId};
 
 /// A runtime and what its methods need beside it.
@@ -233,28 +231,17 @@ fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failu
             let events = runtime.mob_events(after)?;
             return Ok(events.map(|event| Ok(convert::text(&event?))).boxed_local());
         }
-        "events" => {
-            let texts = runtime.event_texts(&EventFilter {
-                identity,
-                interaction_id,
-                after,
-            })?;
-            return Ok(texts.map(|text| Ok(text?)).boxed_local());
-        }
+        "events" => runtime.event_texts(&EventFilter {
+            identity,
+            interaction_id,
+            after,
+        })?,
         "interaction" => {
             let id =
                 interaction_id.ok_or_else(|| Failure::params("`interaction_id` is missing"))?;
-            runtime.interaction(&id, after)?
+            runtime.interaction_texts(&id, after)?
         }
         unknown => return Err(Failure::params(format!("there is no stream {unknown}"))),
     };
-    let items = events.map(|item| {
-        Ok(match item? {
-            LogItem::Entry { cursor, entry } => convert::text(&entry.to_persisted(cursor)),
-            LogItem::Gap { from, to, reason } => convert::text(
-                &object!({ "type": "gap", "from": from, "to": to, "reason": reason.as_str() }),
-            ),
-        })
-    });
-    Ok(items.boxed_local())
+    Ok(events.map(|text| Ok(text?)).boxed_local())
 }

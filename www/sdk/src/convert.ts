@@ -7,6 +7,7 @@ import type { EventsPage, LogItem } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
 import type { AgentErrorClass } from "./contract/agent-event.js";
 import type { CursorInput, Usage } from "./contract/common.js";
+import type { SessionHistory, SpawnReceipt, TranscriptMessage } from "./contract/member.js";
 import type { RuntimeStatus } from "./contract/report.js";
 
 /** A message was accepted and is durable. */
@@ -87,9 +88,24 @@ export function status(value: RuntimeStatus<number>): RuntimeStatus {
 }
 
 /** The receipt of a message. */
-export function accepted(value: { interaction_id: string; identity: string; session_id: string; repeated: boolean }): Accepted {
-  const { interaction_id, identity, session_id, repeated } = value;
-  return { interactionId: interaction_id, identity, sessionId: session_id, repeated };
+export function accepted(value: { interaction_id: string; member_id: string; session_id: string; repeated: boolean }): Accepted {
+  const { interaction_id, member_id, session_id, repeated } = value;
+  return { interactionId: interaction_id, identity: member_id, sessionId: session_id, repeated };
+}
+
+/** A receipt of a new incarnation, as the contract has it. */
+export type RawReceipt = Omit<SpawnReceipt, "identity"> & { meerkat_id: string };
+
+/** The receipt of a new incarnation. */
+export function receipt({ meerkat_id, generation, fence_token, session_id }: RawReceipt): SpawnReceipt {
+  return { identity: meerkat_id, generation, fence_token, session_id };
+}
+
+type RawMessage = Pick<TranscriptMessage, "number" | "timestamp_ms" | "interaction_id"> & { message: Omit<TranscriptMessage, "number" | "timestamp_ms" | "interaction_id"> };
+
+/** A window of a transcript. */
+export function history({ messages, total }: { messages: RawMessage[]; total: number }): SessionHistory {
+  return { messages: messages.map(({ message, ...rest }) => ({ ...message, ...rest }) as TranscriptMessage), total };
 }
 
 /** The end of an interaction. */

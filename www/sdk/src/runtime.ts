@@ -220,52 +220,53 @@ export class UnifiedRuntime {
 
   /** The runtime at a glance. */
   async status(): Promise<RuntimeStatus> {
-    return convert.status(await this.#rpc("mobkit/status"));
+    return convert.status(await this.#call("mobkit/status"));
   }
 
   /** The roster. */
   members(): Promise<MobMemberListEntry[]> {
-    return this.#call("members");
+    return this.#call("mobkit/list_members");
   }
 
   /** One member in detail. */
   memberStatus(identity: string): Promise<MobMemberSnapshot> {
-    return this.#call("member_status", { identity });
+    return this.#call("mobkit/member_status", { member_id: identity });
   }
 
   /** Adds a member. Durable when it resolves. */
-  spawn(spec: SpawnMemberSpec): Promise<SpawnReceipt> {
-    return this.#call("spawn", { spec });
+  async spawn(spec: SpawnMemberSpec): Promise<SpawnReceipt> {
+    return convert.receipt(await this.#call("mobkit/spawn_member", spec));
   }
 
   /** Adds members in one batch: those before the first that is refused, and why that one was. */
-  spawnMany(specs: SpawnMemberSpec[]): Promise<{ spawned: SpawnReceipt[]; refused: ErrorData | null }> {
-    return this.#call("spawn_many", { specs });
+  async spawnMany(specs: SpawnMemberSpec[]): Promise<{ spawned: SpawnReceipt[]; refused: ErrorData | null }> {
+    const { spawned, refused } = await this.#call<{ spawned: convert.RawReceipt[]; refused: ErrorData | null }>("mobkit/spawn_many", { specs });
+    return { spawned: spawned.map(convert.receipt), refused };
   }
 
   /** Takes a member off the roster. */
   async retire(identity: string): Promise<void> {
-    await this.#call("retire", { identity });
+    await this.#call("mobkit/retire_member", { member_id: identity });
   }
 
   /** Retires a member and spawns it anew with the next generation and the same wiring. */
-  respawn(identity: string): Promise<SpawnReceipt> {
-    return this.#call("respawn", { identity });
+  async respawn(identity: string): Promise<SpawnReceipt> {
+    return convert.receipt(await this.#call("mobkit/respawn_member", { member_id: identity }));
   }
 
   /** Lets two members reach each other. Resolves with whether that changed anything, as all methods do that may change nothing. */
   wire(a: string, b: string): Promise<boolean> {
-    return this.#call("wire", { a, b });
+    return this.#changed("mobkit/wire_members", { a, b });
   }
 
   /** Undoes `wire`. */
   unwire(a: string, b: string): Promise<boolean> {
-    return this.#call("unwire", { a, b });
+    return this.#changed("mobkit/unwire_members", { a, b });
   }
 
   /** Sends a message to a member. When it resolves the message is accepted and durable. */
   async send(identity: string, content: ContentInput, options: SendOptions = {}): Promise<Accepted> {
-    return convert.accepted(await this.#call("send", { identity, ...sendArgs(content, options) }));
+    return convert.accepted(await this.#call("mobkit/send_message", { member_id: identity, ...sendArgs(content, options) }));
   }
 
   /**
@@ -275,7 +276,7 @@ export class UnifiedRuntime {
     const { signal } = options;
     signal?.throwIfAborted();
     const { interactionId } = await this.send(identity, content, options);
-    const answer = this.#call<Parameters<typeof convert.outcome>[0]>("outcome", { interaction_id: interactionId });
+    const answer = this.#call<Parameters<typeof convert.outcome>[0]>("mobkit/wait_interaction", { interaction_id: interactionId });
     if (!signal) return convert.outcome(await answer);
     const onAbort = () => {
       // The caller is told of the abort, whether or not the cancellation comes in time.
@@ -296,33 +297,36 @@ export class UnifiedRuntime {
   }
 
   /** Cancels an interaction: running turns end, waiting work is dropped. */
-  cancel(interactionId: string): Promise<boolean> {
-    return this.#call("cancel", { interaction_id: interactionId });
+  async cancel(interactionId: string): Promise<boolean> {
+    const { accepted } = await this.#call<{ accepted: boolean }>("mobkit/cancel_interaction", { interaction_id: interactionId });
+    return accepted;
   }
 
   /** Cancels the turn that a member is in. */
-  cancelTurn(identity: string): Promise<boolean> {
-    return this.#call("cancel_turn", { identity });
+  async cancelTurn(identity: string): Promise<boolean> {
+    const { accepted } = await this.#call<{ accepted: boolean }>("mobkit/force_cancel_member", { member_id: identity });
+    return accepted;
   }
 
   /** Cancels every open interaction. Resolves with how many there were. */
-  cancelAll(): Promise<number> {
-    return this.#call("cancel_all");
+  async cancelAll(): Promise<number> {
+    const { cancelled } = await this.#call<{ cancelled: number }>("mobkit/cancel_all");
+    return cancelled;
   }
 
   /** Stops all work; what waits stays waiting, over a reload too. */
   stop(): Promise<boolean> {
-    return this.#call("stop");
+    return this.#changed("mobkit/stop");
   }
 
   /** Undoes `stop`. */
   resume(): Promise<boolean> {
-    return this.#call("resume");
+    return this.#changed("mobkit/resume");
   }
 
   /** The definition in force. */
   definition(): Promise<MobDefinition> {
-    return this.#call("definition");
+    return this.#call("mobkit/definition");
   }
 
   /** Agent and module events: live from now on, or after a cursor. */
@@ -339,17 +343,17 @@ export class UnifiedRuntime {
 
   /** A page of the structural ledger. */
   async queryMobEvents(query: EventQueryOptions | EventQuery = {}): Promise<MobEventsPage> {
-    return convert.mobEventsPage(await this.#call("query_mob_events", { query: convert.queryArg(snakeQuery(query)) }));
+    return convert.mobEventsPage(await this.#call("mobkit/mob_events/query", convert.queryArg(snakeQuery(query))));
   }
 
   /** A page of agent events. Without a cursor the newest `limit`, ascending. */
   async queryEvents(query: EventQueryOptions | EventQuery = {}): Promise<EventsPage> {
-    return convert.eventsPage(await this.#call("query_events", { query: convert.queryArg(snakeQuery(query)) }));
+    return convert.eventsPage(await this.#call("mobkit/query_events", convert.queryArg(snakeQuery(query))));
   }
 
   /** A window of a member's transcript, oldest first. */
-  sessionHistory(identity: string, window: { offset?: number; limit?: number } = {}): Promise<SessionHistory> {
-    return this.#call("session_history", { identity, ...window });
+  async sessionHistory(identity: string, window: { offset?: number; limit?: number } = {}): Promise<SessionHistory> {
+    return convert.history(await this.#call("mobkit/session_history", { member_id: identity, limit: WHOLE_HISTORY, ...window }));
   }
 
   /** Replaces what a model name stands for; null takes it away, and its work waits. Holds over a crash, not over a reload. */
@@ -412,15 +416,9 @@ export class UnifiedRuntime {
     return JSON.parse(await instance.run(() => raw.call(method, text))) as T;
   }
 
-  async #rpc<T>(method: string, params: unknown = {}): Promise<T> {
-    const response = await this.fetch("/console/rpc", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
-    });
-    const { result, error } = await response.json() as RpcAnswer<T>;
-    if (error) throw new MobkitError(error.data?.code ?? "error", error.message, error.data?.data ?? null);
-    return result as T;
+  async #changed(method: string, args?: unknown): Promise<boolean> {
+    const { changed } = await this.#call<{ changed: boolean }>(method, args);
+    return changed;
   }
 
   #stream<Item, T>(kind: Parameters<RawRuntime["open"]>[0], args: unknown, from: (item: Item) => T, signal?: AbortSignal): EventStream<T> {
@@ -446,10 +444,8 @@ if (Symbol.asyncDispose) {
   };
 }
 
-interface RpcAnswer<T> {
-  result?: T;
-  error?: { code: number; message: string; data?: { code?: string; data?: Json } };
-}
+/** More messages than any transcript has. */
+const WHOLE_HISTORY = 200_000;
 
 /** A query with the names of this package; `EventQuery` itself is taken as well. */
 export interface EventQueryOptions {
@@ -478,7 +474,7 @@ function snakeQuery(query: EventQueryOptions | EventQuery): EventQuery {
 
 function sendArgs(content: ContentInput, options: SendOptions) {
   return {
-    content, handling_mode: options.handlingMode, origin: options.origin, idempotency_key: options.idempotencyKey,
+    content, handling_mode: options.handlingMode, origin: options.origin ?? "host", idempotency_key: options.idempotencyKey,
   };
 }
 
