@@ -1,17 +1,19 @@
 //! The methods of `POST /console/rpc` (MobKit contract, sections 20.3, 20.4 and 20.6).
 //!
-//! One table: dispatch and `mobkit/capabilities` are made from it, so that what is advertised is what there is.
+//! One table: dispatch and `mobkit/capabilities` are made from it, so that what is advertised is what there is. A method reads
+//! its parameters at once, begins what it does, and says how the answer becomes JSON.
 
-use futures::future::{FutureExt, LocalBoxFuture};
+use futures::future::{FutureExt, LocalBoxFuture, ready};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::CONTRACT_VERSION;
 use super::failure::Failure;
 use super::params::Params;
-use crate::mob::{MobError, SendRequest, SpawnReceipt};
-use crate::runtime::{Role, UnifiedRuntime};
+use crate::mob::{InteractionOutcome, MobError, SendRequest, SpawnManyReport, SpawnReceipt};
+use crate::runtime::{Role, UnifiedRuntime, UnifiedRuntimeReconcileError};
 use crate::wire::json::{self, object, value_of};
-use crate::wire::{EventQuery, InteractionId, SpawnMemberSpec};
+use crate::wire::{EventQuery, InteractionId, Labels, SpawnMemberSpec};
 
 /// The most entries that one query answers with: as many as are kept.
 const MAX_LIMIT: usize = 200_000;
@@ -20,50 +22,59 @@ const DEFAULT_HISTORY: usize = 200;
 
 /// The JSON of what a method answers.
 type Answer = Result<String, Failure>;
-
-fn answer(value: Value) -> Answer {
-    Ok(json::text(&value))
-}
+/// A method that has begun; its parameters were good.
+type Begun = Result<LocalBoxFuture<'static, Answer>, Failure>;
 
 struct Method {
     name: &'static str,
-    call: fn(UnifiedRuntime, Params) -> LocalBoxFuture<'static, Answer>,
+    begin: fn(&UnifiedRuntime, &str, Params) -> Begun,
 }
 
-/// An entry of the table.
-macro_rules! method {
-    ($name:literal, $call:path) => {
-        Method {
-            name: $name,
-            call: |runtime, params| async move { $call(&runtime, params).await }.boxed_local(),
-        }
+/// The table: each method with what begins it.
+macro_rules! methods {
+    ($($name:literal => $begin:ident,)*) => {
+        const METHODS: &[Method] = &[$(Method { name: $name, begin: $begin },)*];
     };
 }
 
-const METHODS: &[Method] = &[
-    method!("mobkit/status", status),
-    method!("mobkit/capabilities", capabilities),
-    method!("mobkit/list_members", list_members),
-    method!("mobkit/member_status", member_status),
-    method!("mobkit/send_message", send_message),
-    method!("mobkit/cancel_interaction", cancel_interaction),
-    method!("mobkit/force_cancel_member", force_cancel_member),
-    method!("mobkit/wait_interaction", wait_interaction),
-    method!("mobkit/cancel_all", cancel_all),
-    method!("mobkit/spawn_member", spawn_member),
-    method!("mobkit/spawn_many", spawn_many),
-    method!("mobkit/retire_member", retire_member),
-    method!("mobkit/respawn_member", respawn_member),
-    method!("mobkit/wire_members", wire_members),
-    method!("mobkit/unwire_members", unwire_members),
-    method!("mobkit/stop", stop),
-    method!("mobkit/resume", resume),
-    method!("mobkit/mob_events/query", query_mob_events),
-    method!("mobkit/query_events", query_events),
-    method!("mobkit/session_history", session_history),
-    method!("mobkit/profiles", profiles),
-    method!("mobkit/definition", definition),
-];
+methods! {
+    "mobkit/status" => status,
+    "mobkit/capabilities" => capabilities,
+    "mobkit/list_members" => list_members,
+    "mobkit/get_member" => get_member,
+    "mobkit/find_members" => find_members,
+    "mobkit/member_status" => member_status,
+    "mobkit/send_message" => send_message,
+    "mobkit/cancel_interaction" => cancel_interaction,
+    "mobkit/force_cancel_member" => force_cancel_member,
+    "mobkit/wait_interaction" => wait_interaction,
+    "mobkit/cancel_all" => cancel_all,
+    "mobkit/spawn_member" => spawn_member,
+    "mobkit/spawn_many" => spawn_many,
+    "mobkit/ensure_member" => ensure_member,
+    "mobkit/retire_member" => retire_member,
+    "mobkit/respawn_member" => respawn_member,
+    "mobkit/wire_members" => wire_members,
+    "mobkit/unwire_members" => wire_members,
+    "mobkit/reconcile_members" => reconcile_members,
+    "mobkit/reconcile_edges" => reconcile_edges,
+    "mobkit/bootstrap_edges_report" => bootstrap_edges_report,
+    "mobkit/rediscover" => rediscover,
+    "mobkit/reset_all" => reset_all,
+    "mobkit/mob_labels/set" => labels,
+    "mobkit/mob_labels/get" => labels,
+    "mobkit/mob_labels/delete" => labels,
+    "mobkit/run_labels/set" => labels,
+    "mobkit/run_labels/get" => labels,
+    "mobkit/run_labels/delete" => labels,
+    "mobkit/stop" => stop_or_resume,
+    "mobkit/resume" => stop_or_resume,
+    "mobkit/mob_events/query" => query_mob_events,
+    "mobkit/query_events" => query_events,
+    "mobkit/session_history" => session_history,
+    "mobkit/profiles" => profiles,
+    "mobkit/definition" => definition,
+}
 
 /// Calls a method by its name.
 pub(super) async fn call(
@@ -74,7 +85,7 @@ pub(super) async fn call(
     let Some(entry) = METHODS.iter().find(|entry| entry.name == method) else {
         return Err(Failure::method_not_found(method));
     };
-    (entry.call)(runtime.clone(), Params::new(params)).await
+    (entry.begin)(runtime, method, Params::new(params))?.await
 }
 
 impl From<MobError> for Failure {
@@ -83,7 +94,46 @@ impl From<MobError> for Failure {
     }
 }
 
-async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
+impl From<UnifiedRuntimeReconcileError> for Failure {
+    fn from(error: UnifiedRuntimeReconcileError) -> Self {
+        error.data().into()
+    }
+}
+
+/// An answer that is there.
+fn now(answer: String) -> Begun {
+    Ok(ready(Ok(answer)).boxed_local())
+}
+
+/// An answer that comes.
+fn later<T: 'static, E: Into<Failure> + 'static>(
+    pending: LocalBoxFuture<'static, Result<T, E>>,
+    encode: fn(&T) -> String,
+) -> Begun {
+    let answer = pending.map(move |answer| match answer {
+        Ok(answer) => Ok(encode(&answer)),
+        Err(error) => Err(error.into()),
+    });
+    Ok(answer.boxed_local())
+}
+
+fn text<T: Serialize>(value: &T) -> String {
+    json::text_of(value)
+}
+
+fn accepted(_: &()) -> String {
+    r#"{"accepted":true}"#.to_owned()
+}
+
+fn whether_accepted(accepted: &bool) -> String {
+    json::text(&object!({ "accepted": *accepted }))
+}
+
+fn whether_changed(changed: &bool) -> String {
+    json::text(&object!({ "accepted": true, "changed": *changed }))
+}
+
+fn status(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
     let status = runtime.status();
     let mut models = Map::new();
@@ -100,7 +150,7 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
     }
     let running = status.mob_state.as_str() == "running"
         && matches!(status.role, Role::Leader | Role::Follower);
-    answer(json!({
+    now(json::text(&json!({
         "contract_version": CONTRACT_VERSION,
         "running": running,
         "loaded_modules": [],
@@ -111,13 +161,13 @@ async fn status(runtime: &UnifiedRuntime, params: Params) -> Answer {
         "latest_event_cursor": status.latest_event_cursor,
         "models": models,
         "definition_changes": value_of(&status.definition_changes),
-    }))
+    })))
 }
 
-async fn capabilities(runtime: &UnifiedRuntime, params: Params) -> Answer {
+fn capabilities(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
     let leads = runtime.role() == Role::Leader;
-    answer(json!({
+    now(json::text(&json!({
         "contract_version": CONTRACT_VERSION,
         "methods": METHODS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
         "loaded_modules": [],
@@ -129,21 +179,34 @@ async fn capabilities(runtime: &UnifiedRuntime, params: Params) -> Answer {
             "can_retire_members": leads,
             "available_spawn_modes": ["profile"],
         },
-    }))
+    })))
 }
 
-async fn list_members(runtime: &UnifiedRuntime, params: Params) -> Answer {
+fn list_members(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
-    Ok(json::text_of(&runtime.members()))
+    now(text(&runtime.members()))
 }
 
-async fn member_status(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
-    let member = params.identity("member_id")?;
+fn get_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let member = params.only_identity("member_id")?;
+    now(text(&runtime.mob_handle().get_member(&member)?))
+}
+
+fn find_members(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let key = params.required_string("label_key")?;
+    let value = params.required_string("label_value")?;
     params.finish()?;
-    Ok(json::text_of(&runtime.member_status(&member).await?))
+    now(text(&runtime.find_members(&key, &value)))
 }
 
-async fn send_message(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
+fn member_status(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let member = params.only_identity("member_id")?;
+    let runtime = runtime.clone();
+    let status = async move { runtime.member_status(&member).await };
+    later(status.boxed_local(), text)
+}
+
+fn send_message(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let member = params.identity("member_id")?;
     let request = SendRequest {
         content: params.content()?,
@@ -154,45 +217,58 @@ async fn send_message(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
         idempotency_key: params.string("idempotency_key")?,
     };
     params.finish()?;
-    let accepted = runtime.send(&member, request).await?;
-    answer(object!({
-        "accepted": true,
-        "member_id": accepted.identity,
-        "session_id": accepted.session_id,
-        "interaction_id": accepted.interaction_id,
-        "repeated": accepted.repeated,
-    }))
+    let runtime = runtime.clone();
+    let sent = async move { runtime.send(&member, request).await };
+    later(sent.boxed_local(), |accepted| {
+        json::text(&object!({
+            "accepted": true,
+            "member_id": accepted.identity,
+            "session_id": accepted.session_id,
+            "interaction_id": accepted.interaction_id,
+            "repeated": accepted.repeated,
+        }))
+    })
 }
 
-async fn wait_interaction(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
+fn interaction_param(mut params: Params) -> Result<InteractionId, Failure> {
     let interaction = InteractionId::from(params.required_string("interaction_id")?);
     params.finish()?;
-    let outcome = runtime.mob_handle().wait_interaction(&interaction).await?;
-    answer(object!({
-        "interaction_id": outcome.interaction_id,
-        "status": outcome.status,
-        "result": outcome.result,
-        "error": value_of(&outcome.error),
-        "usage": value_of(&outcome.usage),
-        "turns": outcome.turns,
-    }))
+    Ok(interaction)
 }
 
-async fn cancel_all(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    params.finish()?;
-    answer(object!({ "accepted": true, "cancelled": runtime.cancel_all().await? }))
+fn cancel_interaction(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    later(
+        runtime.cancel(&interaction_param(params)?),
+        whether_accepted,
+    )
 }
 
-async fn cancel_interaction(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
-    let interaction = InteractionId::from(params.required_string("interaction_id")?);
-    params.finish()?;
-    answer(object!({ "accepted": runtime.cancel(&interaction).await? }))
+fn force_cancel_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let member = params.only_identity("member_id")?;
+    later(runtime.cancel_turn(&member), whether_accepted)
 }
 
-async fn force_cancel_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
-    let member = params.identity("member_id")?;
+fn wait_interaction(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let interaction = interaction_param(params)?;
+    let handle = runtime.mob_handle();
+    let outcome = async move { handle.wait_interaction(&interaction).await };
+    later(outcome.boxed_local(), |outcome: &InteractionOutcome| {
+        json::text(&object!({
+            "interaction_id": outcome.interaction_id,
+            "status": outcome.status,
+            "result": outcome.result,
+            "error": value_of(&outcome.error),
+            "usage": value_of(&outcome.usage),
+            "turns": outcome.turns,
+        }))
+    })
+}
+
+fn cancel_all(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
-    answer(object!({ "accepted": runtime.cancel_turn(&member).await? }))
+    later(runtime.cancel_all(), |cancelled: &usize| {
+        json::text(&object!({ "accepted": true, "cancelled": *cancelled }))
+    })
 }
 
 fn receipt(receipt: &SpawnReceipt) -> Value {
@@ -205,52 +281,131 @@ fn receipt(receipt: &SpawnReceipt) -> Value {
     })
 }
 
-async fn spawn_member(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    answer(receipt(&runtime.spawn(params.all()?).await?))
+fn spawned(spawned: &SpawnReceipt) -> String {
+    json::text(&receipt(spawned))
 }
 
-async fn spawn_many(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
-    let specs: Vec<SpawnMemberSpec> = params.value("specs")?;
+fn spawn_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let spec: SpawnMemberSpec = params.all()?;
+    let runtime = runtime.clone();
+    let pending = async move { runtime.spawn(spec).await };
+    later(pending.boxed_local(), spawned)
+}
+
+fn specs_param(mut params: Params) -> Result<Vec<SpawnMemberSpec>, Failure> {
+    let specs = params.value("specs")?;
     params.finish()?;
-    let report = runtime.spawn_many(specs).await?;
-    let spawned: Vec<Value> = report.spawned.iter().map(receipt).collect();
-    let refused = report.refused.map(|error| value_of(&error.data()));
-    answer(object!({ "spawned": spawned, "refused": refused }))
+    Ok(specs)
 }
 
-async fn retire_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
-    let member = params.identity("member_id")?;
-    params.finish()?;
-    runtime.retire(&member).await?;
-    answer(object!({ "accepted": true }))
+fn spawn_many(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let specs = specs_param(params)?;
+    let runtime = runtime.clone();
+    let report = async move { runtime.spawn_many(specs).await };
+    later(report.boxed_local(), |report: &SpawnManyReport| {
+        let spawned: Vec<Value> = report.spawned.iter().map(receipt).collect();
+        let refused = report.refused.as_ref().map(|error| value_of(&error.data()));
+        json::text(&object!({ "spawned": spawned, "refused": refused }))
+    })
 }
 
-async fn respawn_member(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
-    let member = params.identity("member_id")?;
-    params.finish()?;
-    answer(receipt(&runtime.respawn(&member).await?))
+fn ensure_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let spec: SpawnMemberSpec = params.all()?;
+    let runtime = runtime.clone();
+    let ensured = async move { runtime.ensure_member(spec).await };
+    later(ensured.boxed_local(), |(member, _)| text(member))
 }
 
-async fn wire_members(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
+fn retire_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let member = params.only_identity("member_id")?;
+    later(runtime.retire(&member), accepted)
+}
+
+fn respawn_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let member = params.only_identity("member_id")?;
+    later(runtime.respawn(&member), spawned)
+}
+
+fn wire_members(runtime: &UnifiedRuntime, method: &str, mut params: Params) -> Begun {
     let (a, b) = (params.identity("a")?, params.identity("b")?);
     params.finish()?;
-    answer(object!({ "accepted": true, "changed": runtime.wire(&a, &b).await? }))
+    let changed = match method {
+        "mobkit/wire_members" => runtime.wire(&a, &b),
+        _ => runtime.unwire(&a, &b),
+    };
+    later(changed, whether_changed)
 }
 
-async fn unwire_members(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
-    let (a, b) = (params.identity("a")?, params.identity("b")?);
+fn stop_or_resume(runtime: &UnifiedRuntime, method: &str, params: Params) -> Begun {
     params.finish()?;
-    answer(object!({ "accepted": true, "changed": runtime.unwire(&a, &b).await? }))
+    let changed = match method {
+        "mobkit/stop" => runtime.stop(),
+        _ => runtime.resume(),
+    };
+    later(changed, whether_changed)
 }
 
-async fn stop(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    params.finish()?;
-    answer(object!({ "accepted": true, "changed": runtime.stop().await? }))
+fn reconcile_members(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let specs = specs_param(params)?;
+    let runtime = runtime.clone();
+    let report = async move { runtime.reconcile(specs).await };
+    later(report.boxed_local(), text)
 }
 
-async fn resume(runtime: &UnifiedRuntime, params: Params) -> Answer {
+fn reconcile_edges(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
-    answer(object!({ "accepted": true, "changed": runtime.resume().await? }))
+    let runtime = runtime.clone();
+    let report = async move { runtime.reconcile_edges().await };
+    later(report.boxed_local(), text)
+}
+
+fn bootstrap_edges_report(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    now(text(&runtime.bootstrap_edges_report()))
+}
+
+fn rediscover(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    let runtime = runtime.clone();
+    let report = async move { runtime.rediscover().await };
+    later(report.boxed_local(), |report| match report {
+        Some(report) => text(report),
+        None => r#"{"status":"no_discovery_configured"}"#.to_owned(),
+    })
+}
+
+fn reset_all(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    later(runtime.reset(), |retired| {
+        json::text(&object!({ "retired": value_of(retired), "failed": Vec::<Value>::new() }))
+    })
+}
+
+/// The six methods on labels: `mobkit/{mob,run}_labels/{set,get,delete}`.
+fn labels(runtime: &UnifiedRuntime, method: &str, mut params: Params) -> Begun {
+    let run = match method.starts_with("mobkit/run_") {
+        true => Some(params.required_string("run_id")?),
+        false => None,
+    };
+    let set = method.ends_with("/set");
+    let wanted = match set {
+        true => params.labels()?,
+        false => Labels::new(),
+    };
+    params.finish()?;
+    if method.ends_with("/get") {
+        let labels = match &run {
+            Some(run) => runtime.get_run_labels(run),
+            None => runtime.get_mob_labels(),
+        };
+        return now(json::text(&object!({ "labels": value_of(&labels) })));
+    }
+    // Without labels a set is a deletion.
+    let done = match &run {
+        Some(run) => runtime.set_run_labels(run, wanted),
+        None => runtime.set_mob_labels(wanted),
+    };
+    later(done, accepted)
 }
 
 fn event_query(params: Params) -> Result<EventQuery, Failure> {
@@ -263,38 +418,46 @@ fn event_query(params: Params) -> Result<EventQuery, Failure> {
     Ok(query)
 }
 
-async fn query_mob_events(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    let page = runtime.query_mob_events(&event_query(params)?).await?;
-    Ok(json::text_of(&page))
+fn query_mob_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let query = event_query(params)?;
+    let runtime = runtime.clone();
+    let page = async move { runtime.query_mob_events(&query).await };
+    later(page.boxed_local(), text)
 }
 
-async fn query_events(runtime: &UnifiedRuntime, params: Params) -> Answer {
-    Ok(runtime.query_events_text(&event_query(params)?).await?)
+fn query_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let query = event_query(params)?;
+    let runtime = runtime.clone();
+    let page = async move { runtime.query_events_text(&query).await };
+    later(page.boxed_local(), String::clone)
 }
 
-async fn session_history(runtime: &UnifiedRuntime, mut params: Params) -> Answer {
+fn session_history(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let member = params.identity("member_id")?;
     let offset = params.number("offset", usize::MAX)?.unwrap_or(0);
     let limit = params
         .number("limit", MAX_LIMIT)?
         .unwrap_or(DEFAULT_HISTORY);
     params.finish()?;
-    let (messages, total) = runtime.session_history(&member, offset, limit).await?;
-    let messages: Vec<Value> = messages
-        .iter()
-        .map(|entry| {
-            object!({
-                "number": entry.number,
-                "timestamp_ms": entry.timestamp_ms,
-                "interaction_id": entry.interaction_id,
-                "message": value_of(&entry.message),
+    let runtime = runtime.clone();
+    let page = async move { runtime.session_history(&member, offset, limit).await };
+    later(page.boxed_local(), |(messages, total)| {
+        let messages: Vec<Value> = messages
+            .iter()
+            .map(|entry| {
+                object!({
+                    "number": entry.number,
+                    "timestamp_ms": entry.timestamp_ms,
+                    "interaction_id": entry.interaction_id,
+                    "message": value_of(&entry.message),
+                })
             })
-        })
-        .collect();
-    answer(object!({ "messages": messages, "total": total }))
+            .collect();
+        json::text(&object!({ "messages": messages, "total": *total }))
+    })
 }
 
-async fn profiles(runtime: &UnifiedRuntime, params: Params) -> Answer {
+fn profiles(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
     let definition = runtime.definition();
     let profiles = definition.profiles.iter().map(|(name, profile)| {
@@ -305,10 +468,12 @@ async fn profiles(runtime: &UnifiedRuntime, params: Params) -> Answer {
             "external_addressable": profile.external_addressable,
         })
     });
-    answer(object!({ "profiles": profiles.collect::<Vec<_>>() }))
+    now(json::text(
+        &object!({ "profiles": profiles.collect::<Vec<_>>() }),
+    ))
 }
 
-async fn definition(runtime: &UnifiedRuntime, params: Params) -> Answer {
+fn definition(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
-    answer(runtime.definition().to_json())
+    now(json::text(&runtime.definition().to_json()))
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use crate::wire::json::FromJson;
-use crate::wire::{AgentIdentity, ContentInput, HandlingMode};
+use crate::wire::{AgentIdentity, ContentInput, HandlingMode, Labels};
 
 /// Parameters, taken out one by one; null is the same as left out.
 pub(super) struct Params {
@@ -59,6 +59,21 @@ impl Params {
     pub fn identity(&mut self, name: &'static str) -> Result<AgentIdentity, Failure> {
         let text = self.required_string(name)?;
         AgentIdentity::new(text).map_err(|error| Failure::params(format_args!("{name}: {error}")))
+    }
+
+    /// A member's name, and nothing else.
+    pub fn only_identity(mut self, name: &'static str) -> Result<AgentIdentity, Failure> {
+        let identity = self.identity(name)?;
+        self.finish()?;
+        Ok(identity)
+    }
+
+    /// `labels`; none, when they are left out.
+    pub fn labels(&mut self) -> Result<Labels, Failure> {
+        let labels: Option<Labels> = self
+            .value("labels")
+            .map_err(|_| Failure::params("labels must be a map of string to string"))?;
+        Ok(labels.unwrap_or_default())
     }
 
     /// A whole number within bounds.

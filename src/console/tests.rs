@@ -188,7 +188,7 @@ fn what_is_advertised_is_what_there_is() {
             .iter()
             .map(|name| name.as_str().unwrap())
             .collect();
-        assert_eq!(methods.len(), 22);
+        assert_eq!(methods.len(), 36);
         assert_eq!(
             methods.iter().collect::<BTreeSet<_>>().len(),
             methods.len(),
@@ -198,6 +198,123 @@ fn what_is_advertised_is_what_there_is() {
             let answer = answer(&runtime, method, json!({"no such parameter": 1})).await;
             assert_eq!(answer["error"]["code"], -32602, "{method}: {answer}");
         }
+    });
+}
+
+#[test]
+fn members_are_found_ensured_and_reconciled() {
+    with_runtime(async |runtime, _| {
+        let spec = json!({"role": "worker", "agent_identity": "w-2", "labels": {"team": "core"}});
+        for _ in 0..2 {
+            let entry = ok(&runtime, "mobkit/ensure_member", spec.clone()).await;
+            assert_eq!(entry["agent_identity"], "w-2");
+        }
+        let by_label = json!({"label_key": "team", "label_value": "core"});
+        let found = ok(&runtime, "mobkit/find_members", by_label).await;
+        assert_eq!(
+            (found.as_array().unwrap().len(), &found[0]["agent_identity"]),
+            (1, &json!("w-2"))
+        );
+        let found = ok(
+            &runtime,
+            "mobkit/find_members",
+            json!({"label_key": "team", "label_value": "x"}),
+        )
+        .await;
+        assert_eq!(found, json!([]));
+        assert_eq!(
+            ok(&runtime, "mobkit/get_member", json!({"member_id": "w-2"})).await["role"],
+            "worker"
+        );
+        let (code, _, _) = refused(&runtime, "mobkit/get_member", json!({"member_id": "x"})).await;
+        assert_eq!(code, -32001);
+
+        let specs = json!({"specs": [{"profile": "lead", "identity": "lead"}, {"profile": "worker", "identity": "w-3"}]});
+        let report = ok(&runtime, "mobkit/reconcile_members", specs).await;
+        assert_eq!(report["mob"]["retired"], json!(["w-1", "w-2"]));
+        assert_eq!(
+            report["mob"]["spawned"],
+            json!([{"member_ref": "w-3", "agent_identity": "w-3"}])
+        );
+        assert_eq!(report["routing"]["router_module_loaded"], false);
+        let specs = json!({"specs": [{"profile": "nothing", "identity": "x"}]});
+        let (code, _, data) = refused(&runtime, "mobkit/reconcile_members", specs).await;
+        assert_eq!((code, &data["code"]), (-32000, &json!("partial_failure")));
+        assert_eq!(data["mob"]["failures"][0]["stage"], "spawn");
+
+        let nothing = json!({"status": "no_discovery_configured"});
+        assert_eq!(
+            ok(&runtime, "mobkit/rediscover", Value::Null).await,
+            nothing
+        );
+        let edges = ok(&runtime, "mobkit/reconcile_edges", Value::Null).await;
+        assert_eq!(edges["wired_edges"], json!([]));
+        assert_eq!(
+            ok(&runtime, "mobkit/bootstrap_edges_report", Value::Null).await,
+            Value::Null
+        );
+        ok(
+            &runtime,
+            "mobkit/spawn_member",
+            json!({"profile": "worker", "meerkat_id": "w-9"}),
+        )
+        .await;
+        let reset = ok(&runtime, "mobkit/reset_all", Value::Null).await;
+        assert_eq!(reset, json!({"retired": ["w-9"], "failed": []}));
+    });
+}
+
+#[test]
+fn labels_are_set_read_and_deleted() {
+    with_runtime(async |runtime, _| {
+        let accepted = json!({"accepted": true});
+        let labels = |value: Value| json!({ "labels": value });
+        for (scope, run) in [("mob", json!({})), ("run", json!({"run_id": "r"}))] {
+            let method = |verb: &str| format!("mobkit/{scope}_labels/{verb}");
+            let with = |more: Value| {
+                let mut params = run.clone();
+                params
+                    .as_object_mut()
+                    .unwrap()
+                    .extend(more.as_object().unwrap().clone());
+                params
+            };
+            assert_eq!(
+                ok(&runtime, &method("get"), run.clone()).await,
+                labels(json!({}))
+            );
+            let set = with(labels(json!({"a": "1", "b": "2"})));
+            assert_eq!(ok(&runtime, &method("set"), set).await, accepted);
+            ok(&runtime, &method("set"), with(labels(json!({"a": "3"})))).await;
+            assert_eq!(
+                ok(&runtime, &method("get"), run.clone()).await,
+                labels(json!({"a": "3"}))
+            );
+            // The contract's trap: a set without labels clears.
+            assert_eq!(ok(&runtime, &method("set"), run.clone()).await, accepted);
+            assert_eq!(
+                ok(&runtime, &method("get"), run.clone()).await,
+                labels(json!({}))
+            );
+            for wrong in [json!(["a"]), json!({"a": 1}), json!("a")] {
+                let (code, message, _) =
+                    refused(&runtime, &method("set"), with(labels(wrong))).await;
+                let text = "Invalid params: labels must be a map of string to string";
+                assert_eq!((code, message.as_str()), (-32602, text));
+            }
+            ok(&runtime, &method("set"), with(labels(json!({"a": "3"})))).await;
+            assert_eq!(ok(&runtime, &method("delete"), run.clone()).await, accepted);
+            assert_eq!(
+                ok(&runtime, &method("get"), run.clone()).await,
+                labels(json!({}))
+            );
+        }
+        let (code, message, _) =
+            refused(&runtime, "mobkit/run_labels/get", json!({"run_id": " "})).await;
+        assert_eq!(
+            (code, message.as_str()),
+            (-32602, "Invalid params: run_id must be a non-empty string")
+        );
     });
 }
 

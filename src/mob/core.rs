@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, ready};
 use litemap::LiteMap;
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ use crate::mob::definition::{MobDefinition, Profile};
 use crate::mob::dispatch::Runners;
 use crate::mob::error::MobError;
 use crate::mob::rows::{
-    Edge, Interaction, Member, MobRow, MobStatus, OpenTurn, TranscriptRow, WorkItem,
+    Edge, Interaction, LabelRow, Member, MobRow, MobStatus, OpenTurn, TranscriptRow, WorkItem,
 };
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
@@ -46,6 +48,8 @@ pub(crate) struct Kit {
     pub tools: ToolSet,
     pub gate: Option<Rc<dyn ToolGate>>,
     pub retry: RetryPolicy,
+    /// Transcripts that stay in memory though nobody works on them: those of the members that worked last.
+    pub max_sessions: usize,
 }
 
 /// The models by name, in the order of their names.
@@ -102,6 +106,9 @@ pub(crate) struct Core {
     pub state: Table<MobRow>,
     pub members: Table<Member>,
     pub edges: Table<Edge>,
+    /// The edges that a reconciliation made, and therefore may remove. One that somebody else unwired is still among them.
+    pub managed: Table<Edge>,
+    pub labels: Table<LabelRow>,
     pub mailbox: Table<WorkItem>,
     pub turns: Table<OpenTurn>,
     pub interactions: Table<Interaction>,
@@ -120,6 +127,9 @@ pub(crate) struct Core {
     pub trouble: Trouble,
 }
 
+/// The answer of a command that was handed in. Dropping it gives up the answer, not the command.
+pub type Pending<T> = LocalBoxFuture<'static, Result<T, MobError>>;
+
 /// A command whose type is forgotten: one that may be handed in again.
 pub(crate) type Stage<T> = Box<dyn FnMut(&Core, &mut Batch) -> Result<T, MobError>>;
 
@@ -129,38 +139,45 @@ impl Core {
         TimestampMs::from(self.host.now_ms())
     }
 
-    /// Runs one command of somebody outside through the writer; answers when it is durable.
-    pub async fn execute<T: 'static>(
+    /// Hands one command of somebody outside to the writer; answers when it is durable. It runs whether or not the answer is
+    /// waited for.
+    pub fn execute<T: 'static>(
         self: &Rc<Self>,
         durability: Durability,
         stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
-    ) -> Result<T, MobError> {
-        let submitted = self.writer()?.submit(durability, self.staging(stage));
-        submitted.await.map_err(|error| self.explained(error))
+    ) -> Pending<T> {
+        self.hand_in(false, durability, Box::new(stage))
     }
 
-    /// Runs one command of work that was accepted: a full backlog does not refuse it.
-    pub async fn execute_accepted<T: 'static>(
+    /// Hands in one command of work that was accepted: a full backlog does not refuse it.
+    pub fn execute_accepted<T: 'static>(
         self: &Rc<Self>,
         durability: Durability,
         stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
-    ) -> Result<T, MobError> {
-        let stage = self.staging(stage);
-        let submitted = self.writer()?.submit_accepted(durability, stage);
-        submitted.await.map_err(|error| self.explained(error))
+    ) -> Pending<T> {
+        self.hand_in(true, durability, Box::new(stage))
     }
 
-    fn writer(&self) -> Result<&Writer, MobError> {
-        self.writer.as_ref().ok_or(MobError::NotLeader)
-    }
-
-    /// A command as the writer takes it.
-    fn staging<T>(
+    fn hand_in<T: 'static>(
         self: &Rc<Self>,
-        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
-    ) -> impl FnMut(&mut Batch) -> Result<Staged<T>, MobError> + 'static {
+        accepted: bool,
+        durability: Durability,
+        mut stage: Stage<T>,
+    ) -> Pending<T> {
+        let Some(writer) = &self.writer else {
+            return ready(Err(MobError::NotLeader)).boxed_local();
+        };
         let core = self.clone();
-        move |batch| stage(&core, batch).map(Staged::answer)
+        let staging = move |batch: &mut Batch| stage(&core, batch).map(Staged::answer);
+        let submitted = if accepted {
+            writer.submit_accepted(durability, staging)
+        } else {
+            writer.submit(durability, staging)
+        };
+        let core = self.clone();
+        submitted
+            .map(move |answer| answer.map_err(|error| core.explained(error)))
+            .boxed_local()
     }
 
     /// A refusal; of a writer that has ended, with what ended it.
@@ -334,6 +351,8 @@ impl Participant for Core {
         let state = self.state.settle(committed);
         let members = self.members.settle(committed);
         let edges = self.edges.settle(committed);
+        self.managed.settle(committed);
+        let labels = self.labels.settle(committed);
         let mailbox = self.mailbox.settle(committed);
         let turns = self.turns.settle(committed);
         let interactions = self.interactions.settle(committed);
@@ -354,6 +373,7 @@ impl Participant for Core {
         }
         let quiet = touched.is_empty()
             && edges.is_empty()
+            && labels.is_empty()
             && interactions.is_empty()
             && transcripts.is_empty();
         for identity in touched {

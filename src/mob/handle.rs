@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use futures::FutureExt;
+use futures::future::ready;
 use sha2::{Digest, Sha256};
 
 use crate::agent::model::{ChatMessage, LanguageModel};
-use crate::mob::core::{Core, Ids};
+use crate::mob::core::{Core, Ids, Pending};
 use crate::mob::definition::MobDefinition;
 use crate::mob::error::MobError;
 use crate::mob::roster::SpawnOrder;
@@ -15,7 +17,7 @@ use crate::storage::Durability;
 use crate::wire::{
     AgentIdentity, ContentInput, FenceToken, Generation, HandlingMode, InteractionId,
     MemberActivity, MemberState, MemberStatus, MobId, MobMemberListEntry, MobMemberSnapshot,
-    MobRuntimeMode, SessionId, SpawnMemberSpec, TimestampMs, Usage,
+    MobReconcileReport, MobRuntimeMode, SessionId, SpawnMemberSpec, TimestampMs, Usage,
 };
 
 /// A person's message to a member.
@@ -162,25 +164,30 @@ impl MobHandle {
     ///
     /// # Errors
     /// [`MobError::ProfileNotFound`], [`MobError::MemberAlreadyExists`], [`MobError::InvalidInput`], or storage's.
-    pub async fn spawn_spec(&self, spec: SpawnMemberSpec) -> Result<SpawnReceipt, MobError> {
-        let report = self.spawn_many(vec![spec]).await?;
-        match (report.spawned.into_iter().next(), report.refused) {
-            (Some(receipt), _) => Ok(receipt),
-            (None, Some(error)) => Err(error),
-            (None, None) => Err(MobError::invalid("specs", "there is none")),
-        }
+    pub fn spawn_spec(&self, spec: SpawnMemberSpec) -> Pending<SpawnReceipt> {
+        let spawned = self.spawn_all(vec![spec]);
+        spawned.map(|spawned| Ok(spawned?.remove(0))).boxed_local()
     }
 
     /// Spawns members; the valid prefix is one batch, and the first invalid one is named.
     ///
     /// # Errors
     /// The first spec's when not even that one is valid, or storage's.
-    pub async fn spawn_many(
-        &self,
-        specs: Vec<SpawnMemberSpec>,
-    ) -> Result<SpawnManyReport, MobError> {
+    pub fn spawn_many(&self, specs: Vec<SpawnMemberSpec>) -> Pending<SpawnManyReport> {
+        let orders = self.orders(specs);
+        self.core.execute(Durability::Strict, move |core, batch| {
+            let answer = core.stage_spawn(batch, &orders)?;
+            Ok(SpawnManyReport {
+                spawned: receipts(&answer.spawned),
+                refused: answer.refused,
+            })
+        })
+    }
+
+    /// What members are spawned with: their ids are made here, for a command may run twice.
+    fn orders(&self, specs: Vec<SpawnMemberSpec>) -> Vec<SpawnOrder> {
         let ids = Ids::new(&self.core.host);
-        let orders: Vec<SpawnOrder> = specs
+        specs
             .into_iter()
             .map(|spec| SpawnOrder {
                 spec,
@@ -188,20 +195,50 @@ impl MobHandle {
                 interaction_id: ids.interaction(),
                 work_id: ids.work(),
             })
-            .collect();
-        let answer = self
-            .core
-            .execute(Durability::Strict, move |core, batch| {
-                core.stage_spawn(batch, &orders)
-            })
-            .await?;
-        Ok(SpawnManyReport {
-            spawned: answer
-                .spawned
-                .iter()
-                .map(|member| SpawnReceipt::from(member.as_ref()))
-                .collect(),
-            refused: answer.refused,
+            .collect()
+    }
+
+    /// Spawns members: all of them, or none.
+    pub(crate) fn spawn_all(&self, specs: Vec<SpawnMemberSpec>) -> Pending<Vec<SpawnReceipt>> {
+        if specs.is_empty() {
+            return ready(Ok(Vec::new())).boxed_local();
+        }
+        let orders = self.orders(specs);
+        self.core.execute(Durability::Strict, move |core, batch| {
+            let state = core.staged_state();
+            if let (_, Some(error)) = core.valid_prefix(&state.definition, &orders) {
+                return Err(error);
+            }
+            let answer = core.stage_spawn(batch, &orders)?;
+            Ok(receipts(&answer.spawned))
+        })
+    }
+
+    /// Brings the roster to `desired` in one batch: retires who is not named, spawns who is missing. Whoever cannot be spawned
+    /// is in the report.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn reconcile(&self, desired: Vec<SpawnMemberSpec>) -> Pending<MobReconcileReport> {
+        let orders = self.orders(desired);
+        self.core.execute(Durability::Strict, move |core, batch| {
+            core.stage_reconcile(batch, &orders)
+        })
+    }
+
+    /// Retires everybody, begins a new epoch of the ledger, and spawns `specs`, in one batch. Answers who left and who came.
+    ///
+    /// # Errors
+    /// [`MobError::ProfileNotFound`], [`MobError::MemberAlreadyExists`] for a name that comes twice,
+    /// [`MobError::InvalidInput`], or storage's: nothing has changed then.
+    pub fn reset(
+        &self,
+        specs: Vec<SpawnMemberSpec>,
+    ) -> Pending<(Vec<AgentIdentity>, Vec<SpawnReceipt>)> {
+        let orders = self.orders(specs);
+        self.core.execute(Durability::Strict, move |core, batch| {
+            let reset = core.stage_reset(batch, &orders)?;
+            Ok((reset.retired, receipts(&reset.spawned)))
         })
     }
 
@@ -209,55 +246,46 @@ impl MobHandle {
     ///
     /// # Errors
     /// [`MobError::MemberNotFound`], or storage's.
-    pub async fn retire(&self, identity: &AgentIdentity) -> Result<(), MobError> {
+    pub fn retire(&self, identity: &AgentIdentity) -> Pending<()> {
         let identity = identity.clone();
-        self.core
-            .execute(Durability::Strict, move |core, batch| {
-                core.stage_retire(batch, &identity)
-            })
-            .await
+        self.core.execute(Durability::Strict, move |core, batch| {
+            core.stage_retire(batch, &identity)
+        })
     }
 
     /// Gives a member a new incarnation with an empty transcript; its wiring and its waiting messages stay.
     ///
     /// # Errors
     /// [`MobError::MemberNotFound`], or storage's.
-    pub async fn respawn(&self, identity: &AgentIdentity) -> Result<SpawnReceipt, MobError> {
+    pub fn respawn(&self, identity: &AgentIdentity) -> Pending<SpawnReceipt> {
         let identity = identity.clone();
         let session = Ids::new(&self.core.host).session();
-        let member = self
-            .core
-            .execute(Durability::Strict, move |core, batch| {
-                core.stage_respawn(batch, &identity, &session)
-            })
-            .await?;
-        Ok(SpawnReceipt::from(member.as_ref()))
+        self.core.execute(Durability::Strict, move |core, batch| {
+            let member = core.stage_respawn(batch, &identity, &session)?;
+            Ok(SpawnReceipt::from(member.as_ref()))
+        })
     }
 
     /// Lets two members talk. Answers whether they could not before.
     ///
     /// # Errors
     /// [`MobError::MemberNotFound`], [`MobError::Wiring`], or storage's.
-    pub async fn wire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Result<bool, MobError> {
+    pub fn wire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Pending<bool> {
         let (a, b) = (a.clone(), b.clone());
-        self.core
-            .execute(Durability::Strict, move |core, batch| {
-                core.stage_wire(batch, &a, &b)
-            })
-            .await
+        self.core.execute(Durability::Strict, move |core, batch| {
+            core.stage_wire(batch, &a, &b)
+        })
     }
 
     /// Lets two members talk no more. Answers whether they could before.
     ///
     /// # Errors
     /// [`MobError::MemberNotFound`], or storage's.
-    pub async fn unwire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Result<bool, MobError> {
+    pub fn unwire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Pending<bool> {
         let (a, b) = (a.clone(), b.clone());
-        self.core
-            .execute(Durability::Strict, move |core, batch| {
-                core.stage_unwire(batch, &a, &b)
-            })
-            .await
+        self.core.execute(Durability::Strict, move |core, batch| {
+            core.stage_unwire(batch, &a, &b)
+        })
     }
 
     /// All members, by name.
@@ -431,62 +459,52 @@ impl MobHandle {
     ///
     /// # Errors
     /// [`MobError::InteractionNotFound`], or storage's.
-    pub async fn cancel(&self, interaction_id: &InteractionId) -> Result<bool, MobError> {
+    pub fn cancel(&self, interaction_id: &InteractionId) -> Pending<bool> {
         let id = interaction_id.clone();
-        self.core
-            .execute(Durability::Strict, move |core, batch| {
-                core.stage_cancel(batch, &id)
-            })
-            .await
+        self.core.execute(Durability::Strict, move |core, batch| {
+            core.stage_cancel(batch, &id)
+        })
     }
 
     /// Cancels what a member is doing now. Answers whether it was doing anything.
     ///
     /// # Errors
     /// [`MobError::MemberNotFound`], or storage's.
-    pub async fn cancel_turn(&self, identity: &AgentIdentity) -> Result<bool, MobError> {
+    pub fn cancel_turn(&self, identity: &AgentIdentity) -> Pending<bool> {
         let identity = identity.clone();
-        self.core
-            .execute(Durability::Strict, move |core, batch| {
-                core.stage_cancel_turn(batch, &identity)
-            })
-            .await
+        self.core.execute(Durability::Strict, move |core, batch| {
+            core.stage_cancel_turn(batch, &identity)
+        })
     }
 
     /// Cancels every open interaction. Answers how many there were.
     ///
     /// # Errors
     /// Storage's.
-    pub async fn cancel_all(&self) -> Result<usize, MobError> {
-        self.core
-            .execute(Durability::Strict, |core, batch| {
-                Ok(core.stage_cancel_all(batch))
-            })
-            .await
+    pub fn cancel_all(&self) -> Pending<usize> {
+        self.core.execute(Durability::Strict, |core, batch| {
+            Ok(core.stage_cancel_all(batch))
+        })
     }
 
     /// Stops the mob: what runs is put down as it is, nothing new starts. Answers whether it ran.
     ///
     /// # Errors
     /// Storage's.
-    pub async fn stop(&self) -> Result<bool, MobError> {
-        self.core
-            .execute(Durability::Strict, |core, batch| {
-                core.stage_status(batch, MobStatus::Stopped)
-            })
-            .await
+    pub fn stop(&self) -> Pending<bool> {
+        self.core.execute(Durability::Strict, |core, batch| {
+            core.stage_status(batch, MobStatus::Stopped)
+        })
     }
 
     /// Lets a stopped mob go on where it was. Answers whether it was stopped.
     ///
     /// # Errors
     /// Storage's.
-    pub async fn resume(&self) -> Result<bool, MobError> {
-        self.core
-            .execute(Durability::Strict, |core, batch| {
-                core.stage_status(batch, MobStatus::Running)
-            })
-            .await
+    pub fn resume(&self) -> Pending<bool> {
+        self.core.execute(Durability::Strict, |core, batch| {
+            core.stage_status(batch, MobStatus::Running)
+        })
     }
 
     /// A part of a member's transcript, oldest first, and how many messages there are in all.
@@ -524,6 +542,13 @@ impl MobHandle {
     pub fn changed(&self) -> crate::shim::Notified {
         self.core.changed.notified()
     }
+}
+
+fn receipts(members: &[Rc<Member>]) -> Vec<SpawnReceipt> {
+    members
+        .iter()
+        .map(|member| SpawnReceipt::from(member.as_ref()))
+        .collect()
 }
 
 /// Hex of the first 16 bytes of a SHA-256 over length-prefixed parts.

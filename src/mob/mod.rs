@@ -12,6 +12,7 @@ mod member_run;
 mod member_tools;
 mod open;
 mod prompt;
+mod reconcile;
 mod roster;
 mod rows;
 mod transcripts;
@@ -27,7 +28,9 @@ pub use handle::{
 pub use rows::{InteractionError, InteractionStatus, MobStatus};
 pub use work::MAILBOX_LIMIT;
 
+pub use self::core::Pending;
 pub(crate) use self::core::{Core, Kit, Models};
 pub(crate) use open::{Installed, MobOptions, open};
 #[cfg(test)]
-pub(crate) use {prompt::PEERS_LINE, transcripts::RESTING_TRANSCRIPTS};
+pub(crate) use prompt::PEERS_LINE;
+pub(crate) use rows::{Edge, LabelRow};

@@ -67,6 +67,8 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         state: Table::new(prefix.part(STATE)),
         members: Table::new(prefix.part("member")),
         edges: Table::new(prefix.part("edge")),
+        managed: Table::new(prefix.part("managed")),
+        labels: Table::new(prefix.part("labels")),
         mailbox: Table::new(prefix.part("box")),
         turns: Table::new(prefix.part("turn")),
         interactions: Table::new(prefix.part("interaction")),
@@ -110,6 +112,8 @@ impl Core {
         self.state.load(storage).await?;
         self.members.load(storage).await?;
         self.edges.load(storage).await?;
+        self.managed.load(storage).await?;
+        self.labels.load(storage).await?;
         self.mailbox.load(storage).await?;
         self.turns.load(storage).await?;
         self.interactions.load(storage).await?;

@@ -47,19 +47,37 @@ impl Core {
                 }),
             };
         }
-        let first_fence = self.take_fences(batch, valid.len() as u64);
-        let mut spawned = Vec::with_capacity(valid.len());
-        for (order, fence) in valid.iter().zip(first_fence..) {
+        let valid: Vec<&SpawnOrder> = valid.iter().collect();
+        Ok(SpawnAnswer {
+            spawned: self.stage_valid_spawns(batch, &state.definition, &valid),
+            refused,
+        })
+    }
+
+    /// Spawns members whose orders were found valid.
+    pub fn stage_valid_spawns(
+        &self,
+        batch: &mut Batch,
+        definition: &MobDefinition,
+        orders: &[&SpawnOrder],
+    ) -> Vec<Rc<Member>> {
+        if orders.is_empty() {
+            return Vec::new();
+        }
+        let first_fence = self.take_fences(batch, orders.len() as u64);
+        let mut spawned = Vec::with_capacity(orders.len());
+        for (order, fence) in orders.iter().zip(first_fence..) {
+            let resumed = order.spec.resume_session_id.clone();
             let member = Member {
                 spec: order.spec.clone(),
                 generation: FIRST_GENERATION,
                 fence_token: FenceToken::new(fence),
-                session_id: order.session_id.clone(),
+                session_id: resumed.unwrap_or_else(|| order.session_id.clone()),
                 spawned_at: self.now(),
                 usage: Usage::default(),
             };
             let member = self.enrol(batch, member);
-            self.wire_by_definition(batch, &state.definition, member.identity());
+            self.wire_by_definition(batch, definition, member.identity());
             if let Some(content) = order.spec.initial_message.clone() {
                 self.stage_initial_message(
                     batch,
@@ -71,7 +89,7 @@ impl Core {
             }
             spawned.push(member);
         }
-        Ok(SpawnAnswer { spawned, refused })
+        spawned
     }
 
     /// The orders before the first one that cannot be carried out, and why that one cannot. Stages nothing.
@@ -90,17 +108,38 @@ impl Core {
         (orders, None)
     }
 
-    fn validate_spawn(
+    /// Checks that a member can be spawned now, after those in `batch`.
+    pub fn validate_spawn(
         &self,
         definition: &MobDefinition,
         spec: &SpawnMemberSpec,
         batch: &LiteMap<AgentIdentity, ()>,
     ) -> Result<(), MobError> {
-        if !definition.profiles.contains_key(&spec.role_name) {
-            return Err(MobError::ProfileNotFound(spec.role_name.clone()));
-        }
+        self.validate_order(definition, spec)?;
         if batch.contains_key(&spec.identity) || self.members.staged(&spec.identity).is_some() {
             return Err(MobError::MemberAlreadyExists(spec.identity.clone()));
+        }
+        let Some(session) = &spec.resume_session_id else {
+            return Ok(());
+        };
+        let members = self.members.staged_range(..);
+        match members.iter().find(|other| other.session_id == *session) {
+            None => Ok(()),
+            Some(other) => Err(MobError::invalid(
+                "resume_session_id",
+                format!("it is the session of {}", other.identity()),
+            )),
+        }
+    }
+
+    /// Checks an order by itself, whoever is there.
+    pub fn validate_order(
+        &self,
+        definition: &MobDefinition,
+        spec: &SpawnMemberSpec,
+    ) -> Result<(), MobError> {
+        if !definition.profiles.contains_key(&spec.role_name) {
+            return Err(MobError::ProfileNotFound(spec.role_name.clone()));
         }
         if spec
             .initial_message
@@ -109,7 +148,13 @@ impl Core {
         {
             return Err(MobError::invalid("initial_message", "it is blank"));
         }
-        Ok(())
+        match &spec.resume_session_id {
+            Some(session) if !session.is_uuid() => Err(MobError::invalid(
+                "resume_session_id",
+                format!("`{session}` is not the id of a session"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn enrol(&self, batch: &mut Batch, member: Member) -> Rc<Member> {
@@ -152,7 +197,8 @@ impl Core {
         self.add_edges(batch, edges);
     }
 
-    fn add_edges(&self, batch: &mut Batch, edges: Vec<Edge>) {
+    /// Wires members; those that are wired stay as they are.
+    pub fn add_edges(&self, batch: &mut Batch, edges: Vec<Edge>) {
         let fresh: Vec<Edge> = edges
             .into_iter()
             .filter(|edge| {
@@ -215,13 +261,21 @@ impl Core {
     ) -> Result<bool, MobError> {
         self.staged_member(a)?;
         self.staged_member(b)?;
-        let Edge { a, b } = Edge::between(a, b);
-        if self.edges.staged(&(a.clone(), b.clone())).is_none() {
-            return Ok(false);
+        let edge = Edge::between(a, b);
+        let was_wired = self
+            .edges
+            .staged(&(edge.a.clone(), edge.b.clone()))
+            .is_some();
+        if was_wired {
+            self.remove_edge(batch, edge);
         }
+        Ok(was_wired)
+    }
+
+    /// Unwires two members that are wired.
+    pub fn remove_edge(&self, batch: &mut Batch, Edge { a, b }: Edge) {
         self.edges.delete(batch, &(a.clone(), b.clone()));
         self.tell(batch, vec![MobEventKind::MembersUnwired { a, b }]);
-        Ok(true)
     }
 
     /// Takes a member off the roster, with its edges, its mailbox, its open turn and its transcript.

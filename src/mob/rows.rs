@@ -5,6 +5,8 @@
 //! | [`MobRow`] | `state/mob` | status, fence counter, the definition in force |
 //! | [`Member`] | `member/{identity}` | one member of the roster |
 //! | [`Edge`] | `edge/{a}/{b}` | two members that may talk |
+//! | [`Edge`] | `managed/{a}/{b}` | an edge that a reconciliation made |
+//! | [`LabelRow`] | `labels/mob`, `labels/run/{run_id}` | labels of the mob or of a run |
 //! | [`WorkItem`] | `box/{identity}/{number}` | a message that waits in a mailbox |
 //! | [`OpenTurn`] | `turn/{identity}` | the work that a member has taken and not finished |
 //! | [`Interaction`] | `interaction/{id}` | what a person asked, and how it stands |
@@ -22,7 +24,8 @@ use crate::storage::{Key, Record};
 use crate::wire::json::{Fields, FromJson, from_json, words};
 use crate::wire::{
     AgentErrorClass, AgentIdentity, Cause, ContentInput, Cursor, FenceToken, Generation,
-    HandlingMode, InteractionId, SessionId, SpawnMemberSpec, TimestampMs, Usage, WorkId,
+    HandlingMode, InteractionId, Labels, RunId, SessionId, SpawnMemberSpec, TimestampMs, Usage,
+    WorkId,
 };
 
 words! {
@@ -100,6 +103,17 @@ impl Edge {
         }
     }
 }
+
+/// Labels of the mob or of one of its runs.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct LabelRow {
+    /// The run; the mob itself if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    pub labels: Labels,
+}
+
+from_json!(LabelRow { run_id, labels });
 
 /// A message on its way to a member.
 #[derive(Clone, Debug, Serialize)]
@@ -272,6 +286,19 @@ impl Record for Edge {
     }
     fn place((a, b): &Self::Key, prefix: &Key) -> Key {
         prefix.part(a.as_str()).part(b.as_str())
+    }
+}
+
+impl Record for LabelRow {
+    type Key = Option<RunId>;
+    fn key(&self) -> Self::Key {
+        self.run_id.clone()
+    }
+    fn place(run: &Self::Key, prefix: &Key) -> Key {
+        match run {
+            None => prefix.part("mob"),
+            Some(run) => prefix.part("run").part(run.as_str()),
+        }
     }
 }
 

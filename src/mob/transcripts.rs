@@ -11,8 +11,6 @@ use crate::mob::rows::TranscriptRow;
 use crate::storage::{Batch, Direction, Key};
 use crate::wire::{AgentIdentity, SessionId};
 
-/// Transcripts that stay in memory though nobody works on them: those of the members that worked last.
-pub(crate) const RESTING_TRANSCRIPTS: usize = 16;
 /// Rows that one look for somebody's last words reads.
 const LOOK: usize = 16;
 
@@ -77,7 +75,7 @@ impl Core {
         let mut resting = self.resting.borrow_mut();
         resting.retain(|other| other != session);
         resting.push(session.clone());
-        if resting.len() > RESTING_TRANSCRIPTS {
+        if resting.len() > self.kit.max_sessions {
             let oldest = resting.remove(0);
             self.loaded.borrow_mut().remove(&oldest);
             self.transcripts.unload(rows_of(&oldest));

@@ -15,6 +15,10 @@ use crate::log::{LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
 use crate::mob::{Core, Installed, Kit, MobHandle, MobOptions, Models, open};
 use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
+use crate::runtime::hooks::{
+    Discovery, EdgeDiscovery, ErrorHook, Errors, Hooks, PostReconcileHook, PostSpawnHook,
+    PreSpawnContext, PreSpawnHook,
+};
 use crate::runtime::mob_events::{Projected, Projection};
 use crate::runtime::{Inner, Role, UnifiedRuntime, mob_events};
 use crate::shim::{Host, Notify};
@@ -23,7 +27,7 @@ use crate::storage::{
     WriterConfig, migrations, take_token, token_key, token_value,
 };
 use crate::wire::json::words;
-use crate::wire::{Cursor, ErrorEvent, MobId, MobStructuralEventEnvelope};
+use crate::wire::{Cursor, MobId, MobStructuralEventEnvelope};
 
 /// What is kept of the agent events: long histories, and a fraction of what any browser grants an origin.
 const EVENT_RETENTION: Retention = Retention {
@@ -31,11 +35,6 @@ const EVENT_RETENTION: Retention = Retention {
     max_entries: Some(200_000),
     max_bytes: Some(128 << 20),
 };
-
-/// Told of failures that have no caller; runs detached and never holds the runtime up.
-pub type ErrorHook = Rc<dyn Fn(ErrorEvent) -> LocalBoxFuture<'static, ()>>;
-/// Told the names of members after they were spawned: once per `spawn`, once per complete `spawn_many`.
-pub type PostSpawnHook = Rc<dyn Fn(Vec<String>) -> LocalBoxFuture<'static, ()>>;
 
 words! {
     /// What to do when another context holds the mob.
@@ -67,7 +66,11 @@ pub enum SubscriptionStart {
 
 /// Makes a [`UnifiedRuntime`].
 #[derive(Default)]
-pub struct UnifiedRuntimeBuilder {
+pub struct UnifiedRuntimeBuilder(Box<Parts>);
+
+/// What was given. In a box, so that neither the setters nor the future of `build` carry it about.
+#[derive(Default)]
+struct Parts {
     definition: Option<MobDefinition>,
     host: Option<Host>,
     storage: Option<Rc<dyn Storage>>,
@@ -77,6 +80,12 @@ pub struct UnifiedRuntimeBuilder {
     retry: RetryPolicy,
     on_error: Option<ErrorHook>,
     post_spawn: Option<PostSpawnHook>,
+    post_reconcile: Option<PostReconcileHook>,
+    pre_spawn: Option<PreSpawnHook>,
+    discovery: Option<Rc<dyn Discovery>>,
+    edge_discovery: Option<Rc<dyn EdgeDiscovery>>,
+    drain_timeout: Option<Duration>,
+    max_sessions: Option<usize>,
     on_mob_event: Option<Projected>,
     lease: Option<Rc<dyn Lease>>,
     signal: Option<Rc<dyn Signal>>,
@@ -88,91 +97,127 @@ pub struct UnifiedRuntimeBuilder {
 impl UnifiedRuntimeBuilder {
     /// The mob: its profiles, wiring rules and first members. Required.
     pub fn definition(mut self, definition: MobDefinition) -> Self {
-        self.definition = Some(definition);
+        self.0.definition = Some(definition);
         self
     }
 
     /// Clock, timers, tasks and randomness. Required.
     pub fn host(mut self, host: Host) -> Self {
-        self.host = Some(host);
+        self.0.host = Some(host);
         self
     }
 
     /// Where everything is kept. Required.
     pub fn storage(mut self, storage: Rc<dyn Storage>) -> Self {
-        self.storage = Some(storage);
+        self.0.storage = Some(storage);
         self
     }
 
     /// The model that profiles name so.
     pub fn model(mut self, name: impl Into<String>, model: Rc<dyn LanguageModel>) -> Self {
-        self.models.push((name.into(), model));
+        self.0.models.push((name.into(), model));
         self
     }
 
     /// A tool that profiles may name.
     pub fn tool(mut self, tool: Rc<dyn Tool>) -> Self {
-        self.tools.push(tool);
+        self.0.tools.push(tool);
         self
     }
 
     /// Who approves each call of a tool before it runs.
     pub fn tool_gate(mut self, gate: Rc<dyn ToolGate>) -> Self {
-        self.gate = Some(gate);
+        self.0.gate = Some(gate);
         self
     }
 
     /// How failed model calls are tried again.
     pub fn retry_policy(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
+        self.0.retry = retry;
         self
     }
 
     /// Who is told of failures that have no caller.
     pub fn on_error(mut self, hook: ErrorHook) -> Self {
-        self.on_error = Some(hook);
+        self.0.on_error = Some(hook);
         self
     }
 
     /// Who is told of spawned members.
     pub fn post_spawn_hook(mut self, hook: PostSpawnHook) -> Self {
-        self.post_spawn = Some(hook);
+        self.0.post_spawn = Some(hook);
+        self
+    }
+
+    /// Who is told of reconciliations.
+    pub fn post_reconcile_hook(mut self, hook: PostReconcileHook) -> Self {
+        self.0.post_reconcile = Some(hook);
+        self
+    }
+
+    /// Who is asked once, before the discovery, which is given the answer.
+    pub fn pre_spawn_hook(mut self, hook: PreSpawnHook) -> Self {
+        self.0.pre_spawn = Some(hook);
+        self
+    }
+
+    /// Who ought to be in the mob. `build` spawns whom it misses; [`rediscover`](UnifiedRuntime::rediscover) asks again.
+    pub fn discovery(mut self, discovery: Rc<dyn Discovery>) -> Self {
+        self.0.discovery = Some(discovery);
+        self
+    }
+
+    /// Who ought to be wired to whom. `build` and every reconciliation ask it.
+    pub fn edge_discovery(mut self, discovery: Rc<dyn EdgeDiscovery>) -> Self {
+        self.0.edge_discovery = Some(discovery);
+        self
+    }
+
+    /// How long a shutdown waits for what is under way to be written; 30 s if it is not said.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.0.drain_timeout = Some(timeout);
+        self
+    }
+
+    /// How many transcripts of members that are not at work stay in memory; 64 if it is not said.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.0.max_sessions = Some(sessions);
         self
     }
 
     /// Who hears each structural event once, in order, over restarts too (at least once over a crash). Must not block.
     pub fn on_mob_event(mut self, heard: impl Fn(&MobStructuralEventEnvelope) + 'static) -> Self {
-        self.on_mob_event = Some(Rc::new(heard));
+        self.0.on_mob_event = Some(Rc::new(heard));
         self
     }
 
     /// Who may write, among all contexts that open the same storage. Without one this context always may.
     pub fn lease(mut self, lease: Rc<dyn Lease>) -> Self {
-        self.lease = Some(lease);
+        self.0.lease = Some(lease);
         self
     }
 
     /// How contexts tell each other that there is more to read.
     pub fn signal(mut self, signal: Rc<dyn Signal>) -> Self {
-        self.signal = Some(signal);
+        self.0.signal = Some(signal);
         self
     }
 
     /// What to do when another context holds the mob.
     pub fn if_locked(mut self, if_locked: IfLocked) -> Self {
-        self.if_locked = if_locked;
+        self.0.if_locked = if_locked;
         self
     }
 
     /// Where the structural subscription begins on the first start.
     pub fn start(mut self, start: SubscriptionStart) -> Self {
-        self.start = start;
+        self.0.start = start;
         self
     }
 
     /// How many entries each log keeps in memory for readers; others are read from storage.
     pub fn tail_capacity(mut self, entries: usize) -> Self {
-        self.tail_capacity = Some(entries);
+        self.0.tail_capacity = Some(entries);
         self
     }
 
@@ -182,20 +227,31 @@ impl UnifiedRuntimeBuilder {
     /// [`UnifiedRuntimeBuilderError`]. Nothing has been started then, and the lease is free again.
     pub async fn build(self) -> Result<UnifiedRuntime, UnifiedRuntimeBuilderError> {
         let missing = UnifiedRuntimeBuilderError::MissingRequiredField;
-        let definition = self
+        let Self(mut parts) = self;
+        let definition = parts
             .definition
+            .take()
             .ok_or(missing(UnifiedRuntimeBuilderField::MobSpec))?;
         definition.validate()?;
-        let host = self.host.ok_or(missing(UnifiedRuntimeBuilderField::Host))?;
-        let storage = self
+        let host = parts
+            .host
+            .take()
+            .ok_or(missing(UnifiedRuntimeBuilderField::Host))?;
+        let storage = parts
             .storage
+            .take()
             .ok_or(missing(UnifiedRuntimeBuilderField::Storage))?;
-        if self.tail_capacity == Some(0) {
+        if parts.tail_capacity == Some(0) {
             return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
                 "tail_capacity() must be greater than 0".into(),
             ));
         }
-        if self.retry.max_attempts == 0 {
+        if parts.max_sessions == Some(0) {
+            return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
+                "max_sessions() must be greater than 0".into(),
+            ));
+        }
+        if parts.retry.max_attempts == 0 {
             return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
                 "retry_policy(): max_attempts must be greater than 0".into(),
             ));
@@ -204,17 +260,17 @@ impl UnifiedRuntimeBuilder {
         let group = host.task_group();
         let host = group.host();
         let mob_id = definition.id.clone();
-        let mut guard = match &self.lease {
+        let mut guard = match &parts.lease {
             None => Hold::Unguarded,
-            Some(lease) => acquire(lease.as_ref(), self.if_locked, mob_id.as_str()).await?,
+            Some(lease) => acquire(lease.as_ref(), parts.if_locked, mob_id.as_str()).await?,
         };
         // Heard from before the first row is read, so that no commit falls between reading and listening.
-        let listener = self
+        let listener = parts
             .signal
             .as_ref()
             .filter(|_| matches!(guard, Hold::Following));
         let mut changed = listener.map(|signal| signal.changed());
-        if let (Hold::Following, Some(lease)) = (&guard, &self.lease) {
+        if let (Hold::Following, Some(lease)) = (&guard, &parts.lease) {
             let turn = lease.acquire(AcquireMode::Wait);
             if let Some(won) =
                 first_row_or_lease(storage.as_ref(), &mob_id, &mut changed, turn).await?
@@ -228,7 +284,7 @@ impl UnifiedRuntimeBuilder {
                 None
             }
             Hold::Unguarded | Hold::Held(_) => {
-                migrations::migrate(storage.as_ref()).await?;
+                migrations::migrate(storage.as_ref()).boxed_local().await?;
                 let token = take_token(storage.as_ref()).await?;
                 let config = WriterConfig {
                     backlog: crate::mob::WRITER_BACKLOG,
@@ -239,9 +295,11 @@ impl UnifiedRuntimeBuilder {
         };
 
         let mut tools = ToolSet::new();
-        self.tools.into_iter().for_each(|tool| tools.insert(tool));
+        std::mem::take(&mut parts.tools)
+            .into_iter()
+            .for_each(|tool| tools.insert(tool));
         let mut log = LogConfig::default();
-        if let Some(entries) = self.tail_capacity {
+        if let Some(entries) = parts.tail_capacity {
             log.tail_capacity = entries;
         }
         let core = open(MobOptions {
@@ -250,10 +308,11 @@ impl UnifiedRuntimeBuilder {
             writer: writer.clone(),
             mob_id,
             kit: Kit {
-                models: Models::new(self.models),
+                models: Models::new(std::mem::take(&mut parts.models)),
                 tools,
-                gate: self.gate,
-                retry: self.retry,
+                gate: parts.gate.take(),
+                retry: parts.retry,
+                max_sessions: parts.max_sessions.unwrap_or(DEFAULT_MAX_SESSIONS),
             },
             ledger: LogConfig {
                 block: 0,
@@ -264,25 +323,26 @@ impl UnifiedRuntimeBuilder {
                 ..log
             },
         })
+        .boxed_local()
         .await?;
 
         let errors = Errors {
-            hook: self.on_error,
+            hook: parts.on_error.take(),
             host: host.clone(),
         };
         let mut projected = None;
         let mut installed = Installed::default();
         let role = if let Some(writer) = &writer {
-            if let Some(signal) = &self.signal {
+            if let Some(signal) = &parts.signal {
                 writer.add_participant(Rc::new(Announcer {
                     signal: signal.clone(),
                 }));
             }
             let checkpoint = mob_events::checkpointer(&core, writer, &errors);
             let latest = core.ledger.latest();
-            let begin = mob_events::begin(&checkpoint, self.start, latest, &errors).await?;
+            let begin = mob_events::begin(&checkpoint, parts.start, latest, &errors).await?;
             projected = Some((checkpoint, begin));
-            installed = core.install(definition).await?;
+            installed = core.install(definition).boxed_local().await?;
             Role::Leader
         } else {
             Role::Follower
@@ -299,7 +359,14 @@ impl UnifiedRuntimeBuilder {
             changes: installed.changes,
             projection: Rc::new(Projection::default()),
             checkpoint: RefCell::new(None),
-            post_spawn: self.post_spawn,
+            hooks: Hooks {
+                post_spawn: parts.post_spawn.take(),
+                post_reconcile: parts.post_reconcile.take(),
+                discovery: parts.discovery.take(),
+                edge_discovery: parts.edge_discovery.take(),
+            },
+            bootstrap_edges: RefCell::new(None),
+            drain_timeout: parts.drain_timeout.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
             errors,
             shutting_down: Cell::new(false),
             shutdown: RefCell::new(None),
@@ -312,7 +379,7 @@ impl UnifiedRuntimeBuilder {
                 core.clone(),
                 checkpoint,
                 begin,
-                self.on_mob_event,
+                parts.on_mob_event.take(),
                 inner.errors.clone(),
             ));
             core.runners.start(&core);
@@ -327,8 +394,36 @@ impl UnifiedRuntimeBuilder {
                 .spawned(installed.spawned.iter().map(ToString::to_string).collect())
                 .await;
         }
+        if role == Role::Leader
+            && let Err(startup_error) = bootstrap(&runtime, parts.pre_spawn.take())
+                .boxed_local()
+                .await
+        {
+            // What was opened ends in good order: no task goes on, and the lease is free again.
+            return Err(match runtime.shutdown().await.mob_stop {
+                Ok(()) => startup_error,
+                Err(rollback_error) => UnifiedRuntimeBuilderError::RollbackFailed {
+                    startup_error: Box::new(startup_error),
+                    rollback_error,
+                },
+            });
+        }
         Ok(runtime)
     }
+}
+
+async fn bootstrap(
+    runtime: &UnifiedRuntime,
+    pre_spawn: Option<PreSpawnHook>,
+) -> Result<(), UnifiedRuntimeBuilderError> {
+    let context = match pre_spawn {
+        None => PreSpawnContext::Null,
+        Some(hook) => hook()
+            .await
+            .map_err(UnifiedRuntimeBuilderError::PreSpawnHook)?,
+    };
+    runtime.populate(context).await?;
+    Ok(())
 }
 
 enum Hold {
@@ -409,21 +504,7 @@ impl Participant for Announcer {
     }
 }
 
-/// Where failures without a caller go.
-#[derive(Clone)]
-pub(crate) struct Errors {
-    hook: Option<ErrorHook>,
-    host: Host,
-}
-
-impl Errors {
-    /// Tells the hook, detached.
-    pub fn fire(&self, event: ErrorEvent) {
-        if let Some(hook) = &self.hook {
-            self.host.spawn(hook(event));
-        }
-    }
-}
-
-/// How long a shutdown waits for storage to take the last rows.
-pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a shutdown waits for what is under way, when the builder does not say (MobKit contract, section 2.1).
+const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Transcripts in memory, when the builder does not say (MobKit contract, section 3.1).
+pub(crate) const DEFAULT_MAX_SESSIONS: usize = 64;

@@ -3,8 +3,8 @@
 use crate::mob::MobError;
 use crate::mob::definition::DefinitionError;
 use crate::storage::{LeaseError, StorageError};
-use crate::wire::ErrorData;
-use crate::wire::json::object;
+use crate::wire::json::{object, value_of};
+use crate::wire::{ErrorData, UnifiedRuntimeReconcileReport};
 
 /// A part that a builder cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,20 @@ pub enum UnifiedRuntimeBuilderError {
     /// The mob could not be opened.
     #[error(transparent)]
     Bootstrap(#[from] MobError),
+    /// The pre-spawn hook failed.
+    #[error("pre-spawn hook failed: {0}")]
+    PreSpawnHook(String),
+    /// The discovery or the edge discovery failed.
+    #[error("discovery failed: {0}")]
+    Discovery(String),
+    /// The mob had been opened when something failed, and could not be put down in good order either.
+    #[error("{startup_error}; and the mob could not be put down: {rollback_error}")]
+    RollbackFailed {
+        /// What failed first.
+        startup_error: Box<UnifiedRuntimeBuilderError>,
+        /// What failed then.
+        rollback_error: ErrorData,
+    },
 }
 
 impl UnifiedRuntimeBuilderError {
@@ -71,6 +85,52 @@ impl UnifiedRuntimeBuilderError {
                 .with_data(object!({ "mob_id": mob_id })),
             Self::Lease(_) => ErrorData::new("lease_error", self.to_string()),
             Self::Bootstrap(error) => error.data(),
+            Self::PreSpawnHook(_) => ErrorData::new("pre_spawn_hook_failed", self.to_string()),
+            Self::Discovery(_) => ErrorData::new("discovery_failed", self.to_string()),
+            Self::RollbackFailed {
+                startup_error,
+                rollback_error,
+            } => ErrorData::new("rollback_failed", self.to_string()).with_data(object!({
+                "startup_error": value_of(&startup_error.data()),
+                "rollback_error": value_of(rollback_error),
+            })),
+        }
+    }
+}
+
+impl From<UnifiedRuntimeReconcileError> for UnifiedRuntimeBuilderError {
+    fn from(error: UnifiedRuntimeReconcileError) -> Self {
+        match error {
+            UnifiedRuntimeReconcileError::Mob(error) => Self::Bootstrap(error),
+            other => Self::Discovery(other.to_string()),
+        }
+    }
+}
+
+/// Why a mob was not brought to what it ought to be (MobKit contract, section 2.8).
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnifiedRuntimeReconcileError {
+    /// The mob refused, or storage failed.
+    #[error(transparent)]
+    Mob(#[from] MobError),
+    /// The discovery or the edge discovery failed.
+    #[error("discovery failed: {0}")]
+    Discovery(String),
+    /// Members could not be made; everything else was done, as the report says.
+    #[error("{} of the members could not be reconciled", .0.mob.failures.len())]
+    PartialFailure(Box<UnifiedRuntimeReconcileReport>),
+}
+
+impl UnifiedRuntimeReconcileError {
+    /// The error as every boundary shows it. The data of a partial failure is the report.
+    pub fn data(&self) -> ErrorData {
+        match self {
+            Self::Mob(error) => error.data(),
+            Self::Discovery(_) => ErrorData::new("discovery_failed", self.to_string()),
+            Self::PartialFailure(report) => {
+                ErrorData::new("partial_failure", self.to_string()).with_data(value_of(report))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use futures::{Stream, StreamExt};
 use crate::log::{Checkpointer, LogError, LogItem, RawReader};
 use crate::mob::{Core, MobError};
 use crate::runtime::SubscriptionStart;
-use crate::runtime::builder::Errors;
+use crate::runtime::hooks::Errors;
 use crate::shim::{Fault, Notify};
 use crate::storage::Writer;
 use crate::wire::json::{self, Fields};
@@ -30,12 +30,8 @@ pub(crate) fn project(
         let mut fields = Fields::of(json::parse_own(entry)?)?;
         let at = fields.take("timestamp_ms")?;
         let kind = fields.take("kind")?;
-        Ok(MobStructuralEventEnvelope::of(
-            &core.mob_id,
-            cursor,
-            at,
-            kind,
-        ))
+        let envelope = MobStructuralEventEnvelope::of(&core.mob_id, cursor, at, kind);
+        Ok(core.labelled(envelope))
     };
     read().map_err(|error: serde_json::Error| LogError::corrupt(cursor, error))
 }

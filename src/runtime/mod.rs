@@ -3,38 +3,52 @@
 //! Mob, events and storage are in the rooms below; this one plugs them together and gives them the contract's names.
 
 mod builder;
+mod edges;
 mod error;
 mod events;
+mod hooks;
+mod labels;
 mod mob_events;
+mod roster;
 mod status;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::ready;
 use futures::stream::LocalBoxStream;
+use futures::{FutureExt, StreamExt};
 
-pub use builder::{ErrorHook, IfLocked, PostSpawnHook, SubscriptionStart, UnifiedRuntimeBuilder};
-pub use error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
+pub use builder::{IfLocked, SubscriptionStart, UnifiedRuntimeBuilder};
+pub use error::{
+    UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField, UnifiedRuntimeReconcileError,
+};
 pub use events::{EventFilter, EventReader, EventTexts, EventsPage};
+pub use hooks::{
+    Discovery, EdgeDiscovery, ErrorHook, PostReconcileHook, PostSpawnHook, PreSpawnContext,
+    PreSpawnHook,
+};
 pub use mob_events::MobEventReader;
+pub use roster::Ensured;
 pub use status::{ModelStatus, Role, RuntimeStatus};
 
 use crate::agent::model::{Availability, LanguageModel};
 use crate::log::Checkpointer;
 use crate::mob::definition::{DefinitionChange, MobDefinition};
 use crate::mob::{
-    Accepted, Core, HistoryMessage, InteractionOutcome, MobError, MobHandle, SendRequest,
+    Accepted, Core, HistoryMessage, InteractionOutcome, MobError, MobHandle, Pending, SendRequest,
     SpawnManyReport, SpawnReceipt,
 };
-use crate::runtime::builder::{Errors, FLUSH_TIMEOUT};
+use crate::runtime::hooks::{Errors, Hooks};
 use crate::runtime::mob_events::Projection;
 use crate::shim::{Notify, TaskGroup};
 use crate::storage::{Durability, LeaseGuard, Writer, WriterClosed};
 use crate::wire::{
     AgentIdentity, Cursor, ErrorEvent, EventQuery, InteractionId, MobEventsPage, MobId,
     MobMemberListEntry, MobMemberSnapshot, ModuleShutdownReport, ShutdownDrainReport,
-    SpawnMemberSpec, UnifiedRuntimeShutdownReport,
+    SpawnMemberSpec, UnifiedRuntimeReconcileEdgesReport, UnifiedRuntimeRunReport,
+    UnifiedRuntimeShutdownReport,
 };
 
 pub(crate) struct Inner {
@@ -49,7 +63,9 @@ pub(crate) struct Inner {
     changes: Vec<DefinitionChange>,
     projection: Rc<Projection>,
     checkpoint: RefCell<Option<Checkpointer>>,
-    post_spawn: Option<PostSpawnHook>,
+    hooks: Hooks,
+    bootstrap_edges: RefCell<Option<UnifiedRuntimeReconcileEdgesReport>>,
+    drain_timeout: Duration,
     errors: Errors,
     shutting_down: Cell<bool>,
     shutdown: RefCell<Option<UnifiedRuntimeShutdownReport>>,
@@ -277,8 +293,19 @@ impl UnifiedRuntime {
     }
 
     async fn spawned(&self, names: Vec<String>) {
-        if let Some(hook) = &self.inner.post_spawn {
+        if names.is_empty() {
+            return;
+        }
+        if let Some(hook) = &self.inner.hooks.post_spawn {
             hook(names).await;
+        }
+    }
+
+    /// A command on the mob, unless this runtime takes none.
+    fn guarded<T: 'static>(&self, hand_in: impl FnOnce(&MobHandle) -> Pending<T>) -> Pending<T> {
+        match self.check_open() {
+            Ok(()) => hand_in(&self.inner.handle),
+            Err(error) => ready(Err(error)).boxed_local(),
         }
     }
 
@@ -294,36 +321,32 @@ impl UnifiedRuntime {
     ///
     /// # Errors
     /// As [`MobHandle::retire`].
-    pub async fn retire(&self, identity: &AgentIdentity) -> Result<(), MobError> {
-        self.check_open()?;
-        self.inner.handle.retire(identity).await
+    pub fn retire(&self, identity: &AgentIdentity) -> Pending<()> {
+        self.guarded(|handle| handle.retire(identity))
     }
 
     /// Gives a member a new incarnation.
     ///
     /// # Errors
     /// As [`MobHandle::respawn`].
-    pub async fn respawn(&self, identity: &AgentIdentity) -> Result<SpawnReceipt, MobError> {
-        self.check_open()?;
-        self.inner.handle.respawn(identity).await
+    pub fn respawn(&self, identity: &AgentIdentity) -> Pending<SpawnReceipt> {
+        self.guarded(|handle| handle.respawn(identity))
     }
 
     /// Lets two members talk.
     ///
     /// # Errors
     /// As [`MobHandle::wire`].
-    pub async fn wire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Result<bool, MobError> {
-        self.check_open()?;
-        self.inner.handle.wire(a, b).await
+    pub fn wire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Pending<bool> {
+        self.guarded(|handle| handle.wire(a, b))
     }
 
     /// Lets two members talk no more.
     ///
     /// # Errors
     /// As [`MobHandle::unwire`].
-    pub async fn unwire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Result<bool, MobError> {
-        self.check_open()?;
-        self.inner.handle.unwire(a, b).await
+    pub fn unwire(&self, a: &AgentIdentity, b: &AgentIdentity) -> Pending<bool> {
+        self.guarded(|handle| handle.unwire(a, b))
     }
 
     /// Accepts a message for a member. Durable when answered; follow it with [`interaction`](Self::interaction).
@@ -379,45 +402,40 @@ impl UnifiedRuntime {
     ///
     /// # Errors
     /// As [`MobHandle::cancel`].
-    pub async fn cancel(&self, id: &InteractionId) -> Result<bool, MobError> {
-        self.check_open()?;
-        self.inner.handle.cancel(id).await
+    pub fn cancel(&self, id: &InteractionId) -> Pending<bool> {
+        self.guarded(|handle| handle.cancel(id))
     }
 
     /// Cancels what a member is doing now.
     ///
     /// # Errors
     /// As [`MobHandle::cancel_turn`].
-    pub async fn cancel_turn(&self, identity: &AgentIdentity) -> Result<bool, MobError> {
-        self.check_open()?;
-        self.inner.handle.cancel_turn(identity).await
+    pub fn cancel_turn(&self, identity: &AgentIdentity) -> Pending<bool> {
+        self.guarded(|handle| handle.cancel_turn(identity))
     }
 
     /// Cancels every open interaction.
     ///
     /// # Errors
     /// Storage's.
-    pub async fn cancel_all(&self) -> Result<usize, MobError> {
-        self.check_open()?;
-        self.inner.handle.cancel_all().await
+    pub fn cancel_all(&self) -> Pending<usize> {
+        self.guarded(|handle| handle.cancel_all())
     }
 
     /// Stops the mob; open work stays as it is.
     ///
     /// # Errors
     /// Storage's.
-    pub async fn stop(&self) -> Result<bool, MobError> {
-        self.check_open()?;
-        self.inner.handle.stop().await
+    pub fn stop(&self) -> Pending<bool> {
+        self.guarded(|handle| handle.stop())
     }
 
     /// Lets a stopped mob go on.
     ///
     /// # Errors
     /// Storage's.
-    pub async fn resume(&self) -> Result<bool, MobError> {
-        self.check_open()?;
-        self.inner.handle.resume().await
+    pub fn resume(&self) -> Pending<bool> {
+        self.guarded(|handle| handle.resume())
     }
 
     /// Agent events, live or from a cursor.
@@ -541,7 +559,7 @@ impl UnifiedRuntime {
             None => Ok(Ok(())),
             Some(writer) => {
                 core.host
-                    .timeout(FLUSH_TIMEOUT, self.put_down(writer))
+                    .timeout(inner.drain_timeout, self.put_down(writer))
                     .await
             }
         };
@@ -575,6 +593,15 @@ impl UnifiedRuntime {
         // Last, for it may be one of its tasks that called.
         inner.group.borrow_mut().take();
         report
+    }
+
+    /// Runs until `signal` resolves, then shuts down.
+    pub async fn run(&self, signal: impl Future<Output = ()>) -> UnifiedRuntimeRunReport {
+        signal.await;
+        UnifiedRuntimeRunReport {
+            serve_result: Ok(()),
+            shutdown: self.shutdown().await,
+        }
     }
 
     async fn put_down(&self, writer: &Writer) -> Result<(), MobError> {

@@ -59,6 +59,20 @@ fn key_bytes(name: &str) -> usize {
         .sum()
 }
 
+impl SessionId {
+    /// Whether it has the form of a UUID, which all sessions have.
+    pub fn is_uuid(&self) -> bool {
+        self.as_str().len() == 36
+            && self.as_str().bytes().enumerate().all(|(at, byte)| {
+                if matches!(at, 8 | 13 | 18 | 23) {
+                    byte == b'-'
+                } else {
+                    byte.is_ascii_hexdigit()
+                }
+            })
+    }
+}
+
 macro_rules! string_common {
     ($name:ident) => {
         impl $name {

@@ -186,7 +186,7 @@ pub struct MobMemberSnapshot {
 /// What a new member is made from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SpawnMemberSpec {
-    /// Its role: a profile of the definition. `profile` is read too.
+    /// Its role: a profile of the definition. `role` and `profile` are read too.
     pub role_name: ProfileName,
     /// Its identity, unique in the mob. `meerkat_id` and `agent_identity` are read too.
     pub identity: AgentIdentity,
@@ -208,6 +208,9 @@ pub struct SpawnMemberSpec {
     /// Other instructions than the profile's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt_override: Option<String>,
+    /// The session whose transcript it goes on with; a new one if none. It must not be another member's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_session_id: Option<SessionId>,
 }
 
 impl FromJson for SpawnMemberSpec {
@@ -215,6 +218,7 @@ impl FromJson for SpawnMemberSpec {
         let mut fields = Fields::of(value)?;
         fields.only(&[
             "role_name",
+            "role",
             "profile",
             "identity",
             "meerkat_id",
@@ -225,9 +229,10 @@ impl FromJson for SpawnMemberSpec {
             "additional_instructions",
             "model_override",
             "system_prompt_override",
+            "resume_session_id",
         ])?;
         Ok(Self {
-            role_name: fields.take_named(&["role_name", "profile"])?,
+            role_name: fields.take_named(&["role_name", "role", "profile"])?,
             identity: fields.take_named(&["identity", "meerkat_id", "agent_identity"])?,
             initial_message: fields.take("initial_message")?,
             context: fields.take("context")?,
@@ -235,6 +240,7 @@ impl FromJson for SpawnMemberSpec {
             additional_instructions: fields.take_or_default("additional_instructions")?,
             model_override: fields.take("model_override")?,
             system_prompt_override: fields.take("system_prompt_override")?,
+            resume_session_id: fields.take("resume_session_id")?,
         })
     }
 }
@@ -267,6 +273,7 @@ impl SpawnMemberSpec {
             additional_instructions: Vec::new(),
             model_override: None,
             system_prompt_override: None,
+            resume_session_id: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod agent_event;
 pub(crate) mod agent_record;
 mod content;
+mod discovery;
 mod error;
 mod ids;
 pub mod json;
@@ -22,6 +23,7 @@ pub use agent_event::{
 };
 pub use agent_record::{AgentEventRecord, Cause, EventEnvelope, UnifiedEvent};
 pub use content::{ContentBlock, ContentInput, MediaSource};
+pub use discovery::{AgentDiscoverySpec, EdgeMemberView, discovery_spec_to_spawn_spec};
 pub use error::ErrorData;
 pub use ids::{
     AgentIdentity, AgentRuntimeId, Cursor, FenceToken, FlowId, Generation, InteractionId,
@@ -41,7 +43,7 @@ pub use report::{
     DesiredPeerEdge, EdgeReconcileFailure, ErrorEvent, InvalidEdge, MobReconcileFailure,
     MobReconcileReport, MobReconcileStage, ModuleShutdownReport, RediscoverReport,
     ShutdownDrainReport, SpawnedMember, UnifiedRuntimeReconcileEdgesReport,
-    UnifiedRuntimeReconcileReport, UnifiedRuntimeReconcileRoutingReport,
+    UnifiedRuntimeReconcileReport, UnifiedRuntimeReconcileRoutingReport, UnifiedRuntimeRunReport,
     UnifiedRuntimeShutdownReport,
 };
 

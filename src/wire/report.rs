@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::json::{self, Fields, FromJson, deserialize_by_json};
 use super::{AgentIdentity, ErrorData, ProfileName, SessionId};
 
 /// Something went wrong that no caller is there to be told of. Tagged `category`.
@@ -118,6 +120,15 @@ impl DesiredPeerEdge {
         })
     }
 
+    /// The edge between two different members, whichever is named first.
+    pub(crate) fn between(a: &AgentIdentity, b: &AgentIdentity) -> Self {
+        let (a, b) = if a <= b { (a, b) } else { (b, a) };
+        Self {
+            a: a.clone(),
+            b: b.clone(),
+        }
+    }
+
     /// The smaller end.
     pub fn a(&self) -> &AgentIdentity {
         &self.a
@@ -129,17 +140,27 @@ impl DesiredPeerEdge {
     }
 }
 
-impl<'de> Deserialize<'de> for DesiredPeerEdge {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Ends {
-            a: String,
-            b: String,
-        }
-        let ends = Ends::deserialize(deserializer)?;
-        Self::new(&ends.a, &ends.b).map_err(serde::de::Error::custom)
+impl FromJson for DesiredPeerEdge {
+    /// `{a, b}` or `[a, b]`.
+    fn from_json(value: Value) -> Result<Self, serde_json::Error> {
+        let (a, b): (String, String) = match value {
+            Value::Array(_) => {
+                let ends: Vec<String> = FromJson::from_json(value)?;
+                let [a, b] = ends
+                    .try_into()
+                    .map_err(|_| json::wrong(&InvalidEdge::EmptyEndpoint))?;
+                (a, b)
+            }
+            value => {
+                let mut fields = Fields::of(value)?;
+                (fields.take("a")?, fields.take("b")?)
+            }
+        };
+        Self::new(&a, &b).map_err(|error| json::wrong(&error))
     }
 }
+
+deserialize_by_json!(DesiredPeerEdge);
 
 /// An edge that could not be made as it ought to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,4 +309,13 @@ pub struct UnifiedRuntimeShutdownReport {
     pub module_shutdown: ModuleShutdownReport,
     /// How the mob ended; `{"Ok":null}` or `{"Err":{…}}` in JSON.
     pub mob_stop: Result<(), ErrorData>,
+}
+
+/// A run from start to shutdown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnifiedRuntimeRunReport {
+    /// How serving ended.
+    pub serve_result: Result<(), ErrorData>,
+    /// The shutdown after it.
+    pub shutdown: UnifiedRuntimeShutdownReport,
 }

@@ -8,6 +8,7 @@ mod models;
 mod people;
 mod pressure;
 mod projection;
+mod reconcile;
 mod simulation;
 mod transcripts;
 mod trial;

@@ -1,10 +1,11 @@
 //! Transcripts: what is in memory, what is stored, and what readers see of them.
 
 use super::*;
-use crate::mob::RESTING_TRANSCRIPTS;
 use crate::runtime::IfLocked;
 use crate::storage::{LocalLease, LocalSignal};
 use crate::wire::SpawnMemberSpec;
+
+const SESSIONS: usize = 16;
 
 /// A model that says how much it was shown.
 fn counting(host: &Host) -> ScriptedModel {
@@ -33,9 +34,10 @@ fn few_transcripts_stay_in_memory_and_none_is_forgotten() {
     let sim = Sim::new(1);
     let (host, disk) = (sim.host(), SimDisk::new());
     let model = counting(&host);
-    let crowd = 2 * RESTING_TRANSCRIPTS;
+    let crowd = 2 * SESSIONS;
     sim.block_on(async {
-        let runtime = builder(&host, &disk, &model).build().await.unwrap();
+        let limited = builder(&host, &disk, &model).max_sessions(SESSIONS);
+        let runtime = limited.build().await.unwrap();
         let core = runtime.inner.core.clone();
         let specs = (0..crowd).map(|at| SpawnMemberSpec::new("worker", format!("w{at}")).unwrap());
         runtime.spawn_many(specs.collect()).await.unwrap();
@@ -49,8 +51,8 @@ fn few_transcripts_stay_in_memory_and_none_is_forgotten() {
             }
         }
         host.sleep(Duration::from_secs(1)).await;
-        assert_eq!(core.loaded.borrow().len(), RESTING_TRANSCRIPTS);
-        assert_eq!(core.transcripts.len(), 6 * RESTING_TRANSCRIPTS);
+        assert_eq!(core.loaded.borrow().len(), SESSIONS);
+        assert_eq!(core.transcripts.len(), 6 * SESSIONS);
     });
 }
 

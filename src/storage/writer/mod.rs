@@ -150,11 +150,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`SubmitError::Rejected`] with the closure's own error; the others are the writer's.
-    pub fn submit<T, E, F>(
-        &self,
-        durability: Durability,
-        stage: F,
-    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    pub fn submit<T, E, F>(&self, durability: Durability, stage: F) -> Submitted<T, E>
     where
         T: 'static,
         E: 'static,
@@ -168,11 +164,7 @@ impl Writer {
     ///
     /// # Errors
     /// As for [`Writer::submit`], without [`SubmitError::BacklogFull`].
-    pub fn submit_accepted<T, E, F>(
-        &self,
-        durability: Durability,
-        stage: F,
-    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    pub fn submit_accepted<T, E, F>(&self, durability: Durability, stage: F) -> Submitted<T, E>
     where
         T: 'static,
         E: 'static,
@@ -186,7 +178,7 @@ impl Writer {
         backlog: usize,
         durability: Durability,
         mut stage: F,
-    ) -> impl Future<Output = Result<T, SubmitError<E>>> + use<T, E, F>
+    ) -> Submitted<T, E>
     where
         T: 'static,
         E: 'static,
@@ -206,13 +198,15 @@ impl Writer {
                 applied
             }),
         );
-        async move {
-            outcome(queued).await?;
-            let answer = answer.take();
-            answer
-                .expect("a command is staged before it is answered")
-                .map_err(SubmitError::Rejected)
-        }
+        outcome(queued)
+            .map(move |committed| {
+                committed?;
+                let answer = answer.take();
+                answer
+                    .expect("a command is staged before it is answered")
+                    .map_err(SubmitError::Rejected)
+            })
+            .boxed_local()
     }
 
     fn enqueue(&self, backlog: usize, durability: Durability, stage: Stage) -> Queued {
@@ -242,10 +236,7 @@ impl Writer {
     ///
     /// # Errors
     /// As for [`Writer::submit_accepted`], without [`SubmitError::Rejected`].
-    pub fn flush(
-        &self,
-        durability: Durability,
-    ) -> impl Future<Output = Result<(), SubmitError<Infallible>>> + use<> {
+    pub fn flush(&self, durability: Durability) -> Submitted<(), Infallible> {
         self.submit_accepted(durability, |_batch| Ok(Staged::answer(())))
     }
 
@@ -320,12 +311,18 @@ impl fmt::Debug for Writer {
     }
 }
 
+/// The answer of a command. Dropping it gives up the answer, not the command.
+pub type Submitted<T, E> = LocalBoxFuture<'static, Result<T, SubmitError<E>>>;
+
 /// What tells how a command that is in the queue fared, or why it is not in it.
 type Queued = Result<oneshot::Receiver<Result<(), Failure>>, Failure>;
 
-async fn outcome(queued: Queued) -> Result<(), Failure> {
-    // Without an answer the writer's task was dropped with the command in it.
-    queued?.await.unwrap_or(Err(Failure::Closed))
+fn outcome(queued: Queued) -> LocalBoxFuture<'static, Result<(), Failure>> {
+    async move {
+        // Without an answer the writer's task was dropped with the command in it.
+        queued?.await.unwrap_or(Err(Failure::Closed))
+    }
+    .boxed_local()
 }
 
 /// Ends the writer when its task is dropped, so that no caller waits for ever.

@@ -11,6 +11,7 @@ mod body;
 mod callback;
 mod convert;
 mod error;
+mod hooks;
 mod methods;
 mod model;
 mod model_test;

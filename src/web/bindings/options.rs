@@ -19,6 +19,13 @@ pub(super) struct BuildOptions {
     pub tool_gate: Option<Place>,
     pub on_error: Option<Place>,
     pub post_spawn_hook: Option<Place>,
+    pub post_reconcile_hook: Option<Place>,
+    pub pre_spawn_hook: Option<Place>,
+    pub discovery: Option<Place>,
+    pub edge_discovery: Option<Place>,
+    /// Milliseconds.
+    pub drain_timeout: Option<u64>,
+    pub max_sessions: Option<usize>,
     pub if_locked: IfLocked,
 }
 
@@ -67,6 +74,12 @@ impl FromJson for BuildOptions {
             tool_gate: fields.take("toolGate")?,
             on_error: fields.take("onError")?,
             post_spawn_hook: fields.take("postSpawnHook")?,
+            post_reconcile_hook: fields.take("postReconcileHook")?,
+            pre_spawn_hook: fields.take("preSpawnHook")?,
+            discovery: fields.take("discovery")?,
+            edge_discovery: fields.take("edgeDiscovery")?,
+            drain_timeout: fields.take("drainTimeout")?,
+            max_sessions: fields.take("maxSessions")?,
             if_locked: fields.take("ifLocked")?,
         })
     }

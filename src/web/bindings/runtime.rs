@@ -1,6 +1,7 @@
 //! `RuntimeHandle`: a runtime of the npm package.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
@@ -10,11 +11,12 @@ use wasm_bindgen::prelude::*;
 use super::body::Body;
 use super::convert::{self, Objects};
 use super::error::Failure;
+use super::hooks;
 use super::methods;
 use super::model::{self, Named};
 use super::options::{BuildOptions, ModelChoice, StorageChoice};
 use super::reader::{Items, Reader};
-use super::tool::{JsTool, JsToolGate, error_hook, post_spawn_hook};
+use super::tool::{JsTool, JsToolGate};
 use crate::console::{FetchBody, FetchRequest, fetch};
 use crate::mob::definition::MobDefinition;
 use crate::runtime::{EventFilter, UnifiedRuntime};
@@ -59,10 +61,29 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
         builder = builder.tool_gate(Rc::new(JsToolGate::new(place, &objects)?));
     }
     if let Some(place) = options.on_error {
-        builder = builder.on_error(error_hook(objects.function(place)?));
+        builder = builder.on_error(hooks::error_hook(objects.function(place)?));
     }
     if let Some(place) = options.post_spawn_hook {
-        builder = builder.post_spawn_hook(post_spawn_hook(objects.function(place)?));
+        builder = builder.post_spawn_hook(hooks::post_spawn_hook(objects.function(place)?));
+    }
+    if let Some(place) = options.post_reconcile_hook {
+        let hook = hooks::post_reconcile_hook(objects.function(place)?);
+        builder = builder.post_reconcile_hook(hook);
+    }
+    if let Some(place) = options.pre_spawn_hook {
+        builder = builder.pre_spawn_hook(hooks::pre_spawn_hook(objects.function(place)?));
+    }
+    if let Some(place) = options.discovery {
+        builder = builder.discovery(hooks::discovery(objects.function(place)?));
+    }
+    if let Some(place) = options.edge_discovery {
+        builder = builder.edge_discovery(hooks::edge_discovery(objects.function(place)?));
+    }
+    if let Some(timeout) = options.drain_timeout {
+        builder = builder.drain_timeout(Duration::from_millis(timeout));
+    }
+    if let Some(sessions) = options.max_sessions {
+        builder = builder.max_sessions(sessions);
     }
 
     let storage: Rc<dyn Storage> = match options.storage {
@@ -82,6 +103,7 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
         .definition(definition)
         .storage(storage.clone())
         .build()
+        .boxed_local()
         .await;
     let runtime = built.inspect_err(|_| storage.close())?;
     Ok(Hosted {

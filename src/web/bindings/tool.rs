@@ -1,6 +1,4 @@
-//! Tools and the tool gate as JavaScript functions, and the hooks.
-
-use std::rc::Rc;
+//! Tools and the tool gate as JavaScript functions.
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
@@ -17,8 +15,6 @@ use crate::agent::model::ToolDefinition;
 use crate::agent::tool::{
     Tool, ToolContext, ToolDecision, ToolError, ToolGate, ToolOutput, ToolRequest,
 };
-use crate::runtime::{ErrorHook, PostSpawnHook};
-use crate::wire::ErrorEvent;
 use crate::wire::json::{self, object};
 
 /// A tool whose function takes the arguments and the context as JSON text and an abort signal.
@@ -119,30 +115,6 @@ impl ToolGate for JsToolGate {
         }
         .boxed_local()
     }
-}
-
-/// A hook whose function takes an error event as JSON text.
-pub(super) fn error_hook(function: Function) -> ErrorHook {
-    Rc::new(move |event: ErrorEvent| {
-        let function = function.clone();
-        // The package's function reports what the user's throws; it throws nothing itself.
-        async move {
-            let _ = call(&function, &[convert::text(&event).into()]).await;
-        }
-        .boxed_local()
-    })
-}
-
-/// A hook whose function takes the identities as JSON text.
-pub(super) fn post_spawn_hook(function: Function) -> PostSpawnHook {
-    Rc::new(move |identities: Vec<String>| {
-        let function = function.clone();
-        // As above.
-        async move {
-            let _ = call(&function, &[convert::text(&identities).into()]).await;
-        }
-        .boxed_local()
-    })
 }
 
 /// Aborts its signal when it is dropped before it is done.

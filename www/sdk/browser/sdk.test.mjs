@@ -182,6 +182,144 @@ test("tools, their gate, hooks, and a model made of JavaScript", async () => {
   assert.match(seen.tools[2][1], /not today/);
 });
 
+test("a mob with discoveries, edges and labels is reconciled, and is the same after a reload", async () => {
+  const page = await harness.page();
+  const build = async () => page.evaluate(async () => {
+    globalThis.told = [];
+    globalThis.wanted ??= [["w1", "w2"], { a: "lead", b: "w1" }];
+    const runtime = await builder()
+      .storage(mobkit.indexedDb("reconciled"))
+      .preSpawnHook(async () => ({ tenant: 7 }))
+      .discovery(async (context) => {
+        told.push(["discovery", context]);
+        return ["w1", "w2"].map((meerkat_id) => ({ profile: "other", meerkat_id, labels: { team: "core" } }));
+      })
+      .edgeDiscovery((members) => {
+        told.push(["edges", members.map((member) => member.agent_identity)]);
+        return wanted;
+      })
+      .postSpawnHook((identities) => { told.push(["spawned", identities]); })
+      .postReconcileHook((report) => { told.push(["reconciled", report.mob.failures.length]); })
+      .onError((event) => { told.push(["error", event.category]); })
+      .drainTimeout(5_000).maxSessions(8)
+      .build();
+    globalThis.runtime = runtime;
+    globalThis.look = async () => {
+      const members = await runtime.members();
+      const { events } = await runtime.queryMobEvents({ limit: 100 });
+      return {
+        members: members.map((member) => [member.agent_identity, member.wired_to, member.labels ?? {}]),
+        mobLabels: await runtime.getMobLabels(), runLabels: await runtime.getRunLabels("r1"),
+        ledger: events.map((event) => [Number(event.cursor), event.kind, event.mob_labels ?? {}]),
+      };
+    };
+    return [told, await runtime.bootstrapEdgesReport()];
+  });
+  const [told, edges] = await build();
+  assert.deepEqual(told, [
+    ["spawned", ["lead"]], ["discovery", { tenant: 7 }], ["spawned", ["w1", "w2"]], ["edges", ["lead", "w1", "w2"]],
+  ]);
+  assert.deepEqual(edges.wired_edges, [{ a: "lead", b: "w1" }, { a: "w1", b: "w2" }]);
+  const seen = await page.evaluate(async () => {
+    told.length = 0;
+    const found = await runtime.findMembers("team", "core");
+    const ensured = [await runtime.ensureMember({ profile: "other", identity: "w1" }), await runtime.ensureMember({ profile: "other", identity: "w3" })];
+    await runtime.setMobLabels({ env: "prod" });
+    await runtime.setRunLabels("r1", { ticket: "42" });
+    await runtime.setRunLabels("r2", { ticket: "43" });
+    await runtime.deleteRunLabels("r2");
+    wanted = [["w2", "w3"]];
+    const report = await runtime.reconcile(["lead", "w2", "w3"].map((identity) => ({ profile: "other", identity })));
+    const partial = await runtime.reconcile([{ profile: "other", identity: "lead" }, { profile: "nope", identity: "x" }, { profile: "other", identity: "w2" },
+      { profile: "other", identity: "w3" }]).catch((error) => ({ code: error.code, failures: error.data.mob.failures }));
+    const bad = [];
+    for (const edges of [[["w2", "w2"]], [["w2"]], "none"]) {
+      wanted = edges;
+      bad.push(await runtime.reconcileEdges().catch((error) => [error.code, error.message]));
+    }
+    wanted = [["w2", "w3"]];
+    return { found: found.map((member) => member.agent_identity), ensured: ensured.map((member) => member.labels ?? {}), report, partial, bad, told, r2: await runtime.getRunLabels("r2") };
+  });
+  assert.deepEqual(seen.found, ["w1", "w2"]);
+  assert.deepEqual(seen.ensured, [{ team: "core" }, {}]);
+  assert.deepEqual([seen.report.mob.retired, seen.report.mob.retained], [["w1"], ["lead", "w2", "w3"]]);
+  assert.deepEqual(seen.report.edges.wired_edges, [{ a: "w2", b: "w3" }]);
+  assert.equal(seen.report.edges.pruned_stale_managed_edges.length, 2);
+  assert.equal(seen.partial.code, "partial_failure");
+  assert.deepEqual(seen.partial.failures.map(({ agent_identity, stage }) => [agent_identity, stage]), [["x", "spawn"]]);
+  assert.deepEqual(seen.bad.map(([code]) => code), ["discovery_failed", "discovery_failed", "discovery_failed"]);
+  assert.match(seen.bad[0][1], /from w2 to itself/);
+  assert.deepEqual(seen.r2, {});
+  assert.deepEqual(seen.told.filter(([what]) => what === "reconciled"), [["reconciled", 0], ["reconciled", 1]]);
+  const before = await page.evaluate(() => look());
+  assert.deepEqual(before.mobLabels, { env: "prod" });
+  assert.ok(before.ledger.every(([, , labels]) => labels.env === "prod"));
+
+  await page.reload();
+  await page.evaluate(() => globalThis.loaded);
+  await page.evaluate(() => { globalThis.wanted = [["w2", "w3"]]; });
+  const [again, rewired] = await build();
+  // The discovery names somebody who was retired: a build spawns whom it misses.
+  assert.deepEqual(again.find(([what]) => what === "spawned"), ["spawned", ["w1"]]);
+  assert.deepEqual(rewired.retained_edges, [{ a: "w2", b: "w3" }]);
+  const after = await page.evaluate(() => look());
+  assert.deepEqual(after.members.filter(([identity]) => identity !== "w1"), before.members);
+  assert.deepEqual(after.ledger.slice(0, before.ledger.length), before.ledger);
+  assert.deepEqual([after.mobLabels, after.runLabels], [before.mobLabels, before.runLabels]);
+  const fresh = await page.evaluate(async () => {
+    const report = await runtime.rediscover();
+    const members = (await runtime.members()).map((member) => member.agent_identity);
+    const retired = await runtime.reset();
+    const stop = new AbortController();
+    const run = runtime.run(stop);
+    stop.abort();
+    return { report, members, retired, run: (await run).shutdown.mob_stop };
+  });
+  assert.deepEqual(fresh.report.spawned, ["w1", "w2"]);
+  assert.deepEqual([fresh.members, fresh.retired], [["w1", "w2"], ["w1", "w2"]]);
+  assert.deepEqual(fresh.run, { Ok: null });
+  await page.close();
+});
+
+test("a build whose discovery fails holds nothing back", async () => {
+  const seen = await inPage(async () => {
+    const attempt = (fail) => fail(builder().storage(mobkit.indexedDb("late"))).build({ ifLocked: "fail" }).then(() => "built", (error) => [error.code, error.message]);
+    const failures = [
+      await attempt((builder) => builder.preSpawnHook(() => { throw new Error("no tenant"); })),
+      await attempt((builder) => builder.discovery(async () => { throw new Error("offline"); })),
+      await attempt((builder) => builder.discovery(() => [{ profile: "other", meerkat_id: "x", colour: "red" }])),
+      await attempt((builder) => builder.maxSessions(0)),
+    ];
+    return [...failures, await attempt((builder) => builder)];
+  });
+  assert.deepEqual(seen.map((failure) => failure[0]), ["pre_spawn_hook_failed", "discovery_failed", "discovery_failed", "conflicting_configuration", "b"]);
+  assert.match(seen[0][1], /no tenant/);
+  assert.match(seen[1][1], /offline/);
+  assert.match(seen[2][1], /colour/);
+});
+
+test("a slow subscriber reads five thousand events in order, once each", async () => {
+  const seen = await inPage(async () => {
+    const runtime = await builder().storage(mobkit.indexedDb("slow")).build();
+    const slow = runtime.mobEvents({ afterSeq: 0n });
+    const first = (await slow.next()).value;
+    const name = (at) => `m${String(at).padStart(4, "0")}`;
+    for (let at = 0; at < 5_000; at += 250) {
+      await runtime.spawnMany(Array.from({ length: 250 }, (_, i) => ({ profile: "other", identity: name(at + i) })));
+    }
+    const cursors = [first.cursor];
+    let spawned = 0;
+    for await (const event of slow) {
+      cursors.push(event.cursor);
+      if (event.kind === "member_spawned") spawned++;
+      if (event.agent_identity === name(4_999)) break;
+    }
+    await runtime.shutdown();
+    return { spawned, dense: cursors.every((cursor, at) => cursor === BigInt(at + 1)) };
+  });
+  assert.deepEqual(seen, { spawned: 5_001, dense: true });
+});
+
 test("signals: ask cancels its interaction, a loop ends", async () => {
   const seen = await inPage(async () => {
     const runtime = await mobkit.UnifiedRuntime.builder().definition(DEFINITION)

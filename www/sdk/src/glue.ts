@@ -58,6 +58,16 @@ export interface RawBuildOptions {
   onError: ((event: string) => void) | undefined;
   /** Takes JSON text; does not throw. */
   postSpawnHook: ((identities: string) => Promise<void>) | undefined;
+  /** Takes JSON text; does not throw. */
+  postReconcileHook: ((report: string) => Promise<void>) | undefined;
+  /** Gives JSON text; it may throw. */
+  preSpawnHook: (() => Promise<string>) | undefined;
+  /** Take and give JSON text; they may throw. */
+  discovery: ((context: string) => Promise<string>) | undefined;
+  edgeDiscovery: ((members: string) => Promise<string>) | undefined;
+  /** Milliseconds. */
+  drainTimeout: number | undefined;
+  maxSessions: number | undefined;
   ifLocked: string;
 }
 

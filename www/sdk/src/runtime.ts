@@ -1,12 +1,17 @@
 // `UnifiedRuntime` and its builder: the typed face of the runtime in the wasm.
 
 import { createInstance } from "./mobkit_web_glue.js";
-import type { ContentInput, CursorInput, HandlingMode, Json } from "./contract/common.js";
+import type { ContentInput, CursorInput, HandlingMode, Json, Labels } from "./contract/common.js";
 import type { MobDefinition } from "./contract/definition.js";
 import type { EventQuery, EventsPage, LogItem } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
-import type { MobMemberListEntry, MobMemberSnapshot, SessionHistory, SpawnMemberSpec, SpawnReceipt } from "./contract/member.js";
-import type { ErrorEvent, RuntimeStatus, ShutdownReport } from "./contract/report.js";
+import type {
+  AgentDiscoverySpec, DesiredPeerEdge, EdgeMemberView, MobMemberListEntry, MobMemberSnapshot, SessionHistory, SpawnMemberSpec,
+  SpawnReceipt,
+} from "./contract/member.js";
+import type {
+  ErrorEvent, ReconcileEdgesReport, ReconcileReport, RediscoverReport, RunReport, RuntimeStatus, ShutdownReport,
+} from "./contract/report.js";
 import type { IfLocked } from "./controls.js";
 import { bytesOf } from "./body.js";
 import * as convert from "./convert.js";
@@ -83,10 +88,26 @@ export interface BuildOptions {
 /** The signal of a tool call where there is no `AbortController`. */
 const NEVER = new AbortController().signal;
 
+/** Edges as pairs, or as the contract has them. */
+export type Edges = readonly (readonly [string, string] | DesiredPeerEdge)[];
+
+/** A hook that takes JSON text and throws nothing: what the user's throws is reported. */
+function reporting<Told>(hook: (told: Told) => void | Promise<void>): (text: string) => Promise<void> {
+  return async (text) => {
+    try {
+      await hook(JSON.parse(text) as Told);
+    } catch (error) {
+      reportError(error);
+    }
+  };
+}
+
 /** Collects what a runtime is made of. */
 export class UnifiedRuntimeBuilder {
   readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
+    postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
+    maxSessions: undefined,
   };
   #definition: string | MobDefinition | undefined;
   #storage: Storage | undefined;
@@ -136,25 +157,49 @@ export class UnifiedRuntimeBuilder {
 
   /** Told of everything that goes wrong in the background. */
   onError(hook: (event: ErrorEvent) => void): this {
-    this.#options.onError = (event) => {
-      try {
-        hook(JSON.parse(event) as ErrorEvent);
-      } catch (error) {
-        reportError(error);
-      }
-    };
+    this.#options.onError = reporting(hook);
     return this;
   }
 
   /** Called after members were spawned, with their identities; `spawn` waits for it. What it throws is reported, not passed on. */
   postSpawnHook(hook: (identities: string[]) => void | Promise<void>): this {
-    this.#options.postSpawnHook = async (identities) => {
-      try {
-        await hook(JSON.parse(identities) as string[]);
-      } catch (error) {
-        reportError(error);
-      }
-    };
+    this.#options.postSpawnHook = reporting(hook);
+    return this;
+  }
+
+  /** Called with the report of each `reconcile`, which waits for it. What it throws is reported, not passed on. */
+  postReconcileHook(hook: (report: ReconcileReport) => void | Promise<void>): this {
+    this.#options.postReconcileHook = reporting(hook);
+    return this;
+  }
+
+  /** Called once by `build`, before the discovery, which is given what it returns. What it throws fails the build. */
+  preSpawnHook(hook: () => Json | Promise<Json>): this {
+    this.#options.preSpawnHook = async () => JSON.stringify(await hook() ?? null);
+    return this;
+  }
+
+  /** Who ought to be in the mob: `build` spawns whom it misses, `rediscover` asks again. What it throws fails them and changes nothing. */
+  discovery(discover: (context: Json) => AgentDiscoverySpec[] | Promise<AgentDiscoverySpec[]>): this {
+    this.#options.discovery = async (context) => JSON.stringify(await discover(JSON.parse(context) as Json));
+    return this;
+  }
+
+  /** Who ought to be wired to whom: `build`, `reconcile`, `reconcileEdges` and `rediscover` ask it. What it throws fails them. */
+  edgeDiscovery(discover: (members: EdgeMemberView[]) => Edges | Promise<Edges>): this {
+    this.#options.edgeDiscovery = async (members) => JSON.stringify(await discover(JSON.parse(members) as EdgeMemberView[]));
+    return this;
+  }
+
+  /** How long `shutdown` waits for what is under way to be written, in milliseconds. Default: 30 000. */
+  drainTimeout(milliseconds: number): this {
+    this.#options.drainTimeout = milliseconds;
+    return this;
+  }
+
+  /** How many transcripts of members that are not at work stay in memory. Default: 64. */
+  maxSessions(sessions: number): this {
+    this.#options.maxSessions = sessions;
     return this;
   }
 
@@ -252,6 +297,82 @@ export class UnifiedRuntime {
   /** Retires a member and spawns it anew with the next generation and the same wiring. */
   async respawn(identity: string): Promise<SpawnReceipt> {
     return convert.receipt(await this.#call("mobkit/respawn_member", { member_id: identity }));
+  }
+
+  /** Spawns a member unless one of its name is there, which stays as it is. */
+  ensureMember(spec: SpawnMemberSpec): Promise<MobMemberListEntry> {
+    return this.#call("mobkit/ensure_member", spec);
+  }
+
+  /** One row of the roster. */
+  member(identity: string): Promise<MobMemberListEntry> {
+    return this.#call("mobkit/get_member", { member_id: identity });
+  }
+
+  /** The members with this label. */
+  findMembers(key: string, value: string): Promise<MobMemberListEntry[]> {
+    return this.#call("mobkit/find_members", { label_key: key, label_value: value });
+  }
+
+  /**
+   * Brings the roster to these members in one batch: whoever is not named is retired, whoever is missing is spawned, whoever is there
+   * stays as it is. Then the edges follow, if there is an edge discovery. Fails with `partial_failure`, with the report as its data,
+   * when a member could not be made.
+   */
+  reconcile(specs: SpawnMemberSpec[]): Promise<ReconcileReport> {
+    return this.#call("mobkit/reconcile_members", { specs });
+  }
+
+  /** Brings the wiring to what the edge discovery says. Edges that somebody else wired are never removed. */
+  reconcileEdges(): Promise<ReconcileEdgesReport> {
+    return this.#call("mobkit/reconcile_edges");
+  }
+
+  /** What `build` did to the edges; null without an edge discovery. */
+  bootstrapEdgesReport(): Promise<ReconcileEdgesReport | null> {
+    return this.#call("mobkit/bootstrap_edges_report");
+  }
+
+  /** Asks the discovery, and if it answers replaces everybody by those that it names. Null without a discovery. */
+  async rediscover(): Promise<RediscoverReport | null> {
+    const report = await this.#call<RediscoverReport | { status: string }>("mobkit/rediscover");
+    return "status" in report ? null : report;
+  }
+
+  /** Retires everybody. The ledger goes on. Resolves with who left. */
+  async reset(): Promise<string[]> {
+    const { retired } = await this.#call<{ retired: string[] }>("mobkit/reset_all");
+    return retired;
+  }
+
+  /** Replaces the mob's labels; an empty object removes them. Structural events show them when they are read. */
+  async setMobLabels(labels: Labels): Promise<void> {
+    await this.#call("mobkit/mob_labels/set", { labels });
+  }
+
+  /** The mob's labels. */
+  async getMobLabels(): Promise<Labels> {
+    return (await this.#call<{ labels: Labels }>("mobkit/mob_labels/get")).labels;
+  }
+
+  /** Removes the mob's labels. */
+  async deleteMobLabels(): Promise<void> {
+    await this.#call("mobkit/mob_labels/delete");
+  }
+
+  /** Replaces the labels of a run of a flow. */
+  async setRunLabels(runId: string, labels: Labels): Promise<void> {
+    await this.#call("mobkit/run_labels/set", { run_id: runId, labels });
+  }
+
+  /** The labels of a run. */
+  async getRunLabels(runId: string): Promise<Labels> {
+    return (await this.#call<{ labels: Labels }>("mobkit/run_labels/get", { run_id: runId })).labels;
+  }
+
+  /** Removes the labels of a run. */
+  async deleteRunLabels(runId: string): Promise<void> {
+    await this.#call("mobkit/run_labels/delete", { run_id: runId });
   }
 
   /** Lets two members reach each other. Resolves with whether that changed anything, as all methods do that may change nothing. */
@@ -392,6 +513,12 @@ export class UnifiedRuntime {
     const { report, release } = await this.#supervisor.shutdown();
     release();
     return JSON.parse(report) as ShutdownReport;
+  }
+
+  /** Runs until the signal is aborted, then shuts down. */
+  async run({ signal }: { signal: AbortSignal }): Promise<RunReport> {
+    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    return { serve_result: { Ok: null }, shutdown: await this.shutdown() };
   }
 
   /** @internal For a worker, which does not see its page go to sleep. */

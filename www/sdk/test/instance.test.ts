@@ -103,7 +103,8 @@ const CROSSED = {
 } as const;
 
 const BUILD: RawBuildOptions = {
-  ...CROSSED, models: [], tools: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined,
+  ...CROSSED, models: [], tools: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
+        discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined,
 };
 
 async function supervised(build: Partial<RawBuildOptions> = {}, isHeld = false) {

@@ -16,7 +16,30 @@ export type SpawnMemberSpec =
     additional_instructions?: string[];
     model_override?: string;
     system_prompt_override?: string;
+    /** The session whose transcript it goes on with; it must not be another member's. */
+    resume_session_id?: string;
   };
+
+/** A member that ought to be there: what a discovery answers with. */
+export interface AgentDiscoverySpec {
+  profile: string;
+  meerkat_id: AgentIdentity;
+  labels?: Labels;
+  context?: Json;
+  additional_instructions?: string[];
+  resume_session_id?: string;
+}
+
+/** A member as an edge discovery sees it. */
+export interface EdgeMemberView {
+  agent_identity: AgentIdentity;
+  role: string;
+  wired_to: AgentIdentity[];
+  labels: Labels;
+}
+
+/** An edge, whichever end is named first. */
+export type DesiredPeerEdge = { a: AgentIdentity; b: AgentIdentity };
 
 /** A member that was spawned. */
 export interface SpawnReceipt {

@@ -1,6 +1,8 @@
 // Reports and statuses (MobKit contract, sections 2.8 and 20.3).
 
+import type { AgentIdentity } from "./common.js";
 import type { DefinitionChange } from "./definition.js";
+import type { DesiredPeerEdge } from "./member.js";
 
 /** Something went wrong in the background. */
 export type ErrorEvent =
@@ -12,6 +14,45 @@ export type ErrorEvent =
   | { category: "host_loop_crash"; member_id: string; error: string }
   | { category: "rediscover_failure"; error: string }
   | { category: "event_log_flush_failure"; error: string };
+
+/** How the edges were brought to what they ought to be (MobKit contract, section 6.2). */
+export interface ReconcileEdgesReport {
+  /** As the discovery named them. */
+  desired_edges: DesiredPeerEdge[];
+  wired_edges: DesiredPeerEdge[];
+  unwired_edges: DesiredPeerEdge[];
+  retained_edges: DesiredPeerEdge[];
+  /** Wired by somebody else: never removed by a reconciliation. */
+  preexisting_edges: DesiredPeerEdge[];
+  skipped_missing_members: DesiredPeerEdge[];
+  pruned_stale_managed_edges: DesiredPeerEdge[];
+  failures: { edge: DesiredPeerEdge; operation: string; error: string }[];
+}
+
+/** A whole reconciliation. `reconcile` fails with `partial_failure` and this as `data` when `mob.failures` is not empty. */
+export interface ReconcileReport {
+  mob: {
+    desired: AgentIdentity[];
+    retained: AgentIdentity[];
+    spawned: { member_ref: string; agent_identity: AgentIdentity }[];
+    retired: AgentIdentity[];
+    failures: { agent_identity: AgentIdentity; stage: "spawn" | "retire"; error: string }[];
+  };
+  edges: ReconcileEdgesReport;
+  routing: { router_module_loaded: boolean; active_members: AgentIdentity[]; added_route_keys: string[]; removed_route_keys: string[] };
+}
+
+/** The roster was discovered anew. */
+export interface RediscoverReport {
+  spawned: AgentIdentity[];
+  edges: ReconcileEdgesReport;
+}
+
+/** A run from start to shutdown. */
+export interface RunReport {
+  serve_result: { Ok: null };
+  shutdown: ShutdownReport;
+}
 
 /** What a shutdown did. */
 export interface ShutdownReport {
