@@ -56,6 +56,7 @@ methods! {
     "mobkit/respawn_member" => respawn_member,
     "mobkit/wire_members" => wire_members,
     "mobkit/unwire_members" => wire_members,
+    "mobkit/list_edges" => list_edges,
     "mobkit/reconcile_members" => reconcile_members,
     "mobkit/reconcile_edges" => reconcile_edges,
     "mobkit/bootstrap_edges_report" => bootstrap_edges_report,
@@ -334,6 +335,13 @@ fn wire_members(runtime: &UnifiedRuntime, method: &str, mut params: Params) -> B
         _ => runtime.unwire(&a, &b),
     };
     later(changed, whether_changed)
+}
+
+fn list_edges(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    now(json::text(
+        &object!({ "edges": value_of(&runtime.list_edges()) }),
+    ))
 }
 
 fn stop_or_resume(runtime: &UnifiedRuntime, method: &str, params: Params) -> Begun {

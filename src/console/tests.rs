@@ -188,7 +188,7 @@ fn what_is_advertised_is_what_there_is() {
             .iter()
             .map(|name| name.as_str().unwrap())
             .collect();
-        assert_eq!(methods.len(), 36);
+        assert_eq!(methods.len(), 37);
         assert_eq!(
             methods.iter().collect::<BTreeSet<_>>().len(),
             methods.len(),

@@ -3,10 +3,13 @@
 //! An edge that a reconciliation made is *managed*: only such an edge is ever removed by one. The plan is made and carried
 //! out by one command, on one state, so that nothing can come between.
 
+use serde::Serialize;
+
 use crate::mob::{Core, Edge};
 use crate::runtime::UnifiedRuntime;
 use crate::runtime::error::UnifiedRuntimeReconcileError;
 use crate::storage::{Batch, Durability};
+use crate::wire::json::words;
 use crate::wire::{
     AgentIdentity, DesiredPeerEdge, EdgeMemberView, ErrorEvent, UnifiedRuntimeReconcileEdgesReport,
 };
@@ -62,6 +65,29 @@ pub(crate) fn plan(
         list.push(edge.clone());
     }
     plan
+}
+
+words! {
+    /// Who made an edge.
+    pub enum EdgeOwner {
+        /// The definition's wiring rules.
+        Definition = "definition",
+        /// A reconciliation, as the edge discovery wanted it: managed.
+        Discovery = "discovery",
+        /// Somebody else.
+        Hand = "hand",
+    }
+}
+
+/// An edge and who made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnedEdge {
+    /// The smaller end.
+    pub a: AgentIdentity,
+    /// The greater end.
+    pub b: AgentIdentity,
+    /// Who made it.
+    pub owner: EdgeOwner,
 }
 
 fn desired(edge: &Edge) -> DesiredPeerEdge {
@@ -176,6 +202,38 @@ impl UnifiedRuntime {
                 .errors
                 .fire(ErrorEvent::ReconcileIncomplete { failures, skipped });
         }
+    }
+
+    /// The wiring, and who made each edge.
+    pub fn list_edges(&self) -> Vec<OwnedEdge> {
+        let core = &self.inner.core;
+        let row = core.definition();
+        let edges = core.edges.all();
+        let role = |identity: &AgentIdentity| {
+            let member = core.members.get(identity)?;
+            Some(member.spec.role_name.clone())
+        };
+        edges
+            .iter()
+            .map(|edge| {
+                let managed = core
+                    .managed
+                    .get(&(edge.a.clone(), edge.b.clone()))
+                    .is_some();
+                let owner = match (managed, role(&edge.a), role(&edge.b)) {
+                    (true, _, _) => EdgeOwner::Discovery,
+                    (false, Some(a), Some(b)) if row.definition.wires(&a, &b) => {
+                        EdgeOwner::Definition
+                    }
+                    _ => EdgeOwner::Hand,
+                };
+                OwnedEdge {
+                    a: edge.a.clone(),
+                    b: edge.b.clone(),
+                    owner,
+                }
+            })
+            .collect()
     }
 
     /// What `build` did to the edges; none without an edge discovery.

@@ -21,6 +21,7 @@ use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 
 pub use builder::{IfLocked, SubscriptionStart, UnifiedRuntimeBuilder};
+pub use edges::{EdgeOwner, OwnedEdge};
 pub use error::{
     UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField, UnifiedRuntimeReconcileError,
 };

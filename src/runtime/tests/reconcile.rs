@@ -257,6 +257,25 @@ fn only_edges_that_a_reconciliation_made_are_removed_by_one_over_restarts_too() 
             "not stolen"
         );
 
+        runtime.spawn(worker("cid")).await.unwrap();
+        runtime.wire(&id("cid"), &id("bob")).await.unwrap();
+        let owners: Vec<String> = runtime
+            .list_edges()
+            .iter()
+            .map(|edge| format!("{}-{} {}", edge.a, edge.b, edge.owner.as_str()))
+            .collect();
+        assert_eq!(
+            owners,
+            [
+                "ann-bob discovery",
+                "ann-lead definition",
+                "bob-cid hand",
+                "bob-lead definition",
+                "cid-lead definition"
+            ]
+        );
+        runtime.retire(&id("cid")).await.unwrap();
+
         // Unwired by hand, and wanted: healed, and managed as before.
         runtime.unwire(&id("ann"), &id("bob")).await.unwrap();
         let report = runtime.reconcile_edges().await.unwrap();

@@ -6,8 +6,8 @@ import type { MobDefinition } from "./contract/definition.js";
 import type { EventQuery, EventsPage, LogItem } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
 import type {
-  AgentDiscoverySpec, DesiredPeerEdge, EdgeMemberView, MobMemberListEntry, MobMemberSnapshot, SessionHistory, SpawnMemberSpec,
-  SpawnReceipt,
+  AgentDiscoverySpec, DesiredPeerEdge, EdgeMemberView, MobMemberListEntry, MobMemberSnapshot, OwnedEdge, SessionHistory,
+  SpawnMemberSpec, SpawnReceipt,
 } from "./contract/member.js";
 import type {
   ErrorEvent, ReconcileEdgesReport, ReconcileReport, RediscoverReport, RunReport, RuntimeStatus, ShutdownReport,
@@ -326,6 +326,11 @@ export class UnifiedRuntime {
   /** Brings the wiring to what the edge discovery says. Edges that somebody else wired are never removed. */
   reconcileEdges(): Promise<ReconcileEdgesReport> {
     return this.#call("mobkit/reconcile_edges");
+  }
+
+  /** The wiring, and who made each edge. */
+  async edges(): Promise<OwnedEdge[]> {
+    return (await this.#call<{ edges: OwnedEdge[] }>("mobkit/list_edges")).edges;
   }
 
   /** What `build` did to the edges; null without an edge discovery. */

@@ -41,6 +41,9 @@ export interface EdgeMemberView {
 /** An edge, whichever end is named first. */
 export type DesiredPeerEdge = { a: AgentIdentity; b: AgentIdentity };
 
+/** An edge and who made it: the definition's rules, a reconciliation as the edge discovery wanted it, or somebody else. */
+export type OwnedEdge = DesiredPeerEdge & { owner: "definition" | "discovery" | "hand" };
+
 /** A member that was spawned. */
 export interface SpawnReceipt {
   identity: AgentIdentity;
