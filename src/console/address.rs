@@ -1,6 +1,6 @@
 //! A request's address: path and query string (URL standard, `application/x-www-form-urlencoded`).
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub(super) struct Address {
     /// The path, as it came.
     pub path: String,
     /// The query's fields, decoded.
-    pub query: BTreeMap<String, String>,
+    pub query: LiteMap<String, String>,
 }
 
 impl Address {
@@ -27,7 +27,7 @@ impl Address {
         };
         let (path, query) = local.split_once('?').unwrap_or((local, ""));
         let path = if path.is_empty() { "/" } else { path };
-        let mut fields = BTreeMap::new();
+        let mut fields = LiteMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name =
@@ -91,7 +91,7 @@ mod tests {
         ];
         for (url, path, query) in cases {
             let got = Address::parse(url).unwrap();
-            let query: BTreeMap<String, String> = query
+            let query: LiteMap<String, String> = query
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect();

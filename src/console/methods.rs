@@ -406,7 +406,7 @@ fn labels(runtime: &UnifiedRuntime, method: &str, mut params: Params) -> Begun {
             Some(run) => runtime.get_run_labels(run),
             None => runtime.get_mob_labels(),
         };
-        return now(json::text(&object!({ "labels": value_of(&labels) })));
+        return now(json::text(&object!({ "labels": labels })));
     }
     // Without labels a set is a deletion.
     let done = match &run {

@@ -1,9 +1,9 @@
 //! The event streams: the structural ledger and the agent events, each read after a cursor (MobKit contract, section 21.1).
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use futures::stream::StreamExt;
+use litemap::LiteMap;
 
 use super::sse::{self, Said};
 use super::{FetchResponse, bad_request};
@@ -15,7 +15,7 @@ use crate::wire::json::{self, object};
 use crate::wire::{Cursor, EventQuery, MobStructuralEventEnvelope};
 
 /// A query string's fields, taken out one by one.
-struct Fields(BTreeMap<String, String>);
+struct Fields(LiteMap<String, String>);
 
 impl Fields {
     fn text(&mut self, name: &str) -> Option<String> {
@@ -62,9 +62,8 @@ impl Fields {
 
     fn finish(self) -> Result<(), String> {
         self.0
-            .into_keys()
-            .next()
-            .map_or(Ok(()), |name| Err(format!("unknown field '{name}'")))
+            .first()
+            .map_or(Ok(()), |(name, _)| Err(format!("unknown field '{name}'")))
     }
 }
 
@@ -84,7 +83,7 @@ fn resume(last_event_id: Option<&str>, prefix: &str) -> Result<Option<Cursor>, S
 /// `GET /mobkit/mob_events/stream`: the ledger after `Last-Event-ID`, else `after_seq`, else from now on.
 pub(super) fn mob_events(
     runtime: &UnifiedRuntime,
-    fields: BTreeMap<String, String>,
+    fields: LiteMap<String, String>,
     last_event_id: Option<&str>,
 ) -> FetchResponse {
     let query = match read_query(fields, last_event_id, "mob-evt-") {
@@ -109,7 +108,7 @@ pub(super) fn mob_events(
 /// `GET /mob/events`: the agent events after `Last-Event-ID`, else `after_seq`, else from now on. Gaps are events too.
 pub(super) fn agent_events(
     runtime: &UnifiedRuntime,
-    fields: BTreeMap<String, String>,
+    fields: LiteMap<String, String>,
     last_event_id: Option<&str>,
 ) -> FetchResponse {
     let query = match read_query(fields, last_event_id, "mob:") {
@@ -144,7 +143,7 @@ pub(super) fn agent_events(
 }
 
 fn read_query(
-    fields: BTreeMap<String, String>,
+    fields: LiteMap<String, String>,
     last_event_id: Option<&str>,
     prefix: &str,
 ) -> Result<EventQuery, String> {

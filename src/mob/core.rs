@@ -264,11 +264,12 @@ impl Core {
     /// Adds entries to the ledger.
     pub fn tell(&self, batch: &mut Batch, kinds: Vec<MobEventKind>) {
         let timestamp_ms = self.now();
-        let entries = kinds
+        let entries: Vec<_> = kinds
             .into_iter()
             .map(|kind| LedgerEntry { timestamp_ms, kind })
             .collect();
-        self.ledger.stage(batch, entries);
+        let numbers = self.ledger.stage(batch, entries.clone());
+        self.index_staged(batch, numbers, &entries);
     }
 
     /// An event of `member`, attributed.

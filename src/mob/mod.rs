@@ -8,6 +8,7 @@ pub mod definition;
 mod dispatch;
 mod error;
 mod handle;
+mod index;
 mod member_run;
 mod member_tools;
 mod open;
@@ -30,6 +31,7 @@ pub use work::MAILBOX_LIMIT;
 
 pub use self::core::Pending;
 pub(crate) use self::core::{Core, Kit, Models};
+pub(crate) use index::Indexes;
 pub(crate) use open::{Installed, MobOptions, open};
 #[cfg(test)]
 pub(crate) use prompt::PEERS_LINE;

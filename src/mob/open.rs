@@ -92,6 +92,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         core.refresh_logs().await?;
     }
     if let Some(writer) = &core.writer {
+        core.complete_index().await?;
         writer.add_participant(core.ledger.participant());
         writer.add_participant(core.events.participant());
         writer.add_participant(core.clone());
@@ -198,6 +199,7 @@ impl Core {
                 };
                 core.state.put(batch, row);
                 if before.is_none() {
+                    core.stage_index_mark(batch);
                     core.tell(
                         batch,
                         vec![MobEventKind::MobCreated {

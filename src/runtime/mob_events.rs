@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 
-use crate::log::{Checkpointer, LogError, LogItem, RawReader};
-use crate::mob::{Core, MobError};
+use crate::log::{Checkpointer, LogError, LogItem, RawItem, RawReader};
+use crate::mob::{Core, Indexes, MobError};
 use crate::runtime::SubscriptionStart;
 use crate::runtime::hooks::Errors;
 use crate::shim::{Fault, Notify};
-use crate::storage::Writer;
-use crate::wire::json::{self, Fields};
+use crate::storage::{Direction, Writer};
 use crate::wire::{Cursor, ErrorEvent, EventQuery, MobEventsPage, MobStructuralEventEnvelope};
 
 /// Ledger entries that one look reads at most (MobKit contract, section 10.1).
 const QUERY_BATCH_SIZE: usize = 128;
+/// Entries that do not match, after which a query without an index answers with what it has found.
+const MAX_MISSES: usize = 4_096;
 
 /// What a ledger entry looks like from outside.
 pub(crate) fn project(
@@ -26,14 +27,7 @@ pub(crate) fn project(
     cursor: Cursor,
     entry: &[u8],
 ) -> Result<MobStructuralEventEnvelope, LogError> {
-    let read = || {
-        let mut fields = Fields::of(json::parse_own(entry)?)?;
-        let at = fields.take("timestamp_ms")?;
-        let kind = fields.take("kind")?;
-        let envelope = MobStructuralEventEnvelope::of(&core.mob_id, cursor, at, kind);
-        Ok(core.labelled(envelope))
-    };
-    read().map_err(|error: serde_json::Error| LogError::corrupt(cursor, error))
+    Ok(core.labelled(core.envelope(cursor, entry)?))
 }
 
 /// Structural events in order, each once.
@@ -72,84 +66,143 @@ impl Stream for MobEventReader {
     }
 }
 
+/// A look for entries: where it is, and what it goes by.
+struct Search<'a> {
+    core: &'a Core,
+    indexes: Option<Indexes>,
+    latest: Cursor,
+}
+
+impl Search<'_> {
+    /// The next entries behind a place, in the direction of the search, and the place to go on from; none at the end.
+    async fn step(
+        &self,
+        place: Cursor,
+        direction: Direction,
+    ) -> Result<Option<(Vec<Hit>, Cursor)>, MobError> {
+        let ledger = &self.core.ledger;
+        let forwards = direction == Direction::Forward;
+        // Both ends are exclusive.
+        let end = if forwards {
+            self.latest
+        } else {
+            Cursor::START.next()
+        };
+        if (forwards && place >= end) || (!forwards && place <= end) {
+            return Ok(None);
+        }
+        let Some(indexes) = &self.indexes else {
+            let mut items = if forwards {
+                ledger.read_undecoded(place, QUERY_BATCH_SIZE).await?
+            } else {
+                ledger
+                    .read_before_undecoded(place, QUERY_BATCH_SIZE)
+                    .await?
+            };
+            if !forwards {
+                // A window is ascending.
+                items.reverse();
+            }
+            let reached = items.last().map(|item| match item {
+                LogItem::Gap { from, .. } if !forwards => *from,
+                item => item.cursor(),
+            });
+            let hits = items.into_iter().map(Hit::Entry).collect();
+            return Ok(reached.map(|reached| (hits, reached)));
+        };
+        let found = self.core.candidates(indexes, place, direction).await?;
+        let numbers = found.numbers.into_iter();
+        let hits = numbers.filter(|number| *number <= self.latest);
+        let hits = hits.map(Hit::Number).collect();
+        Ok(Some((hits, found.covered.unwrap_or(end))))
+    }
+
+    /// The entry of a hit; none for a gap.
+    async fn fetch(&self, hit: Hit) -> Result<Option<MobStructuralEventEnvelope>, MobError> {
+        let item = match hit {
+            Hit::Entry(item) => Some(item),
+            Hit::Number(number) => {
+                let ledger = &self.core.ledger;
+                let found = ledger.read_undecoded(number.previous(), 1).await?;
+                found.into_iter().next()
+            }
+        };
+        Ok(match item {
+            Some(LogItem::Entry { cursor, entry }) => {
+                Some(project(self.core, cursor, entry.json())?)
+            }
+            _ => None,
+        })
+    }
+}
+
+/// What a search has come upon.
+enum Hit {
+    /// An entry of the ledger, or a gap.
+    Entry(RawItem),
+    /// The place of an entry that an index names; it is read when it is its turn.
+    Number(Cursor),
+}
+
 /// Queries the ledger: forwards after a cursor, or the newest that match, ascending (MobKit contract, section 10.4).
+///
+/// A filter by run, step, member or kind goes by an index. Without one, a query forwards looks at [`MAX_MISSES`] entries that do
+/// not match at most, and says in `resume_after_seq` where to go on.
 pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<MobEventsPage, MobError> {
     let latest = core.ledger.latest();
     let limit = query.limit_or_default();
+    let (direction, mut place) = match query.after_seq {
+        Some(after) if after > latest => {
+            return Err(MobError::StaleEventCursor {
+                after_cursor: after,
+                latest_cursor: latest,
+            });
+        }
+        Some(after) => (Direction::Forward, after),
+        None => (Direction::Backward, latest.next()),
+    };
+    let search = Search {
+        core,
+        indexes: core.indexes_for(query).await?,
+        latest,
+    };
     let mut events = Vec::new();
-    match query.after_seq {
-        Some(after) => {
-            if after > latest {
-                return Err(MobError::StaleEventCursor {
-                    after_cursor: after,
-                    latest_cursor: latest,
-                });
+    let mut misses = 0;
+    'search: while events.len() < limit && (query.after_seq.is_none() || misses < MAX_MISSES) {
+        let Some((hits, reached)) = search.step(place, direction).await? else {
+            break;
+        };
+        for hit in hits {
+            let Some(envelope) = search.fetch(hit).await? else {
+                continue;
+            };
+            let cursor = envelope.cursor;
+            if query.envelope_matches(&envelope) {
+                events.push(envelope);
+            } else {
+                misses += 1;
             }
-            let mut frontier = after;
-            while events.len() < limit {
-                let items = core
-                    .ledger
-                    .read_undecoded(frontier, QUERY_BATCH_SIZE)
-                    .await?;
-                if items.is_empty() {
-                    break;
-                }
-                for item in items {
-                    let LogItem::Entry { cursor, entry } = item else {
-                        continue;
-                    };
-                    if events.len() == limit {
-                        break;
-                    }
-                    frontier = cursor;
-                    let envelope = project(core, cursor, entry.json())?;
-                    if query.envelope_matches(&envelope) {
-                        events.push(envelope);
-                    }
-                }
-                core.host.yield_now().await;
+            if events.len() == limit {
+                place = cursor;
+                break 'search;
             }
-            let next = events.last().map_or(after, |event| event.cursor);
-            Ok(MobEventsPage {
-                events,
-                next_after_seq: next,
-                resume_after_seq: frontier,
-            })
         }
-        None => {
-            let mut before = latest.next();
-            while events.len() < limit {
-                let items = core
-                    .ledger
-                    .read_before_undecoded(before, QUERY_BATCH_SIZE)
-                    .await?;
-                if items.is_empty() {
-                    break;
-                }
-                // A window is ascending.
-                for item in items.into_iter().rev() {
-                    let LogItem::Entry { cursor, entry } = item else {
-                        continue;
-                    };
-                    before = cursor;
-                    let envelope = project(core, cursor, entry.json())?;
-                    if events.len() < limit && query.envelope_matches(&envelope) {
-                        events.push(envelope);
-                    }
-                }
-                core.host.yield_now().await;
-            }
-            events.reverse();
-            let next = events
-                .last()
-                .map_or(latest, |event: &MobStructuralEventEnvelope| event.cursor);
-            Ok(MobEventsPage {
-                events,
-                next_after_seq: next,
-                resume_after_seq: latest,
-            })
-        }
+        place = reached;
+        core.host.yield_now().await;
     }
+    let resume_after_seq = match direction {
+        Direction::Forward => place,
+        Direction::Backward => {
+            events.reverse();
+            latest
+        }
+    };
+    let last = events.last().map(|event| event.cursor);
+    Ok(MobEventsPage {
+        next_after_seq: last.or(query.after_seq).unwrap_or(latest),
+        events,
+        resume_after_seq,
+    })
 }
 
 /// How far the structural projection has come.

@@ -1,5 +1,6 @@
 //! Storage in memory: for tests, for throw-away mobs, and for hosts without storage.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,7 +14,13 @@ use super::key::Key;
 use super::port::{ClosedReason, Durability, Row, Storage, StorageLimits, StorageUsage};
 use super::range::{Direction, KeyRange};
 
-type Rows = BTreeMap<Key, Vec<u8>>;
+/// Bytes, of the type of the tables' maps: another kind of B-tree would be eight kilobytes in the package.
+type Rows = BTreeMap<Key, Option<Rc<dyn Any>>>;
+
+fn bytes(value: &Option<Rc<dyn Any>>) -> &Vec<u8> {
+    let value = value.as_ref().and_then(|value| value.downcast_ref());
+    value.expect("rows in memory are bytes")
+}
 
 /// A connection to rows in memory.
 ///
@@ -39,7 +46,9 @@ impl MemoryStorage {
     /// All rows, in order, whether the connection is open or not: for tests that look behind it.
     pub fn rows(&self) -> Vec<Row> {
         let rows = self.rows.borrow();
-        rows.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        rows.iter()
+            .map(|(key, value)| (key.clone(), bytes(value).clone()))
+            .collect()
     }
 
     fn over(rows: Rc<RefCell<Rows>>) -> MemoryStorage {
@@ -60,7 +69,11 @@ impl MemoryStorage {
 
     fn read(&self, key: &Key) -> Result<Option<Vec<u8>>, StorageError> {
         self.guard()?;
-        Ok(self.rows.borrow().get(key).cloned())
+        Ok(self
+            .rows
+            .borrow()
+            .get(key)
+            .map(|value| bytes(value).clone()))
     }
 
     fn list(
@@ -75,7 +88,7 @@ impl MemoryStorage {
         }
         let rows = self.rows.borrow();
         let hits = rows.range((range.start().clone(), range.end().clone()));
-        let copy = |(key, value): (&Key, &Vec<u8>)| (key.clone(), value.clone());
+        let copy = |(key, value): (&Key, &Option<Rc<dyn Any>>)| (key.clone(), bytes(value).clone());
         Ok(match direction {
             Direction::Forward => hits.take(limit).map(copy).collect(),
             Direction::Backward => hits.rev().take(limit).map(copy).collect(),
@@ -88,7 +101,7 @@ impl MemoryStorage {
         let mut rows = self.rows.borrow_mut();
         let (checks, writes) = batch.into_parts();
         for check in &checks {
-            if !check.passes(rows.get(check.key()).map(Vec::as_slice)) {
+            if !check.passes(rows.get(check.key()).map(|value| bytes(value).as_slice())) {
                 return Err(StorageError::CheckFailed {
                     key: check.key().to_string(),
                 });
@@ -97,7 +110,7 @@ impl MemoryStorage {
         for write in writes {
             match write {
                 Write::Put(key, value) => {
-                    rows.insert(key, value);
+                    rows.insert(key, Some(Rc::new(value)));
                 }
                 Write::Delete(key) => {
                     rows.remove(&key);
@@ -164,7 +177,10 @@ impl Storage for MemoryStorage {
 
     fn usage(&self) -> LocalBoxFuture<'_, Result<StorageUsage, StorageError>> {
         let rows = self.rows.borrow();
-        let used: usize = rows.iter().map(|(k, v)| k.as_str().len() + v.len()).sum();
+        let used: usize = rows
+            .iter()
+            .map(|(key, value)| key.as_str().len() + bytes(value).len())
+            .sum();
         ready(self.guard().map(|()| StorageUsage {
             used_bytes: Some(used as u64),
             quota_bytes: None,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::json::from_json;
+use super::json::{self, from_json};
 use super::{AgentIdentity, InvalidIdentity, Labels, ProfileName, SessionId, SpawnMemberSpec};
 
 /// A member that ought to be there.
@@ -58,6 +58,6 @@ pub struct EdgeMemberView {
     /// The peers it is wired to, in order.
     pub wired_to: Vec<AgentIdentity>,
     /// Its labels.
-    #[serde(default)]
+    #[serde(default, serialize_with = "json::map")]
     pub labels: Labels,
 }

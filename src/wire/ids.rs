@@ -362,6 +362,11 @@ impl Cursor {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// The place before this one; nothing is before [`START`](Self::START).
+    pub const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 impl fmt::Display for Cursor {

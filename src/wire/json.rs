@@ -5,10 +5,10 @@
 //! fields out of that, one call each. Every type below also has serde's `Deserialize`, by the same route, for whoever
 //! decodes with serde; a module that does not pays nothing for it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::rc::Rc;
 
+use litemap::LiteMap;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::{Error, Map, Value};
 
@@ -138,6 +138,22 @@ pub(crate) fn object_of(fields: &mut [(&str, Value)]) -> Value {
 pub(crate) fn value_of<T: serde::Serialize + ?Sized>(value: &T) -> Value {
     let text = serde_json::to_vec(value).unwrap_or_default();
     parse_own(&text).unwrap_or(Value::Null)
+}
+
+/// Writes a map as an object; the map's own way makes a list of an empty one.
+pub(crate) fn map<S: serde::Serializer>(
+    map: &LiteMap<String, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(map.iter())
+}
+
+impl ToValue for LiteMap<String, String> {
+    fn to_value(&self) -> Value {
+        let fields = self.iter();
+        let fields = fields.map(|(name, value)| (name.clone(), Value::String(value.clone())));
+        Value::Object(fields.collect())
+    }
 }
 
 /// `Deserialize` for a type that decodes itself.
@@ -330,19 +346,9 @@ impl<T: FromJson> FromJson for Vec<T> {
     }
 }
 
-impl<T: FromJson + Ord> FromJson for BTreeSet<T> {
-    fn from_json(value: Value) -> Result<BTreeSet<T>, Error> {
-        let mut set = BTreeSet::new();
-        for element in elements(value)? {
-            set.insert(T::from_json(element)?);
-        }
-        Ok(set)
-    }
-}
-
-impl<T: FromJson> FromJson for BTreeMap<String, T> {
-    fn from_json(value: Value) -> Result<BTreeMap<String, T>, Error> {
-        let mut map = BTreeMap::new();
+impl<T: FromJson> FromJson for LiteMap<String, T> {
+    fn from_json(value: Value) -> Result<LiteMap<String, T>, Error> {
+        let mut map = LiteMap::new();
         for (name, value) in Fields::of(value)?.0 {
             let value = T::from_json(value).map_err(|error| within(&name, &error))?;
             map.insert(name, value);

@@ -1,14 +1,12 @@
 //! Members as seen from outside, and what a new one is made from (MobKit contract, section 18.3).
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Error, Value};
 
 use super::json::{Fields, FromJson, deserialize_by_json, words};
 use super::rfc3339;
 use super::{
-    AgentIdentity, ContentInput, HandlingMode, InvalidIdentity, ProfileName, SessionId,
+    AgentIdentity, ContentInput, HandlingMode, InvalidIdentity, Labels, ProfileName, SessionId,
     TimestampMs, WireEdge,
 };
 
@@ -134,8 +132,8 @@ pub struct MobMemberListEntry {
     #[serde(default)]
     pub wired_to: Vec<AgentIdentity>,
     /// Its labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// How it is.
     #[serde(default)]
     pub status: MemberStatus,
@@ -197,8 +195,8 @@ pub struct SpawnMemberSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Value>,
     /// Its labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// Put behind the profile's instructions, each as a paragraph.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub additional_instructions: Vec<String>,
@@ -269,7 +267,7 @@ impl SpawnMemberSpec {
             identity,
             initial_message: None,
             context: None,
-            labels: BTreeMap::new(),
+            labels: Labels::new(),
             additional_instructions: Vec::new(),
             model_override: None,
             system_prompt_override: None,

@@ -1,7 +1,6 @@
 //! The structural ledger's events and their envelopes (MobKit contract, sections 1.1, 10.3 and 18.5).
 
-use std::collections::BTreeMap;
-
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Error, Value};
 
@@ -12,7 +11,7 @@ use super::{
 };
 
 /// Labels of a mob, a run or a member.
-pub type Labels = BTreeMap<String, String>;
+pub type Labels = LiteMap<String, String>;
 
 /// Two members that are wired. The order says nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -116,7 +115,7 @@ mob_event_kinds! {
         /// How it gets to work.
         runtime_mode: MobRuntimeMode,
         /// Its labels.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
         labels: Labels,
     }
     /// A member left.
@@ -330,10 +329,10 @@ pub struct MobStructuralEventEnvelope {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_identity: Option<AgentIdentity>,
     /// The mob's labels as of now.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
     pub mob_labels: Labels,
     /// The run's labels as of now; empty when it is about no run.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
     pub run_labels: Labels,
     /// The kind with its fields and its `type`.
     pub data: Value,

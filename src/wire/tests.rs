@@ -502,7 +502,7 @@ fn mob_event(cursor: u64, kind: Value) -> MobEvent {
 
 #[test]
 fn every_ledger_kind_has_its_shape_and_its_fields() {
-    let labels = |key: &str| Labels::from([(key.to_owned(), "1".to_owned())]);
+    let labels = |key: &str| Labels::from_iter([(key.to_owned(), "1".to_owned())]);
     let mut seen = Vec::new();
     for (json, run, step, identity) in ledger() {
         let kind: MobEventKind = round_trip(json.clone());

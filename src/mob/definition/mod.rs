@@ -39,8 +39,6 @@ mod issue;
 mod toml;
 mod validate;
 
-use std::collections::BTreeMap;
-
 /// The map of profiles and of skills: sorted, as a `BTreeMap`, for a fraction of the code.
 pub use litemap::LiteMap;
 use serde::Serialize;
@@ -260,7 +258,7 @@ pub struct InitialMember {
     /// Its identity, unique in the mob.
     pub identity: AgentIdentity,
     /// Its labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
     /// What it is told first.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -118,7 +118,7 @@ fn everything_that_has_a_meaning_is_read() {
         (3, 1000)
     );
     assert_eq!(definition.limits.model_idle_timeout_ms(), 2000);
-    assert_eq!(definition.members[0].labels["team"], "core");
+    assert_eq!(definition.members[0].labels.get("team").unwrap(), "core");
     assert_eq!(definition.members[1].initial_message, Some("Hello.".into()));
 }
 

@@ -8,6 +8,7 @@ mod models;
 mod people;
 mod pressure;
 mod projection;
+mod queries;
 mod reconcile;
 mod simulation;
 mod transcripts;

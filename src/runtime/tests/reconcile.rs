@@ -307,7 +307,7 @@ fn the_pre_spawn_hook_comes_before_the_discovery_which_is_given_its_value() {
         Rc::new(move |context: PreSpawnContext| {
             log.borrow_mut().push(format!("discovery of {context}"));
             let mut spec = found("cid");
-            spec.labels = Some(Labels::from([("from".into(), "discovery".into())]));
+            spec.labels = Some(Labels::from_iter([("from".into(), "discovery".into())]));
             ready(Ok(vec![found("ann"), spec])).boxed_local()
         })
     };
