@@ -162,6 +162,7 @@ fn status(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
         "latest_event_cursor": status.latest_event_cursor,
         "models": models,
         "definition_changes": value_of(&status.definition_changes),
+        "tasks": value_of(&status.tasks),
     })))
 }
 

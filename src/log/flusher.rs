@@ -21,19 +21,19 @@ impl<T> Log<T> {
     /// after the first, at once if entries wait that nobody sees before; and that deletes what
     /// retention no longer allows. While nothing waits it holds no timer.
     ///
-    /// When storage refuses it tries again after growing pauses and tells `on_error` each time. It
-    /// ends with the writer, with [`Log::close`] or with the host's task group.
+    /// When storage refuses it tries again after growing pauses and tells of it each time, and of
+    /// the first success after that. It ends with the writer, with [`Log::close`] or with the host's task group.
     pub fn run_flusher(
         &self,
         host: &Host,
         writer: &Writer,
-        on_error: impl Fn(StorageError) + 'static,
+        tell: impl Fn(Result<(), StorageError>) + 'static,
     ) -> JoinHandle<()> {
         let flush = keep_flushed(
             self.inner.clone(),
             writer.clone(),
             host.clone(),
-            Box::new(on_error),
+            Box::new(tell),
         );
         host.spawn(flush)
     }
@@ -43,7 +43,7 @@ async fn keep_flushed(
     log: Rc<Inner>,
     writer: Writer,
     host: Host,
-    on_error: Box<dyn Fn(StorageError)>,
+    tell: Box<dyn Fn(Result<(), StorageError>)>,
 ) {
     let mut pause = RETRY_FIRST;
     while !log.closed.get() && writer.ended().is_none() {
@@ -52,13 +52,17 @@ async fn keep_flushed(
             return;
         }
         match log.flush_and_trim(&writer).await {
-            Ok(()) => pause = RETRY_FIRST,
+            Ok(()) if pause > RETRY_FIRST => {
+                tell(Ok(()));
+                pause = RETRY_FIRST;
+            }
+            Ok(()) => {}
             Err(SubmitError::Storage(error)) if !error.is_fatal() => {
-                on_error(error);
+                tell(Err(error));
                 host.sleep(pause).await;
                 pause = (pause * 2).min(RETRY_LONGEST);
             }
-            Err(SubmitError::Storage(error)) => return on_error(error),
+            Err(SubmitError::Storage(error)) => return tell(Err(error)),
             Err(SubmitError::BacklogFull) => host.sleep(pause).await,
             // The writer has ended, and says why to whoever owns it.
             Err(SubmitError::Closed | SubmitError::NotLeader | SubmitError::Rejected(_)) => return,

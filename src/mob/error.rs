@@ -96,6 +96,14 @@ pub enum MobError {
     /// The runtime is shut down.
     #[error("the runtime is shutting down")]
     ShuttingDown,
+    /// A store of the application's refused.
+    #[error("the application's store `{store}` failed: {reason}")]
+    HostStore {
+        /// Which.
+        store: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// Storage failed.
     #[error("storage error: {0}")]
     Storage(#[from] StorageError),
@@ -120,6 +128,7 @@ impl MobError {
             Self::StaleEventCursor { .. } => "stale_event_cursor",
             Self::NotLeader => "not_leader",
             Self::ShuttingDown => "runtime_shutting_down",
+            Self::HostStore { .. } => "host_store_failed",
             Self::Storage(error) => error.code(),
         }
     }
@@ -134,6 +143,7 @@ impl MobError {
             Self::MemberBroken { identity, reason } => {
                 object!({ "member_id": identity, "reason": reason })
             }
+            Self::HostStore { store, reason } => object!({ "store": *store, "reason": reason }),
             Self::InvalidTransition { from, to } => object!({ "from": from, "to": to }),
             Self::InvalidInput { field, reason } => object!({ "field": field, "reason": reason }),
             Self::InteractionNotFound(id) | Self::IdempotencyConflict { interaction_id: id } => {

@@ -15,11 +15,14 @@ use crate::log::{LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
 use crate::mob::{Core, Installed, Kit, MobHandle, MobOptions, Models, open};
 use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
+use crate::runtime::event_log::{EventLog, EventLogConfig};
+use crate::runtime::health::Health;
 use crate::runtime::hooks::{
     Discovery, EdgeDiscovery, ErrorHook, Errors, Hooks, PostReconcileHook, PostSpawnHook,
     PreSpawnContext, PreSpawnHook,
 };
-use crate::runtime::mob_events::{Projected, Projection};
+use crate::runtime::metadata::{HostCursor, PersistentMetadataStore};
+use crate::runtime::mob_events::{Heard, Projected, Projection};
 use crate::runtime::{Inner, Role, UnifiedRuntime, mob_events};
 use crate::shim::{Host, Notify};
 use crate::storage::{
@@ -86,6 +89,8 @@ struct Parts {
     edge_discovery: Option<Rc<dyn EdgeDiscovery>>,
     drain_timeout: Option<Duration>,
     max_sessions: Option<usize>,
+    event_log: Option<EventLogConfig>,
+    persistent_metadata: Option<Rc<dyn PersistentMetadataStore>>,
     on_mob_event: Option<Projected>,
     lease: Option<Rc<dyn Lease>>,
     signal: Option<Rc<dyn Signal>>,
@@ -182,6 +187,19 @@ impl UnifiedRuntimeBuilder {
     /// How many transcripts of members that are not at work stay in memory; 64 if it is not said.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.0.max_sessions = Some(sessions);
+        self
+    }
+
+    /// A store of the application's that is given the agent events too.
+    pub fn event_log(mut self, config: EventLogConfig) -> Self {
+        self.0.event_log = Some(config);
+        self
+    }
+
+    /// A store of the application's that is given the cursor of the structural subscription; what it has says where that
+    /// begins.
+    pub fn persistent_metadata(mut self, store: Rc<dyn PersistentMetadataStore>) -> Self {
+        self.0.persistent_metadata = Some(store);
         self
     }
 
@@ -330,7 +348,8 @@ impl UnifiedRuntimeBuilder {
             hook: parts.on_error.take(),
             host: host.clone(),
         };
-        let mut projected = None;
+        let health = Health::new(&host);
+        let (mut projected, mut host_cursor, mut event_log) = (None, None, None);
         let mut installed = Installed::default();
         let role = if let Some(writer) = &writer {
             if let Some(signal) = &parts.signal {
@@ -340,8 +359,19 @@ impl UnifiedRuntimeBuilder {
             }
             let checkpoint = mob_events::checkpointer(&core, writer, &errors);
             let latest = core.ledger.latest();
-            let begin = mob_events::begin(&checkpoint, parts.start, latest, &errors).await?;
+            let store = parts.persistent_metadata.take();
+            host_cursor =
+                store.map(|store| HostCursor::new(&host, &core.mob_id, store, &errors, &health));
+            let known = match &host_cursor {
+                Some(cursor) => cursor.load().await,
+                None => None,
+            };
+            let start = parts.start;
+            let begin = mob_events::begin(&checkpoint, known, start, latest, &errors).await?;
             projected = Some((checkpoint, begin));
+            if let Some(config) = parts.event_log.take() {
+                event_log = Some(EventLog::begin(&core, writer, config, &errors, &health).await?);
+            }
             installed = core.install(definition).boxed_local().await?;
             Role::Leader
         } else {
@@ -365,6 +395,9 @@ impl UnifiedRuntimeBuilder {
                 discovery: parts.discovery.take(),
                 edge_discovery: parts.edge_discovery.take(),
             },
+            health,
+            event_log,
+            host_cursor,
             bootstrap_edges: RefCell::new(None),
             drain_timeout: parts.drain_timeout.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
             errors,
@@ -379,9 +412,16 @@ impl UnifiedRuntimeBuilder {
                 core.clone(),
                 checkpoint,
                 begin,
-                parts.on_mob_event.take(),
+                Heard {
+                    hook: parts.on_mob_event.take(),
+                    host_cursor: inner.host_cursor.clone(),
+                },
                 inner.errors.clone(),
+                inner.health.begin("mob_events"),
             ));
+            if let Some(log) = &inner.event_log {
+                host.spawn(log.clone().run());
+            }
             core.runners.start(&core);
         }
         inner.watch_lease();

@@ -11,7 +11,9 @@ use futures::{Stream, StreamExt};
 use crate::log::{Checkpointer, LogError, LogItem, RawItem, RawReader};
 use crate::mob::{Core, Indexes, MobError};
 use crate::runtime::SubscriptionStart;
+use crate::runtime::health::Task;
 use crate::runtime::hooks::Errors;
+use crate::runtime::metadata::HostCursor;
 use crate::shim::{Fault, Notify};
 use crate::storage::{Direction, Writer};
 use crate::wire::{Cursor, ErrorEvent, EventQuery, MobEventsPage, MobStructuralEventEnvelope};
@@ -215,6 +217,12 @@ pub(crate) struct Projection {
 /// Who hears each projected envelope.
 pub(crate) type Projected = Rc<dyn Fn(&MobStructuralEventEnvelope)>;
 
+/// Who hears of what is projected.
+pub(crate) struct Heard {
+    pub hook: Option<Projected>,
+    pub host_cursor: Option<Rc<HostCursor>>,
+}
+
 /// The name of the projection's cursor.
 const CURSOR: &str = "mob_events";
 /// The first pause after the ledger could not be read.
@@ -240,17 +248,19 @@ fn cursor_failure(error: String) -> ErrorEvent {
     }
 }
 
-/// Where the projection begins: behind the persisted cursor, else where `start` says. A cursor that is ahead of the ledger
+/// Where the projection begins: behind the cursor that the application's store knows, else the persisted one, else where `start`
+/// says. A cursor that is ahead of the ledger
 /// is told of, and the latest entry takes its place. What the row does not say yet travels with the next commit, before
 /// which the ledger cannot grow.
 pub(crate) async fn begin(
     checkpoint: &Checkpointer,
+    known: Option<Cursor>,
     start: SubscriptionStart,
     latest: Cursor,
     errors: &Errors,
 ) -> Result<Cursor, MobError> {
     let stored = checkpoint.load().await?;
-    let wanted = stored.unwrap_or(match start {
+    let wanted = known.or(stored).unwrap_or(match start {
         SubscriptionStart::Latest => latest,
         SubscriptionStart::Earliest => Cursor::START,
         SubscriptionStart::After(cursor) => cursor,
@@ -291,18 +301,24 @@ impl Projection {
         core: Rc<Core>,
         checkpoint: Checkpointer,
         start: Cursor,
-        heard: Option<Projected>,
+        heard: Heard,
         errors: Errors,
+        task: Task,
     ) {
         let troubled = |error: String| {
+            task.retries(&error);
             errors.fire(ErrorEvent::HostLoopCrash {
                 member_id: String::new(),
                 error,
             });
         };
+        let ended = |error: String| {
+            troubled(error.clone());
+            task.gives_up(&error);
+        };
         let mut log = match core.ledger.follow(start) {
             Ok(log) => log.undecoded(),
-            Err(error) => return troubled(format!("the ledger cannot be followed: {error}")),
+            Err(error) => return ended(format!("the ledger cannot be followed: {error}")),
         };
         self.projected.set(start);
         let mut pause = RETRY_FIRST;
@@ -316,9 +332,12 @@ impl Projection {
                     continue;
                 }
                 // The connection is gone, and the writer ends with it.
-                Err(error) => return troubled(format!("the ledger cannot be read: {error}")),
+                Err(error) => return ended(format!("the ledger cannot be read: {error}")),
             };
-            pause = RETRY_FIRST;
+            if pause > RETRY_FIRST {
+                task.works();
+                pause = RETRY_FIRST;
+            }
             let cursor = item.cursor();
             if core.host.planted(Fault::CursorBeforeProjection) {
                 checkpoint.advance(cursor);
@@ -327,11 +346,11 @@ impl Projection {
             match item {
                 LogItem::Entry { cursor, entry } => match project(&core, cursor, entry.json()) {
                     Ok(envelope) => {
-                        if let Some(heard) = &heard {
-                            heard(&envelope);
+                        if let Some(hook) = &heard.hook {
+                            hook(&envelope);
                         }
                     }
-                    Err(error) => return troubled(format!("the ledger cannot be read: {error}")),
+                    Err(error) => return ended(format!("the ledger cannot be read: {error}")),
                 },
                 LogItem::Gap { from, to, reason } => troubled(format!(
                     "the ledger's entries {from} to {to} are missing ({})",
@@ -341,6 +360,9 @@ impl Projection {
             self.projected.set(cursor);
             self.moved.notify_waiters();
             checkpoint.advance(cursor);
+            if let Some(host_cursor) = &heard.host_cursor {
+                host_cursor.advance(cursor);
+            }
         }
     }
 }

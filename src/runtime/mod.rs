@@ -5,9 +5,12 @@
 mod builder;
 mod edges;
 mod error;
+mod event_log;
 mod events;
+mod health;
 mod hooks;
 mod labels;
+mod metadata;
 mod mob_events;
 mod roster;
 mod status;
@@ -25,11 +28,14 @@ pub use edges::{EdgeOwner, OwnedEdge};
 pub use error::{
     UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField, UnifiedRuntimeReconcileError,
 };
+pub use event_log::{EventLogConfig, EventLogFilter, EventLogStore};
 pub use events::{EventFilter, EventReader, EventTexts, EventsPage};
+pub use health::{TaskHealth, TaskState};
 pub use hooks::{
     Discovery, EdgeDiscovery, ErrorHook, PostReconcileHook, PostSpawnHook, PreSpawnContext,
     PreSpawnHook,
 };
+pub use metadata::PersistentMetadataStore;
 pub use mob_events::MobEventReader;
 pub use roster::Ensured;
 pub use status::{ModelStatus, Role, RuntimeStatus};
@@ -41,7 +47,10 @@ use crate::mob::{
     Accepted, Core, HistoryMessage, InteractionOutcome, MobError, MobHandle, Pending, SendRequest,
     SpawnManyReport, SpawnReceipt,
 };
+use crate::runtime::event_log::EventLog;
+use crate::runtime::health::Health;
 use crate::runtime::hooks::{Errors, Hooks};
+use crate::runtime::metadata::HostCursor;
 use crate::runtime::mob_events::Projection;
 use crate::shim::{Notify, TaskGroup};
 use crate::storage::{Durability, LeaseGuard, Writer, WriterClosed};
@@ -65,6 +74,9 @@ pub(crate) struct Inner {
     projection: Rc<Projection>,
     checkpoint: RefCell<Option<Checkpointer>>,
     hooks: Hooks,
+    health: Health,
+    event_log: Option<Rc<EventLog>>,
+    host_cursor: Option<Rc<HostCursor>>,
     bootstrap_edges: RefCell<Option<UnifiedRuntimeReconcileEdgesReport>>,
     drain_timeout: Duration,
     errors: Errors,
@@ -90,9 +102,18 @@ impl Inner {
     fn run_flusher(self: &Rc<Self>) {
         let Some(writer) = &self.writer else { return };
         let this = Rc::downgrade(self);
+        let task = self.health.begin("agent_events");
         self.core
             .events
-            .run_flusher(&self.core.host, writer, move |error| {
+            .run_flusher(&self.core.host, writer, move |outcome| {
+                let Err(error) = outcome else {
+                    return task.works();
+                };
+                if error.is_fatal() {
+                    task.gives_up(&error.to_string());
+                } else {
+                    task.retries(&error.to_string());
+                }
                 if let Some(this) = this.upgrade() {
                     this.errors.fire(ErrorEvent::EventLogFlushFailure {
                         error: format!("event log flush failed: {error}; will retry"),
@@ -217,6 +238,7 @@ impl UnifiedRuntime {
             latest_event_cursor: core.events.latest(),
             models: models.collect(),
             definition_changes: self.inner.changes.clone(),
+            tasks: self.inner.health.tasks(),
         }
     }
 
@@ -520,6 +542,11 @@ impl UnifiedRuntime {
         self.inner.handle.set_model(name, model);
     }
 
+    /// The application's store for agent events.
+    pub fn event_log_store(&self) -> Option<Rc<dyn EventLogStore>> {
+        self.inner.event_log.as_ref().map(|log| log.store())
+    }
+
     /// Writes what was shown and is not durable yet, such as the newest agent events and the cursor. A page calls it when it is hidden; no
     /// promise rests on it. A context that does not write has nothing to do.
     ///
@@ -532,6 +559,12 @@ impl UnifiedRuntime {
         }
         if let Some(writer) = &self.inner.writer {
             writer.flush(Durability::Relaxed).await?;
+        }
+        if let Some(cursor) = &self.inner.host_cursor {
+            cursor.flush().await;
+        }
+        if let Some(log) = &self.inner.event_log {
+            log.flush().await?;
         }
         Ok(())
     }
@@ -621,6 +654,14 @@ impl UnifiedRuntime {
         core.events.release();
         core.ledger.release();
         writer.flush(Durability::Strict).await?;
+        if let Some(cursor) = &inner.host_cursor {
+            cursor.flush().await;
+        }
+        if let Some(log) = &inner.event_log {
+            log.flush().await?;
+            // Its cursor.
+            writer.flush(Durability::Strict).await?;
+        }
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::mob::MobStatus;
 use crate::mob::definition::DefinitionChange;
+use crate::runtime::health::TaskHealth;
 use crate::wire::{Cursor, MobId};
 
 /// What a context is to its mob.
@@ -61,4 +62,6 @@ pub struct RuntimeStatus {
     pub models: Vec<ModelStatus>,
     /// How the definition differs from the one that was stored before this start.
     pub definition_changes: Vec<DefinitionChange>,
+    /// How the supervised tasks fare; none in a context that follows.
+    pub tasks: Vec<TaskHealth>,
 }

@@ -183,6 +183,24 @@ impl<'a> RecordText<'a> {
         text
     }
 
+    /// [`AgentEventRecord::to_persisted`]; none, if a piece is not what it should be.
+    pub fn to_persisted_event(&self, cursor: Cursor) -> Option<PersistedEvent> {
+        let text = |json: &str| json::decode_own::<String>(json.as_bytes()).ok();
+        let member_id = text(&self.member_id())?;
+        Some(PersistedEvent {
+            id: format!("evt-agent-{cursor}"),
+            seq: cursor,
+            timestamp_ms: TimestampMs::new(self.timestamp_ms.parse().ok()?),
+            member_id: Some(member_id.clone()),
+            identity: Some(AgentIdentity::new(text(self.identity)?).ok()?),
+            event: UnifiedEvent::Agent {
+                agent_id: member_id,
+                event_type: text(self.event_type)?,
+                payload: json::parse_own(self.payload().as_bytes()).ok()?,
+            },
+        })
+    }
+
     /// The JSON of [`AgentEventRecord::to_persisted`].
     pub fn to_persisted(&self, cursor: Cursor) -> String {
         let (cursor, member_id) = (cursor.to_string(), self.member_id());

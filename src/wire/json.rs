@@ -150,9 +150,11 @@ pub(crate) fn map<S: serde::Serializer>(
 
 impl ToValue for LiteMap<String, String> {
     fn to_value(&self) -> Value {
-        let fields = self.iter();
-        let fields = fields.map(|(name, value)| (name.clone(), Value::String(value.clone())));
-        Value::Object(fields.collect())
+        let mut fields = Map::new();
+        for (name, value) in self.iter() {
+            fields.insert(name.clone(), Value::String(value.clone()));
+        }
+        Value::Object(fields)
     }
 }
 

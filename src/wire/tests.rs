@@ -297,6 +297,10 @@ fn the_text_of_a_record_gives_the_same_envelope() {
             assert_eq!(text.interaction_id, ids.then_some(r#""i1""#));
             let persisted: Value = serde_json::from_str(&text.to_persisted(cursor)).unwrap();
             assert_eq!(persisted, json::value_of(&record.to_persisted(cursor)));
+            assert_eq!(
+                text.to_persisted_event(cursor).unwrap(),
+                record.to_persisted(cursor)
+            );
         }
     }
     for wrong in ["", "[]", "{}", r#"{"identity":"lead","generation":1}"#] {

@@ -327,7 +327,7 @@ pub async fn a_log_lives_in_indexed_db() {
             .await
             .expect("the log opens");
         writer.add_participant(log.participant());
-        let _flusher = log.run_flusher(&group.host(), &writer, |error| panic!("{error}"));
+        let _flusher = log.run_flusher(&group.host(), &writer, |outcome| outcome.unwrap());
         let before = log.latest();
         assert_eq!(before.get(), life * 500);
         let mut reader = log.follow(Cursor::START).expect("0 is never ahead");

@@ -298,7 +298,7 @@ fn a_slow_reader_reads_on_from_storage() {
             let desk = open(&sim.host(), &disk, plan, config).await;
             let _flusher = desk
                 .log
-                .run_flusher(&sim.host(), &desk.writer, |error| panic!("{error}"));
+                .run_flusher(&sim.host(), &desk.writer, |outcome| outcome.unwrap());
             let (log, host) = (desk.log.clone(), sim.host());
             let feed = sim.host().spawn(async move {
                 for n in 0..200 {
@@ -525,7 +525,7 @@ fn the_flusher_holds_no_timer_while_nothing_waits() {
     ));
     let _flusher = desk
         .log
-        .run_flusher(&sim.host(), &desk.writer, |error| panic!("{error}"));
+        .run_flusher(&sim.host(), &desk.writer, |outcome| outcome.unwrap());
     sim.run_until_idle();
     assert_eq!(sim.armed_timers(), 0);
     desk.append("shown by the first commit");
@@ -566,7 +566,7 @@ fn the_flusher_keeps_to_the_retention() {
     let desk = sim.block_on(open(&sim.host(), &disk, StoragePlan::default(), config));
     let _flusher = desk
         .log
-        .run_flusher(&sim.host(), &desk.writer, |error| panic!("{error}"));
+        .run_flusher(&sim.host(), &desk.writer, |outcome| outcome.unwrap());
     for n in 0..200 {
         desk.append(format!("{n}"));
         sim.advance(Duration::from_secs(1));
@@ -597,7 +597,7 @@ fn retention_holds_when_the_commits_of_others_carry_every_entry() {
     let desk = sim.block_on(open(&sim.host(), &disk, StoragePlan::default(), config));
     let _flusher = desk
         .log
-        .run_flusher(&sim.host(), &desk.writer, |error| panic!("{error}"));
+        .run_flusher(&sim.host(), &desk.writer, |outcome| outcome.unwrap());
     for n in 0..200 {
         desk.append(format!("{n}"));
         sim.block_on(desk.flush());
@@ -625,12 +625,16 @@ fn what_storage_refuses_waits_and_then_is_given_up() {
     };
     let desk = sim.block_on(open(&sim.host(), &disk, plan, config));
     let errors = Rc::new(Cell::new(0));
-    let count = errors.clone();
+    let recovered = Rc::new(Cell::new(0));
+    let (count, well) = (errors.clone(), recovered.clone());
     let _flusher = desk
         .log
-        .run_flusher(&sim.host(), &desk.writer, move |error| {
-            assert_eq!(error, quota());
-            count.set(count.get() + 1);
+        .run_flusher(&sim.host(), &desk.writer, move |outcome| match outcome {
+            Ok(()) => well.set(well.get() + 1),
+            Err(error) => {
+                assert_eq!(error, quota());
+                count.set(count.get() + 1);
+            }
         });
     desk.append("first");
     sim.run_until_idle();
@@ -647,7 +651,7 @@ fn what_storage_refuses_waits_and_then_is_given_up() {
     let items = sim.block_on(reader.next_batch(1000)).unwrap();
     assert_eq!(show(&items[..2]), ["1:first", "2-50 unclean_stop"]);
     sim.advance(Duration::from_secs(10));
-    assert_eq!(errors.get(), 4);
+    assert_eq!((errors.get(), recovered.get()), (4, 1));
     assert_eq!(desk.log.durable().get(), 150);
     let all = sim.block_on(read_all(&desk.log, 0));
     assert_eq!(all.len(), 102);

@@ -11,6 +11,7 @@ mod projection;
 mod queries;
 mod reconcile;
 mod simulation;
+mod stores;
 mod transcripts;
 mod trial;
 mod watched;

@@ -1,21 +1,26 @@
 //! Hooks and discoveries as JavaScript functions that take JSON text and give text.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use js_sys::Function;
 use serde_json::Value;
+use wasm_bindgen::JsValue;
 
 use super::callback::call;
-use super::convert;
+use super::convert::{self, Objects};
+use super::error::Failure;
+use super::options::{EventLogParts, MetadataParts};
 use crate::runtime::{
-    Discovery, EdgeDiscovery, ErrorHook, PostReconcileHook, PostSpawnHook, PreSpawnContext,
-    PreSpawnHook,
+    Discovery, EdgeDiscovery, ErrorHook, EventLogConfig, EventLogStore, PersistentMetadataStore,
+    PostReconcileHook, PostSpawnHook, PreSpawnContext, PreSpawnHook,
 };
 use crate::wire::json::{self, FromJson};
 use crate::wire::{
-    AgentDiscoverySpec, DesiredPeerEdge, EdgeMemberView, ErrorEvent, UnifiedRuntimeReconcileReport,
+    AgentDiscoverySpec, Cursor, DesiredPeerEdge, EdgeMemberView, ErrorEvent, MobId,
+    MobStructuralEventEnvelope, PersistedEvent, UnifiedRuntimeReconcileReport,
 };
 
 /// Tells a function, which the package has made such that it reports what the user's throws and throws nothing itself.
@@ -79,4 +84,76 @@ pub(super) fn edge_discovery(function: Function) -> Rc<dyn EdgeDiscovery> {
         }
         .boxed_local()
     })
+}
+
+/// Tells a function at once; it reports what it throws.
+pub(super) fn tell_now(function: &Function, event: &MobStructuralEventEnvelope) {
+    let _ = function.call1(&JsValue::UNDEFINED, &convert::text(event).into());
+}
+
+/// A store whose function takes JSON text.
+struct JsEventLog(Function);
+
+impl EventLogStore for JsEventLog {
+    fn append_batch(
+        &self,
+        events: Vec<PersistedEvent>,
+    ) -> LocalBoxFuture<'static, Result<(), String>> {
+        let taken = ask(&self.0, convert::text(&events));
+        taken.map(|taken| taken.map(|_| ())).boxed_local()
+    }
+}
+
+/// A store for agent events.
+pub(super) fn event_log(
+    parts: &EventLogParts,
+    objects: &Objects<'_>,
+) -> Result<EventLogConfig, Failure> {
+    let store = JsEventLog(objects.function(parts.append)?);
+    let mut config = EventLogConfig::new(Rc::new(store));
+    if let Some(events) = parts.batch_size {
+        config.batch_size = events;
+    }
+    if let Some(interval) = parts.flush_interval {
+        config.flush_interval = Duration::from_millis(interval);
+    }
+    Ok(config)
+}
+
+/// A store whose functions take and give JSON text.
+struct JsMetadata {
+    get: Function,
+    set: Function,
+}
+
+impl PersistentMetadataStore for JsMetadata {
+    fn get_subscription_cursor(
+        &self,
+        mob_id: &MobId,
+    ) -> LocalBoxFuture<'static, Result<Option<Cursor>, String>> {
+        let known = ask(&self.get, convert::text(mob_id));
+        known
+            .map(|known| FromJson::from_json(known?).map_err(|error| error.to_string()))
+            .boxed_local()
+    }
+
+    fn set_subscription_cursor(
+        &self,
+        mob_id: &MobId,
+        cursor: Cursor,
+    ) -> LocalBoxFuture<'static, Result<(), String>> {
+        let set = ask(&self.set, convert::text(&(mob_id, cursor)));
+        set.map(|set| set.map(|_| ())).boxed_local()
+    }
+}
+
+/// A store for the cursor of the structural subscription.
+pub(super) fn metadata(
+    parts: &MetadataParts,
+    objects: &Objects<'_>,
+) -> Result<Rc<dyn PersistentMetadataStore>, Failure> {
+    Ok(Rc::new(JsMetadata {
+        get: objects.function(parts.get)?,
+        set: objects.function(parts.set)?,
+    }))
 }

@@ -26,6 +26,11 @@ pub(super) struct BuildOptions {
     /// Milliseconds.
     pub drain_timeout: Option<u64>,
     pub max_sessions: Option<usize>,
+    pub event_log: Option<EventLogParts>,
+    pub persistent_metadata: Option<MetadataParts>,
+    pub on_mob_event: Option<Place>,
+    /// `latest`, `earliest` or a cursor.
+    pub start: Option<String>,
     pub if_locked: IfLocked,
 }
 
@@ -80,10 +85,41 @@ impl FromJson for BuildOptions {
             edge_discovery: fields.take("edgeDiscovery")?,
             drain_timeout: fields.take("drainTimeout")?,
             max_sessions: fields.take("maxSessions")?,
+            event_log: fields.take("eventLog")?,
+            persistent_metadata: fields.take("persistentMetadata")?,
+            on_mob_event: fields.take("onMobEvent")?,
+            start: fields.take("start")?,
             if_locked: fields.take("ifLocked")?,
         })
     }
 }
+
+/// A store for agent events; what it does not want its function leaves out.
+pub(super) struct EventLogParts {
+    pub append: Place,
+    pub batch_size: Option<usize>,
+    /// Milliseconds.
+    pub flush_interval: Option<u64>,
+}
+
+impl FromJson for EventLogParts {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        Ok(Self {
+            append: fields.take("append")?,
+            batch_size: fields.take("batchSize")?,
+            flush_interval: fields.take("flushInterval")?,
+        })
+    }
+}
+
+/// A store for the cursor of the structural subscription.
+pub(super) struct MetadataParts {
+    pub get: Place,
+    pub set: Place,
+}
+
+from_json!(MetadataParts { get, set });
 
 /// What a model name of the definition stands for.
 pub(super) struct NamedModel {

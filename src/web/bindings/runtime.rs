@@ -19,11 +19,11 @@ use super::reader::{Items, Reader};
 use super::tool::{JsTool, JsToolGate};
 use crate::console::{FetchBody, FetchRequest, fetch};
 use crate::mob::definition::MobDefinition;
-use crate::runtime::{EventFilter, UnifiedRuntime};
+use crate::runtime::{EventFilter, SubscriptionStart, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
-use crate::wire::{ErrorData, InteractionId};
+use crate::wire::{Cursor, ErrorData, InteractionId};
 
 /// A runtime and what its methods need beside it.
 pub(super) struct Hosted {
@@ -81,6 +81,26 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
     }
     if let Some(timeout) = options.drain_timeout {
         builder = builder.drain_timeout(Duration::from_millis(timeout));
+    }
+    if let Some(parts) = options.event_log {
+        builder = builder.event_log(hooks::event_log(&parts, &objects)?);
+    }
+    if let Some(parts) = options.persistent_metadata {
+        builder = builder.persistent_metadata(hooks::metadata(&parts, &objects)?);
+    }
+    if let Some(place) = options.on_mob_event {
+        let told = objects.function(place)?;
+        builder = builder.on_mob_event(move |event| hooks::tell_now(&told, event));
+    }
+    if let Some(start) = options.start {
+        builder = builder.start(match start.as_str() {
+            "latest" => SubscriptionStart::Latest,
+            "earliest" => SubscriptionStart::Earliest,
+            cursor => match cursor.parse() {
+                Ok(cursor) => SubscriptionStart::After(Cursor::new(cursor)),
+                Err(_) => return Err(Failure::params("start: it is no cursor")),
+            },
+        });
     }
     if let Some(sessions) = options.max_sessions {
         builder = builder.max_sessions(sessions);

@@ -298,6 +298,60 @@ test("a build whose discovery fails holds nothing back", async () => {
   assert.match(seen[2][1], /colour/);
 });
 
+test("stores of one's own are fed over a failure and a reload, and say how they fare", async () => {
+  const page = await harness.page();
+  const live = (known) => page.evaluate(async (known) => {
+    const seen = { batches: [], cursors: [], heard: [], errors: [] };
+    let refuses = known === null;
+    const runtime = await builder().storage(mobkit.indexedDb("stores"))
+      .eventLog({
+        store: { appendBatch: async (events) => {
+          if (refuses) throw new Error("the other side is down");
+          seen.batches.push(events.map((event) => [event.id, typeof event.seq, event.event.event_type]));
+        } },
+        filter: (event) => event.event_type !== "text_delta", batchSize: 16, flushInterval: 50,
+      })
+      .persistentMetadata({
+        getSubscriptionCursor: async (mobId) => (mobId === "tested" ? known : undefined),
+        setSubscriptionCursor: (mobId, cursor) => { seen.cursors.push(cursor); },
+      })
+      .start("earliest")
+      .onMobEvent((event) => { seen.heard.push(event.cursor); throw new Error("a hook may throw"); })
+      .onError((event) => { seen.errors.push(event.error); })
+      .build();
+    addEventListener("error", (event) => event.preventDefault());
+    const task = async () => (await runtime.status()).tasks.find(({ name }) => name === "event_log");
+    await runtime.ask("lead", "hi");
+    seen.health = [];
+    if (refuses) {
+      seen.refused = await codeOf(runtime.flush());
+      seen.health.push(await task());
+      refuses = false;
+    }
+    await runtime.flush();
+    seen.health.push(await task());
+    const { events } = await runtime.queryEvents({ limit: 1_000 });
+    seen.own = events.filter((event) => event.event.event_type !== "text_delta").map((event) => event.id);
+    await runtime.shutdown();
+    return seen;
+  }, known);
+  const first = await live(null);
+  assert.equal(first.refused, "host_store_failed");
+  assert.deepEqual(first.health.map(({ state }) => state), ["retrying", "running"]);
+  assert.equal(first.health[0].error, "the other side is down; will retry");
+  assert.match(first.errors[0], /event log flush failed: the other side is down; will retry/);
+  assert.deepEqual(first.batches.flat().map(([id]) => id), first.own);
+  assert.ok(first.batches.every((batch) => batch.length <= 16) && first.batches.flat().every(([, seq]) => seq === "bigint"));
+  assert.deepEqual(first.heard, [1n, 2n]);
+  assert.equal(first.cursors.at(-1), 2n);
+  await page.reload();
+  await page.evaluate(() => globalThis.loaded);
+  const second = await live("1");
+  assert.deepEqual(second.heard, [2n]);
+  assert.deepEqual(second.batches.flat().map(([id]) => id), second.own.slice(first.own.length));
+  await page.close();
+});
+
 test("a slow subscriber reads five thousand events in order, once each", async () => {
   const seen = await inPage(async () => {
     const runtime = await builder().storage(mobkit.indexedDb("slow")).build();

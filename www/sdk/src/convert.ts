@@ -3,7 +3,7 @@
 // Cursors are `bigint` here and numbers there (a log would need 2^53 entries before a number were not exact; on the way in
 // they go as decimal strings). Options and receipts are camelCase here. Everything else is passed on unchanged.
 
-import type { EventsPage, LogItem } from "./contract/event.js";
+import type { EventsPage, LogItem, PersistedEvent } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
 import type { AgentErrorClass } from "./contract/agent-event.js";
 import type { CursorInput, Usage } from "./contract/common.js";
@@ -53,6 +53,11 @@ export function queryArg<Query extends { after_seq?: CursorInput }>(query: Query
 export function logItem(item: LogItem<number>): LogItem {
   if (item.type === "gap") return { ...item, from: BigInt(item.from), to: BigInt(item.to) };
   return Object.assign(item, { seq: BigInt(item.seq) });
+}
+
+/** An agent event on its way to a store. */
+export function persistedEvent(event: PersistedEvent<number>): PersistedEvent {
+  return { ...event, seq: BigInt(event.seq) };
 }
 
 /** A ledger entry. */

@@ -44,6 +44,13 @@ export interface RawTool {
   execute: (args: string, context: string, signal: AbortSignal | undefined) => Promise<string>;
 }
 
+/** A store for agent events; its functions take and give JSON text, and may throw. */
+export interface RawEventLog {
+  append: (events: string) => Promise<void>;
+  batchSize: number | undefined;
+  flushInterval: number | undefined;
+}
+
 /** What `buildRuntime` takes. */
 export interface RawBuildOptions {
   definition: unknown;
@@ -68,6 +75,13 @@ export interface RawBuildOptions {
   /** Milliseconds. */
   drainTimeout: number | undefined;
   maxSessions: number | undefined;
+  eventLog: RawEventLog | undefined;
+  /** Take JSON text; `get` gives it. They may throw. */
+  persistentMetadata: { get: (mobId: string) => Promise<string>; set: (mobIdAndCursor: string) => Promise<void> } | undefined;
+  /** Takes JSON text; does not throw. */
+  onMobEvent: ((event: string) => void) | undefined;
+  /** `latest`, `earliest` or a cursor. */
+  start: string | undefined;
   ifLocked: string;
 }
 

@@ -11,7 +11,7 @@ export {
 export type { RuntimeState, StateReport } from "./protocol.js";
 export {
   UnifiedRuntime, UnifiedRuntimeBuilder,
-  type BuildOptions, type EventQueryOptions, type EventStreamOptions, type SendOptions,
+  type BuildOptions, type Edges, type EventLogOptions, type EventLogStore, type EventQueryOptions, type PersistentMetadataStore, type EventStreamOptions, type SendOptions,
   type Tool, type ToolContext, type ToolDecision, type ToolRequest,
 } from "./runtime.js";
 export { deleteStorage, exportStorage, storageSize, type StorageSize } from "./stored.js";

@@ -3,7 +3,7 @@
 import { createInstance } from "./mobkit_web_glue.js";
 import type { ContentInput, CursorInput, HandlingMode, Json, Labels } from "./contract/common.js";
 import type { MobDefinition } from "./contract/definition.js";
-import type { EventQuery, EventsPage, LogItem } from "./contract/event.js";
+import type { EventQuery, EventsPage, LogItem, PersistedEvent } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
 import type {
   AgentDiscoverySpec, DesiredPeerEdge, EdgeMemberView, MobMemberListEntry, MobMemberSnapshot, OwnedEdge, SessionHistory,
@@ -88,6 +88,29 @@ export interface BuildOptions {
 /** The signal of a tool call where there is no `AbortController`. */
 const NEVER = new AbortController().signal;
 
+/** A store for agent events. */
+export interface EventLogStore {
+  /** Takes events, ascending; must know one that it has by its `id`. */
+  appendBatch(events: PersistedEvent[]): void | Promise<void>;
+}
+
+/** What `eventLog` takes. */
+export interface EventLogOptions {
+  store: EventLogStore;
+  /** Which events the store is given; all, if absent. */
+  filter?: (event: PersistedEvent["event"]) => boolean;
+  /** Events at a time, at most. Default: 64. */
+  batchSize?: number;
+  /** How long the first of a batch waits for others, in milliseconds. Default: 1 000. */
+  flushInterval?: number;
+}
+
+/** A store for what outlives a runtime. */
+export interface PersistentMetadataStore {
+  getSubscriptionCursor(mobId: string): CursorInput | null | undefined | Promise<CursorInput | null | undefined>;
+  setSubscriptionCursor(mobId: string, cursor: bigint): void | Promise<void>;
+}
+
 /** Edges as pairs, or as the contract has them. */
 export type Edges = readonly (readonly [string, string] | DesiredPeerEdge)[];
 
@@ -107,7 +130,7 @@ export class UnifiedRuntimeBuilder {
   readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
     postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
-    maxSessions: undefined,
+    maxSessions: undefined, eventLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
   };
   #definition: string | MobDefinition | undefined;
   #storage: Storage | undefined;
@@ -194,6 +217,47 @@ export class UnifiedRuntimeBuilder {
   /** How long `shutdown` waits for what is under way to be written, in milliseconds. Default: 30 000. */
   drainTimeout(milliseconds: number): this {
     this.#options.drainTimeout = milliseconds;
+    return this;
+  }
+
+  /**
+   * A store of your own that is given the agent events too: in order, at least once, each under one `id`, in batches. What it throws is
+   * tried again; nothing is dropped. Without one the runtime's own log is all there is, and `queryEvents` reads it.
+   */
+  eventLog({ store, filter, batchSize, flushInterval }: EventLogOptions): this {
+    this.#options.eventLog = {
+      append: async (text) => {
+        const events = (JSON.parse(text) as PersistedEvent<number>[]).map(convert.persistedEvent);
+        const wanted = filter ? events.filter((event) => filter(event.event)) : events;
+        if (wanted.length > 0) await store.appendBatch(wanted);
+      },
+      batchSize, flushInterval,
+    };
+    return this;
+  }
+
+  /** A store of your own for the cursor of the structural subscription. What it has says where `onMobEvent` goes on. */
+  persistentMetadata(store: PersistentMetadataStore): this {
+    this.#options.persistentMetadata = {
+      get: async (text) => JSON.stringify(convert.cursorArg(await store.getSubscriptionCursor(JSON.parse(text) as string) ?? undefined) ?? null),
+      set: async (text) => {
+        const [mobId, cursor] = JSON.parse(text) as [string, number];
+        await store.setSubscriptionCursor(mobId, BigInt(cursor));
+      },
+    };
+    return this;
+  }
+
+  /** Told of each structural event, in order, over reloads too: once, or over a crash at least once. It must not take long. */
+  onMobEvent(hook: (event: MobStructuralEventEnvelope) => void): this {
+    const told = reporting((event: MobStructuralEventEnvelope<number>) => hook(convert.mobEvent(event)));
+    this.#options.onMobEvent = (text) => { void told(text); };
+    return this;
+  }
+
+  /** Where `onMobEvent` begins when nothing says how far it had come: at what comes next (the default), at the first entry, or after a cursor. */
+  start(start: "latest" | "earliest" | CursorInput): this {
+    this.#options.start = String(start);
     return this;
   }
 

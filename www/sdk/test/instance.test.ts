@@ -104,7 +104,8 @@ const CROSSED = {
 
 const BUILD: RawBuildOptions = {
   ...CROSSED, models: [], tools: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
-        discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined,
+        discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined, eventLog: undefined,
+        persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
 };
 
 async function supervised(build: Partial<RawBuildOptions> = {}, isHeld = false) {

@@ -80,4 +80,19 @@ export interface RuntimeStatus<Seq = bigint> {
   latest_event_cursor: Seq;
   models: Record<string, ModelStatus>;
   definition_changes: DefinitionChange[];
+  /** How the supervised tasks fare; none in a context that follows. */
+  tasks: TaskHealth[];
+}
+
+/** How a supervised task fares. */
+export interface TaskHealth {
+  name: "mob_events" | "agent_events" | "event_log" | "persistent_metadata";
+  state: "running" | "retrying" | "failed";
+  /** Failed attempts since it worked last. */
+  attempts: number;
+  /** What it failed with last. */
+  error?: string;
+  failed_at_ms?: number;
+  /** Events that it could not bring home, for they were deleted before. */
+  lost: number;
 }
