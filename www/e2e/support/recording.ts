@@ -53,6 +53,17 @@ export class Recording {
   /** Called for each thing that happened now, in order. */
   onLive: (what: StructuralEvent | PersistedEvent) => void = () => undefined;
 
+  /** What was acknowledged until now: who goes on meanwhile adds nothing to it. */
+  untilNow(): Recording {
+    const copy = new Recording();
+    for (const [cursor, entry] of this.ledger) copy.ledger.set(cursor, entry);
+    for (const [seq, event] of this.events) copy.events.set(seq, event);
+    for (const [identity, transcript] of this.transcripts) copy.transcripts.set(identity, new Map(transcript));
+    copy.accepted.push(...this.accepted);
+    copy.#renamed.push(...this.#renamed);
+    return copy;
+  }
+
   /** For another storage, whose numbers begin anew. */
   forget(): void {
     this.ledger.clear();

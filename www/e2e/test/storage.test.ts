@@ -176,8 +176,8 @@ describe("storage", () => {
     const stream = await (await downloading).createReadStream();
     const parts: Buffer[] = [];
     for await (const part of stream) parts.push(part as Buffer);
-    const rows = Buffer.concat(parts).toString("utf8").trim().split("\n").map((line) => JSON.parse(line) as { key: string; value: { message?: { text?: string } } });
-    assert.ok(rows.some((row) => row.value.message?.text?.includes("Here is our answer to “Keep this”")));
+    const rows = Buffer.concat(parts).toString("utf8").trim().split("\n").map((line) => JSON.parse(line) as { key: string; value: { message?: { text?: string } } | null });
+    assert.ok(rows.some((row) => row.value?.message?.text?.includes("Here is our answer to “Keep this”")));
 
     await console.get("storage-erase").click();
     await console.get("erase-confirm").fill("taken-out");
