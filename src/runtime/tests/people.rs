@@ -4,8 +4,9 @@ use super::trial::is_over;
 use super::watched::Watched;
 use super::*;
 use crate::mob::{MobError, MobStatus};
+use crate::runtime::UnifiedRuntimeReconcileError;
 use crate::sim::SimRandom;
-use crate::wire::{HandlingMode, SpawnMemberSpec};
+use crate::wire::{HandlingMode, Labels, SpawnMemberSpec};
 
 /// Who is about while the mob works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +42,19 @@ enum Deed {
     Respawn,
     /// Retires a member, at work or waiting for others, and perhaps spawns one of the same name.
     Retire,
+    /// Brings the roster back to the team and one more.
+    Reconcile,
+    /// Labels the mob.
+    Label,
 }
 
-const HIRING: &[Deed] = &[Deed::Hire, Deed::Hire, Deed::Dismiss];
+const HIRING: &[Deed] = &[
+    Deed::Hire,
+    Deed::Hire,
+    Deed::Dismiss,
+    Deed::Reconcile,
+    Deed::Label,
+];
 const MEDDLING: &[Deed] = &[
     Deed::Hire,
     Deed::Dismiss,
@@ -62,6 +73,8 @@ const MEDDLING: &[Deed] = &[
     Deed::Respawn,
     Deed::Respawn,
     Deed::Retire,
+    Deed::Reconcile,
+    Deed::Label,
 ];
 
 /// Why a person gives up: the runtime is not theirs any more.
@@ -169,6 +182,8 @@ impl Crew {
                 self.rewire(deed == Deed::Wire, worker, other).await
             }
             Deed::Respawn => self.respawn(anybody).await,
+            Deed::Reconcile => self.reconcile(&self.name("extra", round)).await,
+            Deed::Label => self.label(&self.name("label", round)).await,
             Deed::Retire => {
                 self.retire(anybody).await?;
                 if self.random.chance(1, 2) {
@@ -233,6 +248,55 @@ impl Crew {
         self.watched.forget_member(name);
         if let Some(receipt) = self.heard(self.runtime.respawn(&id(name)).await, name)? {
             self.watched.know_member(name, Some(receipt.session_id));
+        }
+        Ok(())
+    }
+
+    /// The team and one more: whoever else was hired leaves, and who of the team had left is back.
+    async fn reconcile(&self, new: &str) -> Result<(), Gone> {
+        let team = [
+            ("lead", "lead"),
+            ("worker", "ann"),
+            ("worker", "bob"),
+            ("worker", new),
+        ];
+        for member in self.runtime.members() {
+            let name = member.agent_identity.as_str();
+            if team.iter().all(|(_, kept)| *kept != name) {
+                self.watched.forget_member(name);
+                self.watched.forget_edges(name);
+            }
+        }
+        // Whoever is known not to be there may be from now on.
+        for (_, name) in team {
+            if !self.watched.is_known_to_be_there(name) {
+                self.watched.forget_member(name);
+            }
+        }
+        let desired = team.map(|(profile, name)| SpawnMemberSpec::new(profile, name).unwrap());
+        match self.runtime.reconcile(desired.to_vec()).await {
+            Ok(report) => {
+                for retired in report.mob.retired {
+                    self.watched.know_member(retired.as_str(), None);
+                }
+                Ok(())
+            }
+            Err(UnifiedRuntimeReconcileError::Mob(error)) => {
+                self.heard::<()>(Err(error), "reconcile").map(drop)
+            }
+            Err(error) => {
+                self.watched.violation(format!("reconcile: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    async fn label(&self, value: &str) -> Result<(), Gone> {
+        self.watched.know_labels(None);
+        let labels = Labels::from_iter([("said".to_owned(), value.to_owned())]);
+        let answer = self.runtime.set_mob_labels(labels.clone()).await;
+        if self.heard(answer, "labels")?.is_some() {
+            self.watched.know_labels(Some(labels));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::mob::{Accepted, Core, InteractionOutcome, MobError};
 use crate::runtime::{EventReader, MobEventReader, Role};
 use crate::storage::{Key, value};
-use crate::wire::{MobId, MobStructuralEventEnvelope, SessionId};
+use crate::wire::{Labels, MobId, MobStructuralEventEnvelope, SessionId};
 
 /// How long somebody who reads along may need to have read everything, with storage that refuses now and then.
 const READING: Duration = Duration::from_secs(60);
@@ -67,6 +67,8 @@ pub(super) struct Watched {
     members: RefCell<BTreeMap<String, Option<SessionId>>>,
     /// Members that must or must not be wired.
     edges: RefCell<BTreeMap<(String, String), bool>>,
+    /// The mob's labels, when they are known.
+    labels: RefCell<Option<Labels>>,
     events: RefCell<BTreeMap<u64, AgentEvent>>,
     ledger: RefCell<BTreeMap<u64, serde_json::Value>>,
     /// The entries that the projection told.
@@ -147,6 +149,11 @@ impl Watched {
         self.edges.borrow_mut().insert(edge(a, b), wired);
     }
 
+    /// What was answered of the mob's labels; none, while somebody changes them.
+    pub fn know_labels(&self, labels: Option<Labels>) {
+        *self.labels.borrow_mut() = labels;
+    }
+
     /// What was answered before is so still.
     pub fn check_kept(&self, runtime: &UnifiedRuntime) {
         for message in self.accepted.borrow().iter() {
@@ -170,6 +177,11 @@ impl Watched {
                 (Some(_), _) => self.violation(format!("the spawned member {name} is lost")),
                 (None, _) => self.violation(format!("the retired member {name} is back")),
             }
+        }
+        if let Some(labels) = &*self.labels.borrow()
+            && runtime.get_mob_labels() != *labels
+        {
+            self.violation("what was answered of the labels is lost".into());
         }
         let (_, edges) = roster(runtime);
         for (edge, wired) in self.edges.borrow().iter() {
