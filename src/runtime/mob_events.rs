@@ -52,19 +52,15 @@ impl Stream for MobEventReader {
     type Item = Result<MobStructuralEventEnvelope, MobError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            return Poll::Ready(
-                match futures::ready!(Pin::new(&mut self.log).poll_next(cx)) {
-                    None => None,
-                    Some(Err(error)) => Some(Err(error.into())),
-                    Some(Ok(LogItem::Entry { cursor, entry })) => {
-                        Some(project(&self.core, cursor, entry.json()).map_err(Into::into))
-                    }
-                    // The ledger is dense and is not pruned.
-                    Some(Ok(LogItem::Gap { .. })) => continue,
-                },
-            );
-        }
+        let item = futures::ready!(Pin::new(&mut self.log).poll_next(cx));
+        Poll::Ready(item.map(|item| match item? {
+            LogItem::Entry { cursor, entry } => Ok(project(&self.core, cursor, entry.json())?),
+            // The ledger is dense and is not pruned: somebody has taken rows from the storage. What is left comes after it.
+            LogItem::Gap { from, to, .. } => {
+                let missing = format!("the ledger's entries {from} to {to} are missing");
+                Err(LogError::corrupt(to, missing).into())
+            }
+        }))
     }
 }
 

@@ -275,6 +275,13 @@ fn entries_that_are_missing_are_told_of() {
             .await
             .unwrap();
         host.sleep(Duration::from_millis(1)).await;
+        let mut reader = runtime.mob_events(Some(Cursor::START)).unwrap();
+        let missing = reader.next().await.unwrap().unwrap_err();
+        assert!(
+            missing.to_string().contains("entries 1 to 8 are missing"),
+            "{missing}"
+        );
+        assert_eq!(reader.next().await.unwrap().unwrap().cursor.get(), 9);
         runtime.shutdown().await;
     });
     assert_eq!(told.cursors(), [9, 10]);
