@@ -66,6 +66,13 @@ pub const BENCHES: &[Bench] = &[
         measure: in_browser,
     },
     Bench {
+        name: "roster",
+        about: "a large mob brought to what it ought to be, and looked up in its ledger",
+        needs: BROWSER,
+        limit: minutes(10),
+        measure: in_browser,
+    },
+    Bench {
         name: "memory",
         about: "what a member weighs that has nothing to do",
         needs: BROWSER,
