@@ -1,7 +1,7 @@
 // The event log's pages, over a log that answers as the runtime does.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ANY_EVENT, type Ask, describeEvent, describeGap, grownPage, type LogPage, newerPage, newestPage, olderPage, queryOf, rowsOf } from "../src/store/event-log.ts";
+import { ANY_EVENT, type Ask, changed, describeEvent, describeGap, type EventFilter, grownPage, type LogPage, newerPage, newestPage, olderPage, queryOf, rowsOf } from "../src/store/event-log.ts";
 import type { AgentEventPayload, Gap, PersistedEvent } from "../src/wire.ts";
 
 const event = (seq: number, payload: AgentEventPayload = { type: seq % 10 === 0 ? "rare" : "common" }): PersistedEvent => ({
@@ -97,6 +97,11 @@ describe("pages", () => {
 });
 
 describe("a filter", () => {
+  test("with nothing chosen is the open one, whatever was chosen before", () => {
+    const one = changed(ANY_EVENT, { member: "lead" });
+    assert.deepEqual(one, { ...ANY_EVENT, member: "lead" });
+    assert.equal(changed(one, { member: "" }), ANY_EVENT);
+  });
   test("says nothing of what it leaves open", () => assert.deepEqual(queryOf(ANY_EVENT, 1e6), {}));
   test("names member, types and time", () => {
     assert.deepEqual(queryOf({ ...ANY_EVENT, member: "lead", types: ["run_started"], time: "5" }, 1e6), { identity: "lead", event_types: ["run_started"], since_ms: 700_000 });
@@ -107,8 +112,12 @@ describe("a filter", () => {
 describe("rows", () => {
   test("gaps stand where numbers are missing", () => {
     const gap = (from: number, to: number): Gap => ({ from, to, reason: "unclean_stop" });
-    const rows = rowsOf({ events: [event(5), event(9)], gaps: [gap(1, 4), gap(6, 8), gap(10, 12)] });
-    assert.deepEqual(rows.map((row) => (row.gap ? `gap ${row.key}` : `${row.key}`)), ["gap 1", "5", "gap 6", "9", "gap 10"]);
+    const page = { events: [event(5), event(9)], gaps: [gap(1, 4), gap(6, 8), gap(10, 12)] };
+    const rows = (filter: EventFilter, of = page): string[] => rowsOf(of, filter).map((row) => (row.gap ? `gap ${row.key}` : `${row.key}`));
+    assert.deepEqual(rows(ANY_EVENT), ["gap 1", "5", "gap 6", "9", "gap 10"]);
+    assert.deepEqual(rows({ ...ANY_EVENT, time: "5" }), ["5", "gap 6", "9"]);
+    assert.deepEqual(rows({ ...ANY_EVENT, member: "x" }, { ...page, events: [] }), []);
+    assert.deepEqual(rows(ANY_EVENT, { ...page, events: [] }), ["gap 1", "gap 6", "gap 10"]);
   });
   test("an event is a line", () => {
     const lines: [AgentEventPayload, string][] = [

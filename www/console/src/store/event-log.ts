@@ -19,6 +19,12 @@ export interface EventFilter {
 
 export const ANY_EVENT: EventFilter = { member: "", types: [], time: "any", from: "", until: "" };
 
+/** A filter with some of its choices made anew; one that leaves everything open is `ANY_EVENT` itself. */
+export function changed(filter: EventFilter, part: Partial<EventFilter>): EventFilter {
+  const next = { ...filter, ...part };
+  return next.member === "" && next.types.length === 0 && next.time === "any" ? ANY_EVENT : next;
+}
+
 /** The types that the runtime writes, by what they are about. */
 export const EVENT_TYPES: readonly (readonly [string, readonly string[]])[] = [
   ["Messages", ["user_input", "peer_message", "interaction_complete", "interaction_failed"]],
@@ -149,8 +155,17 @@ function joined(gaps: readonly Gap[]): Gap[] {
 /** A row of the table: an event, or numbers that hold none. */
 export type LogRow = { key: number; event: PersistedEvent; gap?: undefined } | { key: number; gap: Gap; event?: undefined };
 
-/** A page's rows, each gap where it is missing something. */
-export function rowsOf({ events, gaps }: Pick<LogPage, "events" | "gaps">): LogRow[] {
+/**
+ * A page's rows, each gap where it is missing something. A gap has no time: whoever asks for a stretch of time sees those
+ * between two events of it, and whoever finds nothing sees none.
+ */
+export function rowsOf(page: Pick<LogPage, "events" | "gaps">, filter: EventFilter): LogRow[] {
+  const { events } = page;
+  const first = events[0]?.seq;
+  const last = events.at(-1)?.seq;
+  let { gaps } = page;
+  if (first === undefined || last === undefined) gaps = filter === ANY_EVENT ? gaps : [];
+  else if (filter.time !== "any") gaps = gaps.filter((gap) => gap.from > first && gap.to < last);
   const rows: LogRow[] = [];
   let at = 0;
   for (const event of events) {

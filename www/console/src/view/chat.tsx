@@ -7,8 +7,10 @@ import type { App, MemberRow } from "../app.ts";
 import { type ConsoleError, toConsoleError } from "../client.ts";
 import type { ChatItem, ChatState, NoticeItem, SpeechItem, ToolItem } from "../store/chat.ts";
 import { oneLine } from "../store/feed.ts";
+import { shownLabels } from "../store/labels.ts";
 import { Avatar, count, Icon, pretty, StateBadge, Time } from "./common.tsx";
 import { ErrorText } from "./error.tsx";
+import { LabelList } from "./labels.tsx";
 import { Markdown } from "./markdown.tsx";
 import { MemberMenu } from "./member-actions.tsx";
 
@@ -52,6 +54,7 @@ function ChatHead({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
           {row && (app.servedBy.value !== undefined ? ` · ${app.servedBy.value}` : row.model !== undefined && ` · model ${row.model}`)}
           {row !== undefined && row.generation > 0 && ` · generation ${row.generation}`}
         </p>
+        {row && <LabelList labels={shownLabels(row.labels)} label={`Labels of ${row.displayName}`} testId="member-labels" />}
       </div>
       {row && <StateBadge state={row.state} />}
       <span class="spacer" />
