@@ -211,6 +211,7 @@ describe("the mob as a whole", () => {
       const dashes = await page.locator(`${id("topology-panel")} line[data-owner]`).evaluateAll((lines) => lines.map((line) => getComputedStyle(line).strokeDasharray));
       assert.equal(new Set(dashes).size, 3, String(dashes));
       await page.getByText("Edges as a list").click();
+      await page.locator(id("edge-list")).waitFor();
       assert.deepEqual(await page.locator(`${id("edge-list")} li`).allTextContents(), ["critic – lead, from the definition", "critic – researcher, wired by hand", "lead – researcher, from the edge discovery"]);
     }));
 
@@ -434,6 +435,7 @@ describe("accessibility", () => {
       await page.locator(id("reconcile-report")).waitFor();
       await page.locator(id("roster-text")).fill("[");
       await page.getByText("Edges as a list").click();
+      await page.locator(id("edge-list")).waitFor();
     }],
     ["definition", "?changes", async (page) => tab(page, "definition")],
     ["storage", "?state=follower", async (page) => { await tab(page, "storage"); await page.getByText("183 kB").waitFor(); }],
