@@ -64,7 +64,7 @@ describe("the desired roster", () => {
   ];
   for (const [text, expected] of faulty) test(`says what is wrong: ${text}`, () => assert.match(parseSpecs(text).fault ?? "", expected));
   test("is held against who is there", () => {
-    const members = new Map([member("lead", "lead", { team: "a" }), member("old", "worker"), member("w", "worker")].map((entry) => [entry.agent_identity, entry]));
+    const members = new Map([member("lead", "lead", { team: "a" }), member("old", "worker"), member("gone", "worker", undefined, "retiring"), member("w", "worker")].map((entry) => [entry.agent_identity, entry]));
     const plan = planOf([{ profile: "lead", identity: "lead", labels: { team: "b" } }, { profile: "writer", identity: "w" }, { profile: "worker", identity: "new" }], members);
     assert.deepEqual(plan, { spawn: ["new"], retire: ["old"], retain: ["lead", "w"], unheeded: [{ identity: "lead", what: ["labels"] }, { identity: "w", what: ["profile"] }] });
   });

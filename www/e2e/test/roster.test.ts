@@ -179,6 +179,11 @@ describe("the mob as a whole", () => {
     await second.tab("mob");
     for (const name of ["label-add", "labels-save", "reconcile", "reconcile-edges", "rediscover"]) assert.equal(await second.get(name).isDisabled(), true, name);
     await second.get("edge-legend").getByText("from the definition").waitFor();
+    // A label leaves no entry in the ledger; a look at the panel reads it anew.
+    await second.tab("chat");
+    await console.rpc("mobkit/mob_labels/set", { labels: { env: "trial run", team: "kernel" } });
+    await second.tab("mob");
+    await second.get("top-labels").getByText("kernel").waitFor();
     await second.tab("events");
     await second.get("event-table").locator("[data-seq]").first().waitFor();
     second.assertNoFaults();

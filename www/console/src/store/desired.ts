@@ -99,7 +99,7 @@ export function planOf(specs: readonly MemberSpec[], members: ReadonlyMap<string
     if (!sameLabels(present.labels, spec.labels)) what.push("labels");
     if (what.length > 0) plan.unheeded.push({ identity: spec.identity, what });
   }
-  for (const identity of members.keys()) if (!wanted.has(identity)) plan.retire.push(identity);
+  for (const [identity, { state }] of members) if (!wanted.has(identity) && state.toLowerCase() !== "retiring") plan.retire.push(identity);
   return plan;
 }
 

@@ -71,7 +71,7 @@ export function MobLabels({ app }: { app: App }) {
       }}
     >
       <h3 id="labels-title">Labels</h3>
-      <p>They belong to the mob as a whole, and every structural event shows them.</p>
+      <p>They belong to the mob as a whole. Structural events carry them when they are read.</p>
       <div class="label-rows" ref={list}>
         {rows.map((row, at) => {
           const fault = faults.get(row.id);
