@@ -128,6 +128,8 @@ export async function newerPage(ask: Ask, query: EventQuery, page: LogPage, size
 /** The newest page with what has come since; as much goes out at its beginning as is too much. */
 export async function grownPage(ask: Ask, query: EventQuery, page: LogPage, size: number): Promise<LogPage> {
   const answer = await ask({ ...query, after_seq: page.read, limit: size });
+  // Nothing of the page is left, and there may be more than was asked for.
+  if (answer.events.length === size) return await newestPage(ask, query, size);
   const all = [...page.events, ...answer.events];
   const events = all.slice(-size);
   const cut = events.length < all.length;
