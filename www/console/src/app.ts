@@ -4,12 +4,18 @@ import { batch, computed, type ReadonlySignal, type Signal, signal } from "@prea
 import { type ClientReport, ConsoleError, rpc, type RuntimeClient, toConsoleError } from "./client.ts";
 import { follow, type FollowSource } from "./follow.ts";
 import { type ChatState, emptyChat, foldChat, foldGap, settle, shownState } from "./store/chat.ts";
+import { ownersOf } from "./store/edges.ts";
+import { ANY_EVENT, type EventFilter } from "./store/event-log.ts";
 import { type FeedEntry, feedOfAgent, feedOfStructural, oneLine, pushFeed } from "./store/feed.ts";
+import type { LabelRow } from "./store/labels.ts";
 import { edgesOf, emptyRoster, foldRoster, type RosterState } from "./store/roster.ts";
 import {
+  type EdgeOwner,
+  type EventsPage,
   type Gap,
   identityOf,
   type MemberEntry,
+  type OwnedEdge,
   type PersistedEvent,
   persistedOf,
   type ProfileEntry,
@@ -23,7 +29,7 @@ export const REPLAY_LIMIT = 20_000;
 export const LEDGER_LIMIT = 50_000;
 
 /** The panels of the middle column (and, on narrow screens, the side columns too). */
-export type View = "chat" | "ledger" | "definition" | "storage" | "model" | "members" | "activity";
+export type View = "chat" | "ledger" | "events" | "mob" | "definition" | "storage" | "model" | "members" | "activity";
 
 /** One row of the sidebar: the ledger's member with the listing's and the chat's knowledge. */
 export interface MemberRow {
@@ -80,6 +86,13 @@ export class App {
   readonly status = signal<RuntimeStatus | undefined>(undefined);
   readonly members = signal<ReadonlyMap<string, MemberEntry>>(new Map());
   readonly profiles = signal<ProfileEntry[]>([]);
+  /** Who made each edge, by `edgeKey`; an edge that is not here yet is younger than the last listing. */
+  readonly edgeOwners = signal<ReadonlyMap<string, EdgeOwner>>(new Map());
+  readonly mobLabels = signal<Readonly<Record<string, string>>>({});
+  /** Edits that a look at another panel must not lose; undefined while there is none. */
+  readonly labelDraft = signal<LabelRow[] | undefined>(undefined);
+  readonly rosterDraft = signal<string | undefined>(undefined);
+  readonly eventFilter = signal<EventFilter>(ANY_EVENT);
   readonly selected = signal<string | undefined>(undefined);
   readonly view = signal<View>("chat");
   readonly problems = signal<Problem[]>([]);
@@ -251,6 +264,11 @@ export class App {
     this.#lastEventAt = 0;
     batch(() => {
       this.members.value = new Map();
+      this.edgeOwners.value = new Map();
+      this.mobLabels.value = {};
+      this.labelDraft.value = undefined;
+      this.rosterDraft.value = undefined;
+      this.eventFilter.value = ANY_EVENT;
       this.status.value = undefined;
       this.caughtUp.value = false;
       for (const version of [this.rosterVersion, this.chatVersion, this.feedVersion, this.ledgerVersion]) version.value += 1;
@@ -345,17 +363,21 @@ export class App {
     }, 120);
   }
 
-  /** Reads status, members and profiles anew. */
+  /** Reads status, members, edges, labels and profiles anew. */
   async refresh(): Promise<void> {
-    const [status, members, profiles] = await Promise.all([
+    const [status, members, profiles, edges, labels] = await Promise.all([
       rpc<RuntimeStatus>(this.#client, "mobkit/status"),
       rpc<MemberEntry[]>(this.#client, "mobkit/list_members"),
       rpc<{ profiles: ProfileEntry[] }>(this.#client, "mobkit/profiles"),
+      rpc<{ edges: OwnedEdge[] }>(this.#client, "mobkit/list_edges"),
+      rpc<{ labels: Record<string, string> }>(this.#client, "mobkit/mob_labels/get"),
     ]);
     batch(() => {
       this.status.value = status;
       this.members.value = new Map(members.map((member) => [member.agent_identity, member]));
       this.profiles.value = profiles.profiles;
+      this.edgeOwners.value = ownersOf(edges.edges);
+      this.mobLabels.value = labels.labels ?? {};
     });
     this.dismissKey("refresh");
     this.dismissKey("status");
@@ -504,12 +526,6 @@ export class App {
     await this.call(method, params);
     await this.refresh();
   }
-}
-
-interface EventsPage {
-  events: PersistedEvent[];
-  next_after_seq: number;
-  gaps?: Gap[];
 }
 
 function agentSource(client: RuntimeClient): FollowSource<PersistedEvent> {

@@ -6,6 +6,7 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/panels.css";
+import "./styles/mob.css";
 import { Root } from "./view/root.tsx";
 
 export function mount(session: Session, root: HTMLElement): void {

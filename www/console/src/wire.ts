@@ -81,6 +81,60 @@ export interface Gap {
   reason: string;
 }
 
+/** The answer of `mobkit/query_events`, ascending. `next_after_seq` says how far the log was read. */
+export interface EventsPage {
+  events: PersistedEvent[];
+  next_after_seq: number;
+  gaps?: Gap[];
+}
+
+/** Who made an edge: the definition's rules, the edge discovery, or somebody by a command. */
+export type EdgeOwner = "definition" | "discovery" | "hand";
+
+/** Two members that can reach each other. */
+export interface Edge {
+  a: string;
+  b: string;
+}
+
+/** An entry of `mobkit/list_edges`. */
+export interface OwnedEdge extends Edge {
+  owner: EdgeOwner;
+}
+
+/** A member that ought to be there, for `mobkit/reconcile_members`; more fields of the contract may come along. */
+export interface MemberSpec {
+  profile: string;
+  identity: string;
+  labels?: Record<string, string>;
+  [field: string]: unknown;
+}
+
+/** `mobkit/reconcile_edges`: how the edges were brought to what they ought to be. */
+export interface EdgesReport {
+  wired_edges: Edge[];
+  unwired_edges: Edge[];
+  retained_edges: Edge[];
+  preexisting_edges: Edge[];
+  skipped_missing_members: Edge[];
+  pruned_stale_managed_edges: Edge[];
+  failures: { edge: Edge; operation: string; error: string }[];
+}
+
+/** `mobkit/reconcile_members`; the data of the error `partial_failure` too. */
+export interface ReconcileReport {
+  mob: {
+    retained: string[];
+    spawned: { agent_identity: string }[];
+    retired: string[];
+    failures: { agent_identity: string; stage: "spawn" | "retire"; error: string }[];
+  };
+  edges: EdgesReport;
+}
+
+/** `mobkit/rediscover`. */
+export type RediscoverAnswer = { status: "no_discovery_configured" } | { status?: undefined; spawned: string[]; edges: EdgesReport };
+
 /** An entry of the structural ledger as projected (`mobkit/mob_events/query`, the SSE stream). */
 export interface StructuralEvent {
   event_id: string;

@@ -37,6 +37,9 @@ export class FakeRuntime implements RuntimeClient {
   readonly structural: StructuralEvent[] = [];
   readonly events: PersistedEvent[] = [];
   readonly gaps: Gap[] = [];
+  mobLabels: Record<string, string> = {};
+  /** Edges that an edge discovery has made, as `a b`; the lead's own are the definition's, all others are made by hand. */
+  readonly discovered = new Set<string>();
   readonly members = new Map<string, FakeMember>();
   readonly calls: { method: string; params: any }[] = [];
   /** Set to make the next call of a method fail. */
@@ -51,6 +54,7 @@ export class FakeRuntime implements RuntimeClient {
   model: { kind: string; baseUrl?: string; model?: string } = { kind: "demo" };
   readonly #options: FakeOptions;
   #clock = 1_763_900_000_000;
+  #skip = 0;
 
   constructor(options: FakeOptions = {}) {
     this.#options = options;
@@ -84,7 +88,8 @@ export class FakeRuntime implements RuntimeClient {
 
   emit(identity: string, payload: AgentEventPayload): void {
     const generation = this.members.get(identity)?.generation ?? 0;
-    const seq = (this.events.at(-1)?.seq ?? 0) + 1;
+    const seq = (this.events.at(-1)?.seq ?? 0) + 1 + this.#skip;
+    this.#skip = 0;
     const agent_id = `${identity}:${generation}`;
     this.events.push({
       id: `evt-agent-${seq}`,
@@ -97,9 +102,23 @@ export class FakeRuntime implements RuntimeClient {
     this.#wake();
   }
 
+  /** Numbers that no event will have, as after a stop that was not clean. */
+  gap(count: number): void {
+    const from = (this.events.at(-1)?.seq ?? 0) + 1;
+    this.gaps.push({ from, to: from + count - 1, reason: "unclean_stop" });
+    this.#skip = count;
+    this.emit("lead", { type: "run_started", prompt: "after the gap" });
+  }
+
   spawn(identity: string, role: string, labels: Record<string, string> = {}): void {
     this.members.set(identity, { identity, role, generation: 0, activity: "idle", wired: new Set(), labels });
     this.ledger("member_spawned", { agent_identity: identity, generation: 0, fence_token: this.members.size, role, runtime_mode: "turn_driven", labels }, identity);
+  }
+
+  retire(identity: string): void {
+    this.members.delete(identity);
+    for (const member of this.members.values()) member.wired.delete(identity);
+    this.ledger("member_retired", { agent_identity: identity, generation: 0 }, identity);
   }
 
   wire(a: string, b: string): void {
@@ -282,9 +301,55 @@ export class FakeRuntime implements RuntimeClient {
     };
   }
 
+  #queryEvents(params: any): { result: unknown } {
+    const after: number | undefined = params.after_seq;
+    const limit: number = params.limit ?? 256;
+    const matches = this.events.filter(
+      (event) =>
+        (after === undefined || event.seq > after) &&
+        (!params.identity || event.identity === params.identity) &&
+        (!params.event_types?.length || params.event_types.includes(event.event.event_type)) &&
+        event.timestamp_ms >= (params.since_ms ?? 0) &&
+        event.timestamp_ms < (params.until_ms ?? Infinity),
+    );
+    const latest = this.events.at(-1)?.seq ?? 0;
+    const events = after === undefined ? matches.slice(-limit) : matches.slice(0, limit);
+    const next = after !== undefined && events.length === limit ? (events.at(-1)?.seq ?? after) : Math.max(latest, after ?? 0);
+    const first = after === undefined ? (events.length === limit ? (events[0]?.seq ?? 0) : 0) : after;
+    return { result: { events, next_after_seq: next, gaps: this.gaps.filter((gap) => gap.to > first && gap.from <= next) } };
+  }
+
+  #edgesReport(): Record<string, unknown> {
+    const names = ["desired_edges", "wired_edges", "unwired_edges", "retained_edges", "preexisting_edges", "skipped_missing_members", "pruned_stale_managed_edges", "failures"];
+    return Object.fromEntries(names.map((name) => [name, []]));
+  }
+
+  /** Only a profile that exists can be spawned; everybody else is, all the same. */
+  #reconcile(specs: any[]): { result: unknown } | { error: { code: number; message: string; data?: unknown } } {
+    const wanted = new Map(specs.map((spec) => [spec.identity, spec]));
+    const mob = { desired: [...wanted.keys()], retained: [] as string[], spawned: [] as unknown[], retired: [] as string[], failures: [] as unknown[] };
+    for (const identity of [...this.members.keys()]) {
+      if (wanted.has(identity)) mob.retained.push(identity);
+      else {
+        mob.retired.push(identity);
+        this.retire(identity);
+      }
+    }
+    for (const [agent_identity, spec] of wanted) {
+      if (this.members.has(agent_identity)) continue;
+      if (!["lead", "researcher", "critic"].includes(spec.profile)) mob.failures.push({ agent_identity, stage: "spawn", error: `profile not found: ${spec.profile}` });
+      else {
+        this.spawn(agent_identity, spec.profile, spec.labels);
+        mob.spawned.push({ member_ref: agent_identity, agent_identity });
+      }
+    }
+    const report = { mob, edges: this.#edgesReport(), routing: { router_module_loaded: false, active_members: [], added_route_keys: [], removed_route_keys: [] } };
+    return mob.failures.length === 0 ? { result: report } : { error: { code: -32000, message: "a member could not be made", data: { code: "partial_failure", ...report } } };
+  }
+
   #rpc(method: string, params: any): { result: unknown } | { error: { code: number; message: string; data?: unknown } } {
     const unknown = (id: string) => ({ error: { code: -32001, message: `mob member not found: ${id}`, data: { code: "unknown_member", identity: id } } });
-    const writes = /send_message|cancel|spawn|retire|respawn|wire|stop|resume/;
+    const writes = /send_message|cancel|spawn|retire|respawn|wire|stop|resume|reconcile|rediscover|set$/;
     if (this.state === "follower" && writes.test(method)) return { error: { code: -32004, message: "another tab holds the mob", data: { code: "not_leader" } } };
     const page = <T>(source: T[], cursorOf: (item: T) => number, keep: (item: T) => boolean = () => true) => {
       const after = params.after_seq ?? 0;
@@ -318,7 +383,22 @@ export class FakeRuntime implements RuntimeClient {
       case "mobkit/mob_events/query":
         return page(this.structural, (event) => event.cursor);
       case "mobkit/query_events":
-        return page(this.events, (event) => event.seq, (event) => !params.identity || event.member_id?.startsWith(`${params.identity}:`) === true);
+        return this.#queryEvents(params);
+      case "mobkit/list_edges": {
+        const edges = [...this.members.values()].flatMap(({ identity: a, wired }) => [...wired].filter((b) => a < b).map((b) => ({ a, b, owner: this.discovered.has(`${a} ${b}`) ? "discovery" : a === "lead" || b === "lead" ? "definition" : "hand" })));
+        return { result: { edges } };
+      }
+      case "mobkit/mob_labels/get":
+        return { result: { labels: this.mobLabels } };
+      case "mobkit/mob_labels/set":
+        this.mobLabels = params.labels ?? {};
+        return { result: { accepted: true } };
+      case "mobkit/reconcile_members":
+        return this.#reconcile(params.specs);
+      case "mobkit/reconcile_edges":
+        return { result: this.#edgesReport() };
+      case "mobkit/rediscover":
+        return { result: { status: "no_discovery_configured" } };
       case "mobkit/send_message": {
         if (!this.members.has(params.member_id)) return unknown(params.member_id);
         const interaction_id = `int-${this.calls.length}`;
@@ -339,9 +419,8 @@ export class FakeRuntime implements RuntimeClient {
         this.spawn(params.meerkat_id, params.profile, params.labels);
         return { result: { accepted: true, meerkat_id: params.meerkat_id } };
       case "mobkit/retire_member":
-        if (!this.members.delete(params.member_id)) return unknown(params.member_id);
-        for (const member of this.members.values()) member.wired.delete(params.member_id);
-        this.ledger("member_retired", { agent_identity: params.member_id, generation: 0 }, params.member_id);
+        if (!this.members.has(params.member_id)) return unknown(params.member_id);
+        this.retire(params.member_id);
         return { result: { accepted: true } };
       case "mobkit/respawn_member": {
         const member = this.members.get(params.member_id);

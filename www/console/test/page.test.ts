@@ -202,6 +202,123 @@ describe("the ledger", () => {
     }));
 });
 
+describe("the mob as a whole", () => {
+  test("edges are told apart by dashes, in a legend and in a list", () =>
+    open("?owners", async (page) => {
+      const legend = page.locator(id("edge-legend"));
+      await legend.locator('[data-owner="hand"]').getByText("1 wired by hand").waitFor();
+      await legend.locator('[data-owner="discovery"]').getByText("1 from the edge discovery").waitFor();
+      const dashes = await page.locator(`${id("topology-panel")} line[data-owner]`).evaluateAll((lines) => lines.map((line) => getComputedStyle(line).strokeDasharray));
+      assert.equal(new Set(dashes).size, 3, String(dashes));
+      await page.getByText("Edges as a list").click();
+      await page.locator(id("edge-list")).waitFor();
+      assert.deepEqual(await page.locator(`${id("edge-list")} li`).allTextContents(), ["critic – lead, from the definition", "critic – researcher, wired by hand", "lead – researcher, from the edge discovery"]);
+    }));
+
+  test("labels are edited as rows, set as a whole, and an edit survives a look elsewhere", () =>
+    open("", async (page) => {
+      await tab(page, "mob");
+      await page.locator(id("label-add")).click();
+      await page.waitForFunction(() => document.activeElement?.hasAttribute("data-label-key"));
+      await page.keyboard.type("team");
+      await page.getByLabel("Value of label 1").fill("core");
+      await page.locator(id("label-add")).click();
+      await page.getByLabel("Key of label 2").fill("team");
+      await page.getByText("There is a label “team” already.").waitFor();
+      assert.equal(await page.locator(id("labels-save")).isDisabled(), true);
+      await tab(page, "chat");
+      await tab(page, "mob");
+      await page.getByLabel("Key of label 2").fill("tier");
+      await page.evaluate(() => (window as any).fake.failNext.set("mobkit/mob_labels/set", { code: -32000, message: "the storage is full", data: { code: "quota_exceeded" } }));
+      await page.locator(id("labels-save")).click();
+      await page.locator(id("mob-labels")).getByText("the storage is full").waitFor();
+      await page.locator(id("labels-save")).click();
+      await page.locator(id("top-labels")).getByText("core").waitFor();
+      assert.deepEqual((await calls(page, "mobkit/mob_labels/set")).at(-1), { labels: { team: "core", tier: "" } });
+      await page.getByRole("button", { name: "Remove label team" }).click();
+      await page.getByRole("button", { name: "Remove label tier" }).click();
+      await page.locator(id("labels-save")).click();
+      await page.locator(id("top-labels")).waitFor({ state: "detached" });
+      assert.deepEqual((await calls(page, "mobkit/mob_labels/set")).at(-1), { labels: {} });
+    }));
+
+  test("the roster is reconciled: faults at the field, a question before somebody is retired, a report", () =>
+    open("", async (page) => {
+      await tab(page, "mob");
+      const field = page.locator(id("roster-text"));
+      const before = await field.inputValue();
+      assert.deepEqual(JSON.parse(before).map((spec: any) => spec.identity), ["lead", "researcher", "critic"]);
+      await field.fill(`${before.slice(0, -1)},`);
+      await page.locator(id("roster-fault")).getByText(/This is not JSON/).waitFor();
+      assert.equal(await page.locator(id("reconcile")).isDisabled(), true);
+      await field.fill('[{"profile": "lead", "identity": "lead", "labels": {"x": "y"}}, {"profile": "critic", "identity": "c-2", "labels": {"team": "core"}}, {"profile": "poet", "identity": "p"}]');
+      await page.locator(id("roster-plan")).getByText("keeps its present labels").waitFor();
+      await page.locator(id("reconcile")).click();
+      await page.getByRole("dialog").getByText("This retires researcher, critic.").waitFor();
+      await page.getByRole("dialog").getByRole("button", { name: "Reconcile" }).click();
+      const report = page.locator(id("reconcile-report"));
+      await report.getByText("Reconciled in part").waitFor();
+      assert.match((await report.locator('[data-line="failures"]').textContent()) ?? "", /p \(spawn\): profile not found: poet/);
+      assert.equal(await report.locator('[data-line="spawned"] dd').textContent(), "c-2");
+      assert.deepEqual(await report.locator('[data-line="retired"] dd').allTextContents(), ["researcher", "critic"]);
+      assert.match(await field.inputValue(), /poet/, "what was typed stays");
+      await page.locator(`${id("sidebar-list")} [data-identity="c-2"]`).getByText("team: core").waitFor();
+      await page.getByRole("button", { name: "Undo the edit" }).click();
+      await page.locator(id("reconcile")).click();
+      await report.getByText("Reconciled", { exact: true }).waitFor();
+      await page.locator(id("reconcile-edges")).click();
+      await report.getByText("No edge had to change").waitFor();
+      await page.locator(id("rediscover")).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Rediscover" }).click();
+      await report.getByText("This mob has no discovery").waitFor();
+      await page.locator(`${id("sidebar-list")} [data-identity="c-2"]`).click();
+      await page.locator(id("member-labels")).getByText("team").waitFor();
+    }));
+
+  test("a follower sees it and changes nothing", () =>
+    open("?state=follower", async (page) => {
+      await tab(page, "mob");
+      for (const name of ["label-add", "labels-save", "reconcile", "reconcile-edges", "rediscover"]) assert.equal(await page.locator(id(name)).isDisabled(), true, name);
+    }));
+});
+
+describe("the event log", () => {
+  const range = (page: Page, text: RegExp): Promise<void> => page.locator(id("event-range")).getByText(text).waitFor();
+  test("page by page, filtered, with its gaps, and growing at its end", () =>
+    open("?events=1000&gap", async (page) => {
+      await tab(page, "events");
+      const table = page.locator(id("event-table"));
+      await range(page, /200 from #802 to #1.006, the newest/);
+      await table.locator('[data-gap="unclean_stop"]').getByText("Numbers 1001 to 1005 hold no events").waitFor();
+      assert.ok((await table.locator('[role="row"]').count()) < 60);
+      await page.locator(id("events-older")).click();
+      await range(page, /200 from #602 to #801/);
+      await table.locator('[data-seq="801"]').waitFor();
+      await page.locator(id("events-newer")).click();
+      await range(page, /200 from #802 to #1.006/);
+      await page.locator(id("events-newest")).click();
+      await range(page, /the newest/);
+      // What happens now comes in at the end.
+      await page.evaluate(() => (window as any).fake.emit("critic", { type: "text_complete", content: "fresh words" }));
+      await table.locator('[data-seq="1007"]').getByText("fresh words").waitFor();
+      await page.getByLabel("Member", { exact: true }).selectOption("critic");
+      await page.locator(id("event-types")).click();
+      await page.getByRole("checkbox", { name: "text_complete" }).check();
+      await page.keyboard.press("Escape");
+      await range(page, /^1 from #1.007/);
+      assert.equal(await page.locator(id("event-types")).textContent(), "text_complete");
+      assert.deepEqual((await calls(page, "mobkit/query_events")).at(-1), { identity: "critic", event_types: ["text_complete"], limit: 200 });
+      await table.focus();
+      await page.keyboard.press("End");
+      await page.keyboard.press("Enter");
+      await page.getByRole("complementary", { name: "Event 1007" }).getByText("fresh words").waitFor();
+      await page.getByLabel("Time", { exact: true }).selectOption("5");
+      await page.getByText("No event matches.").waitFor();
+      await page.locator(id("events-clear")).click();
+      await range(page, /the newest/);
+    }));
+});
+
 describe("storage", () => {
   test("usage, export, and erasing with the name typed", () =>
     open("", async (page) => {
@@ -309,6 +426,17 @@ describe("accessibility", () => {
   const scenes: [string, string, (page: Page) => Promise<void>][] = [
     ["chat", "?pace=1&members=10", async (page) => { await ask(page, "Hello"); await answered(page); }],
     ["ledger", "?ledger=300", async (page) => { await tab(page, "ledger"); await page.locator('[data-cursor="306"]').click(); }],
+    ["events", "?events=300&gap", async (page) => { await tab(page, "events"); await page.locator("[data-gap]").waitFor(); await page.locator('[data-seq="306"]').click(); await page.locator(id("event-types")).click(); }],
+    ["mob", "?owners", async (page) => {
+      await tab(page, "mob");
+      await page.locator(id("label-add")).click();
+      await page.getByLabel("Value of label 1").fill("a value without a key");
+      await page.locator(id("reconcile")).click();
+      await page.locator(id("reconcile-report")).waitFor();
+      await page.locator(id("roster-text")).fill("[");
+      await page.getByText("Edges as a list").click();
+      await page.locator(id("edge-list")).waitFor();
+    }],
     ["definition", "?changes", async (page) => tab(page, "definition")],
     ["storage", "?state=follower", async (page) => { await tab(page, "storage"); await page.getByText("183 kB").waitFor(); }],
     ["model", "?waiting", async (page) => { await tab(page, "model"); await page.getByRole("radio", { name: /OpenAI/ }).check(); }],
@@ -340,7 +468,7 @@ describe("accessibility", () => {
       async (page) => {
         await ask(page, "Hello");
         await answered(page);
-        for (const name of ["members", "chat", "activity", "ledger", "definition", "storage", "model"]) {
+        for (const name of ["members", "chat", "activity", "ledger", "events", "mob", "definition", "storage", "model"]) {
           await tab(page, name);
           const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
           assert.equal(overflow, 0, name);

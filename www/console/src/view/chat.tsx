@@ -7,8 +7,10 @@ import type { App, MemberRow } from "../app.ts";
 import { type ConsoleError, toConsoleError } from "../client.ts";
 import type { ChatItem, ChatState, NoticeItem, SpeechItem, ToolItem } from "../store/chat.ts";
 import { oneLine } from "../store/feed.ts";
+import { shownLabels } from "../store/labels.ts";
 import { Avatar, count, Icon, pretty, StateBadge, Time } from "./common.tsx";
 import { ErrorText } from "./error.tsx";
+import { LabelList } from "./labels.tsx";
 import { Markdown } from "./markdown.tsx";
 import { MemberMenu } from "./member-actions.tsx";
 
@@ -43,24 +45,27 @@ function ChatHead({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
   const input = chat.tokens.input + chat.turnUsage.input;
   const output = chat.tokens.output + chat.turnUsage.output;
   return (
-    <header class="chat-head">
-      <Avatar name={chat.identity} role={row?.role ?? ""} />
-      <div class="chat-title">
-        <h2>{row?.displayName ?? chat.identity}</h2>
-        <p class="quiet">
-          {row ? row.role : "no longer in the mob"}
-          {row && (app.servedBy.value !== undefined ? ` · ${app.servedBy.value}` : row.model !== undefined && ` · model ${row.model}`)}
-          {row !== undefined && row.generation > 0 && ` · generation ${row.generation}`}
-        </p>
+    <header class="chat-top">
+      <div class="chat-head">
+        <Avatar name={chat.identity} role={row?.role ?? ""} />
+        <div class="chat-title">
+          <h2>{row?.displayName ?? chat.identity}</h2>
+          <p class="quiet">
+            {row ? row.role : "no longer in the mob"}
+            {row && (app.servedBy.value !== undefined ? ` · ${app.servedBy.value}` : row.model !== undefined && ` · model ${row.model}`)}
+            {row !== undefined && row.generation > 0 && ` · generation ${row.generation}`}
+          </p>
+        </div>
+        {row && <StateBadge state={row.state} />}
+        <span class="spacer" />
+        {input + output > 0 && (
+          <span class="tokens" data-testid="chat-tokens" title={`${count(input)} tokens read, ${count(output)} written`}>
+            {count(input)} <span aria-label="in">↑</span> {count(output)} <span aria-label="out">↓</span> tokens
+          </span>
+        )}
+        {row && <MemberMenu app={app} row={row} />}
       </div>
-      {row && <StateBadge state={row.state} />}
-      <span class="spacer" />
-      {input + output > 0 && (
-        <span class="tokens" data-testid="chat-tokens" title={`${count(input)} tokens read, ${count(output)} written`}>
-          {count(input)} <span aria-label="in">↑</span> {count(output)} <span aria-label="out">↓</span> tokens
-        </span>
-      )}
-      {row && <MemberMenu app={app} row={row} />}
+      {row && <LabelList labels={shownLabels(row.labels)} label={`Labels of ${row.displayName}`} testId="member-labels" />}
     </header>
   );
 }
@@ -352,7 +357,8 @@ function Composer({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
     const element = field.current;
     if (!element) return;
     element.style.height = "auto";
-    element.style.height = `${Math.min(element.scrollHeight, 220)}px`;
+    // On a narrow screen the chat may stand behind another tab, where nothing has a height.
+    if (element.scrollHeight > 0) element.style.height = `${Math.min(element.scrollHeight, 220)}px`;
   }, [text.value]);
   useEffect(() => {
     // A phone would open its keyboard over the chat.

@@ -4,12 +4,16 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { View } from "../app.ts";
 import type { Session } from "../session.ts";
+import { rowsOfLabels } from "../store/labels.ts";
 import { Chat } from "./chat.tsx";
 import { count, Icon, moveFocus } from "./common.tsx";
 import { Changes, DefinitionPanel } from "./definition.tsx";
 import { ErrorText } from "./error.tsx";
+import { EventLog } from "./event-log.tsx";
 import { Feed } from "./feed.tsx";
+import { LabelList } from "./labels.tsx";
 import { Ledger } from "./ledger.tsx";
+import { MobPanel } from "./mob.tsx";
 import { ModelPanel } from "./model.tsx";
 import { Sidebar } from "./sidebar.tsx";
 import { StoragePanel } from "./storage.tsx";
@@ -20,6 +24,8 @@ const TABS: { view: View; label: string; narrowOnly?: boolean }[] = [
   { view: "chat", label: "Chat" },
   { view: "activity", label: "Activity", narrowOnly: true },
   { view: "ledger", label: "Ledger" },
+  { view: "events", label: "Events" },
+  { view: "mob", label: "Mob" },
   { view: "definition", label: "Definition" },
   { view: "storage", label: "Storage" },
   { view: "model", label: "Model" },
@@ -120,6 +126,9 @@ function Header({ session }: { session: Session }) {
           <Icon name={stopped ? "play" : "pause"} />
         </button>
       )}
+      <div class="top-labels hide-narrow">
+        <LabelList labels={rowsOfLabels(app.mobLabels.value).map(({ key, value }) => [key, value])} label="Labels of the mob" testId="top-labels" />
+      </div>
       <span class="spacer" />
       <span class="quiet hide-narrow" data-testid="totals">
         {totals.running > 0 && `${totals.running} working${totals.input + totals.output > 0 ? " · " : ""}`}
@@ -271,6 +280,7 @@ function Centre({ session }: { session: Session }) {
             aria-selected={shown === tab.view}
             aria-controls={shown === tab.view && !(tab.narrowOnly ?? false) ? "centre-panel" : undefined}
             tabIndex={shown === tab.view ? 0 : -1}
+            title={tab.label}
             onClick={() => (app.view.value = tab.view)}
           >
             <Icon name={tab.view} />
@@ -281,6 +291,10 @@ function Centre({ session }: { session: Session }) {
       <div class="tab-panel" role="tabpanel" id="centre-panel" aria-labelledby={`tab-${shown}`} ref={panel}>
         {shown === "ledger" ? (
           <Ledger app={app} />
+        ) : shown === "events" ? (
+          <EventLog app={app} />
+        ) : shown === "mob" ? (
+          <MobPanel app={app} />
         ) : shown === "definition" ? (
           <DefinitionPanel session={session} />
         ) : shown === "storage" ? (

@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { memo } from "preact/compat";
 import { useRef } from "preact/hooks";
 import type { App, MemberRow } from "../app.ts";
+import { shownLabels } from "../store/labels.ts";
 import { Avatar, Icon, moveFocus, STATE_WORDS } from "./common.tsx";
 import { SpawnDialog } from "./member-actions.tsx";
 
@@ -16,7 +17,7 @@ export function Sidebar({ app }: { app: App }) {
   const search = useSignal("");
   const rows = app.rows.value;
   const words = search.value.trim().toLowerCase();
-  const shown = words === "" ? rows : rows.filter((row) => `${row.identity} ${row.displayName} ${row.role} ${row.state}`.toLowerCase().includes(words));
+  const shown = words === "" ? rows : rows.filter((row) => `${row.identity} ${row.displayName} ${row.role} ${row.state} ${labelsText(row)}`.toLowerCase().includes(words));
   const groups = new Map<string, MemberRow[]>();
   for (const row of shown) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
   const selected = app.selected.value;
@@ -65,7 +66,15 @@ interface RowProps {
   app: App;
 }
 
+/** A member's labels in a line, `team: core · tier: 1`. */
+function labelsText(row: MemberRow): string {
+  return shownLabels(row.labels)
+    .map(([key, value]) => (value === "" ? key : `${key}: ${value}`))
+    .join(" · ");
+}
+
 function RowView({ row, selected, focusable, app }: RowProps) {
+  const labels = labelsText(row);
   const onSelect = (): void => app.select(row.identity);
   return (
     <div
@@ -93,6 +102,12 @@ function RowView({ row, selected, focusable, app }: RowProps) {
           <span class="visually-hidden">{STATE_WORDS[row.state] ?? row.state}. </span>
           {row.state === "broken" ? (row.error ?? "broken") : row.state === "waiting_model" ? "waits for its model" : row.preview || (STATE_WORDS[row.state] ?? row.state)}
         </span>
+        {labels !== "" && (
+          <span class="member-labels" title={labels}>
+            <span class="visually-hidden">Labels: </span>
+            {labels}
+          </span>
+        )}
       </span>
       {row.unread && <span class="unread" aria-label="new" role="img" />}
     </div>
@@ -111,6 +126,7 @@ function sameRow(a: MemberRow, b: MemberRow): boolean {
     a.error === b.error &&
     a.preview === b.preview &&
     a.unread === b.unread &&
+    labelsText(a) === labelsText(b) &&
     a.addressable === b.addressable
   );
 }

@@ -1,9 +1,11 @@
 // The wiring as a picture: who can reach whom, who works, and each message as a spark on its wire.
 
-import { useComputed } from "@preact/signals";
+import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { App, MemberRow, Pulse } from "../app.ts";
+import { countOwners, edgeKey, OWNER_WORDS } from "../store/edges.ts";
 import { layout, type Place } from "../store/layout.ts";
+import type { EdgeOwner } from "../wire.ts";
 import { hueOf, initials, moveFocus, STATE_WORDS } from "./common.tsx";
 
 const WIDTH = 320;
@@ -17,6 +19,7 @@ export function Topology({ app }: { app: App }) {
   const svg = useRef<SVGSVGElement>(null);
   const rows = app.rows.value;
   const edges = app.edges.value;
+  const owners = app.edgeOwners.value;
   const selected = app.selected.value;
   // The places change with members and wires only, not with every word that a member says.
   const shape = useComputed(() => app.rows.value.map((row) => `${row.identity}\t${row.role}`).join("\n"));
@@ -35,17 +38,18 @@ export function Topology({ app }: { app: App }) {
         <span class="spacer" />
         <span class="quiet">
           <span data-testid="topology-node-count">{rows.length}</span> {rows.length === 1 ? "member" : "members"} · <span data-testid="topology-edge-count">{edges.length}</span>{" "}
-          {edges.length === 1 ? "wire" : "wires"}
+          {edges.length === 1 ? "edge" : "edges"}
         </span>
       </header>
-      <svg ref={svg} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={`${rows.length} members and ${edges.length} wires`} onKeyDown={(event) => moveFocus(event, svg, "[role=button]")}>
+      <svg ref={svg} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={`${rows.length} members and ${edges.length} edges`} onKeyDown={(event) => moveFocus(event, svg, "[role=button]")}>
         <g aria-hidden="true">
           {edges.map(([a, b]) => {
             const from = places.value.get(a);
             const to = places.value.get(b);
             if (!from || !to) return null;
             const near = selected === a || selected === b;
-            return <line key={`${a}\n${b}`} class={`wire${near ? " near" : ""}${busy.has(`${a}\n${b}`) ? " busy" : ""}`} x1={x(from)} y1={y(from)} x2={x(to)} y2={y(to)} />;
+            const owner = owners.get(edgeKey(a, b));
+            return <line key={`${a}\n${b}`} data-owner={owner} class={`wire${owner === undefined ? "" : ` by-${owner}`}${near ? " near" : ""}${busy.has(`${a}\n${b}`) ? " busy" : ""}`} x1={x(from)} y1={y(from)} x2={x(to)} y2={y(to)} />;
           })}
           {app.pulses.value.map((pulse) => (
             <Spark key={pulse.id} pulse={pulse} places={places.value} />
@@ -77,8 +81,44 @@ export function Topology({ app }: { app: App }) {
           })}
         </g>
       </svg>
-      {rows.length > 1 && edges.length === 0 && <p class="empty">No wires: nobody can reach anybody.</p>}
+      {rows.length > 1 && edges.length === 0 && <p class="empty">No edges: nobody can reach anybody.</p>}
+      {edges.length > 0 && <Edges edges={edges} owners={owners} />}
     </section>
+  );
+}
+
+/** What the dashes mean, and the edges as a list for whom a picture is no help. */
+function Edges({ edges, owners }: { edges: readonly [string, string][]; owners: ReadonlyMap<string, EdgeOwner> }) {
+  const open = useSignal(false);
+  return (
+    <div class="edges">
+      <ul class="legend" data-testid="edge-legend" aria-label="Who made the edges">
+        {countOwners(edges, owners).map(([owner, count]) => (
+          <li key={owner} data-owner={owner}>
+            <svg viewBox="0 0 30 8" aria-hidden="true" focusable="false">
+              <line class={`wire by-${owner}`} x1="1" y1="4" x2="29" y2="4" />
+            </svg>
+            {count} {OWNER_WORDS[owner]}
+          </li>
+        ))}
+      </ul>
+      <details onToggle={(event) => (open.value = event.currentTarget.open)}>
+        <summary>Edges as a list</summary>
+        {open.value && (
+          <ul class="edge-list" data-testid="edge-list" tabIndex={0} aria-label="Edges">
+            {edges.map(([a, b]) => {
+              const owner = owners.get(edgeKey(a, b));
+              return (
+                <li key={`${a}\n${b}`} data-owner={owner}>
+                  {a} – {b}
+                  {owner !== undefined && <span class="quiet">, {OWNER_WORDS[owner]}</span>}
+                </li>
+              );
+            })}
+          </ul>
+        )}
+      </details>
+    </div>
   );
 }
 

@@ -1,0 +1,18 @@
+// The mob as a whole: its labels, and the roster and edges that it ought to have.
+
+import { useEffect } from "preact/hooks";
+import type { App } from "../app.ts";
+import { MobLabels } from "./labels.tsx";
+import { Reconcile } from "./reconcile.tsx";
+
+export function MobPanel({ app }: { app: App }) {
+  // Labels that another tab has set leave no entry in the ledger, which would have them read anew.
+  useEffect(() => void app.attempt("Reading the mob", () => app.refresh()), []);
+  return (
+    <section class="page-panel wide" data-testid="mob-panel" aria-labelledby="mob-title">
+      <h2 id="mob-title">Mob</h2>
+      <MobLabels app={app} />
+      <Reconcile app={app} />
+    </section>
+  );
+}
