@@ -28,7 +28,7 @@ fn stored(disk: &SimDisk) -> u64 {
 }
 
 #[test]
-fn ten_thousand_advances_cost_at_most_a_hundred_writes() {
+fn row_1_ten_thousand_advances_cost_at_most_a_hundred_writes() {
     for pause in [0, 1, 90, 5000] {
         let sim = Sim::new(1);
         let disk = SimDisk::new();
@@ -52,7 +52,7 @@ fn ten_thousand_advances_cost_at_most_a_hundred_writes() {
 }
 
 #[test]
-fn it_never_goes_back() {
+fn row_2_it_never_goes_back() {
     let sim = Sim::new(1);
     let disk = SimDisk::new();
     let (_writer, checkpoint) = sim.block_on(desk(&sim, &disk, StoragePlan::default()));

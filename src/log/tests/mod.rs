@@ -281,7 +281,7 @@ fn staged_and_appended_entries_are_shown_in_the_order_of_their_numbers() {
 }
 
 #[test]
-fn a_slow_reader_reads_on_from_storage() {
+fn row_3_a_slow_reader_reads_on_from_storage() {
     for seed in 0..20 {
         let sim = Sim::new(seed);
         sim.block_on(async {

@@ -120,7 +120,7 @@ fn a_follower_of_nothing_waits_for_the_first_row_or_for_the_lease() {
 }
 
 #[test]
-fn an_idle_runtime_holds_no_timer() {
+fn row_6_an_idle_runtime_holds_no_timer() {
     let sim = Sim::new(1);
     let (host, disk) = (sim.host(), SimDisk::new());
     let model = teamwork(&host);
@@ -199,7 +199,7 @@ fn a_full_disk_refuses_by_name_and_leaves_nothing_half_done() {
 }
 
 #[test]
-fn a_clock_that_jumps_breaks_nothing() {
+fn row_31_a_clock_that_jumps_breaks_nothing() {
     let sim = Sim::new(3);
     let (host, disk) = (sim.host(), SimDisk::new());
     let model = teamwork(&host);

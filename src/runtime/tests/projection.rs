@@ -128,7 +128,7 @@ fn what_a_first_life_did_not_live_to_tell_is_told_by_the_next() {
 }
 
 #[test]
-fn a_projection_that_nobody_has_begun_begins_where_the_options_say() {
+fn row_4_a_projection_that_nobody_has_begun_begins_where_the_options_say() {
     for (start, expected) in [
         (SubscriptionStart::Latest, vec![7, 8]),
         (SubscriptionStart::Earliest, (1..=8).collect()),
@@ -192,7 +192,7 @@ fn a_cursor_ahead_of_the_ledger_is_told_of_and_goes_on_at_the_latest_once() {
 }
 
 #[test]
-fn a_ledger_that_cannot_be_read_is_told_of_and_read_again_after_growing_pauses() {
+fn row_5_a_ledger_that_cannot_be_read_is_told_of_and_read_again_after_growing_pauses() {
     let sim = Sim::new(1);
     let (host, disk, told) = (sim.host(), SimDisk::new(), Told::default());
     sim.block_on(async {
