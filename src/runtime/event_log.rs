@@ -195,7 +195,7 @@ impl EventLog {
             events: Vec::new(),
             last: Cursor::START,
         };
-        self.take(&mut batch, first?)?;
+        self.take(&mut batch, first?);
         let full = self.core.host.sleep(self.config.flush_interval);
         futures::pin_mut!(full);
         while batch.events.len() < self.config.batch_size {
@@ -207,23 +207,28 @@ impl EventLog {
             }
             let next = select(reader.next(), select(&mut full, hurry));
             match next.await {
-                Either::Left((Some(item), _)) => self.take(&mut batch, item?)?,
-                // The log has ended: these are its last ones.
-                Either::Left((None, _)) | Either::Right((Either::Left(_), _)) => break,
+                Either::Left((Some(Ok(item)), _)) => self.take(&mut batch, item),
+                // What was read is sent all the same; the reader meets the error, or the end, again.
+                Either::Left((None | Some(Err(_)), _)) | Either::Right((Either::Left(_), _)) => {
+                    break;
+                }
                 Either::Right((Either::Right(_), _)) => {}
             }
         }
         Ok(Some(batch))
     }
 
-    fn take(&self, batch: &mut Batch, item: RawItem) -> Result<(), LogError> {
+    fn take(&self, batch: &mut Batch, item: RawItem) {
         batch.last = item.cursor();
         match item {
             LogItem::Entry { cursor, entry } => {
                 let record = RecordText::of(entry.json());
                 let event = record.and_then(|record| record.to_persisted_event(cursor));
-                let event =
-                    event.ok_or_else(|| LogError::corrupt(cursor, "it is no agent event"))?;
+                let Some(event) = event else {
+                    self.task.loses(1);
+                    let error = format!("entry {cursor} is no agent event");
+                    return self.errors.fire(failed(&error));
+                };
                 let filter = self.config.filter.as_ref();
                 if filter.is_none_or(|wants| wants(&event.event)) {
                     batch.events.push(event);
@@ -242,7 +247,6 @@ impl EventLog {
             // These were never stored, or shown to nobody.
             LogItem::Gap { .. } => {}
         }
-        Ok(())
     }
 
     /// Gives a batch to the store until it takes it.

@@ -7,23 +7,28 @@ use futures::future::LocalBoxFuture;
 use super::*;
 use crate::sim::{FaultyStorage, SimRandom};
 use crate::storage::{
-    Batch, ClosedReason, Direction, Durability, Key, KeyRange, Row, Storage, StorageError,
-    StorageLimits, StorageUsage,
+    Batch, ClosedReason, Direction, DomError, Durability, Key, KeyRange, Row, Storage,
+    StorageError, StorageLimits, StorageUsage,
 };
 use crate::wire::{
     FlowId, MobEventKind, MobEventsPage, MobStructuralEventEnvelope, RunId, SpawnMemberSpec, StepId,
 };
 
-/// A storage that counts the rows that are read from it.
-struct Counting {
+/// A storage that counts the rows that are read from it, and may refuse a look to come.
+pub(super) struct Counting {
     inner: Rc<FaultyStorage>,
     rows: Cell<usize>,
+    /// The looks until one is refused.
+    pub refuse_after: Cell<Option<u32>>,
 }
 
 impl Counting {
-    fn over(inner: Rc<FaultyStorage>) -> Rc<Self> {
-        let rows = Cell::new(0);
-        Rc::new(Self { inner, rows })
+    pub fn over(inner: Rc<FaultyStorage>) -> Rc<Self> {
+        Rc::new(Self {
+            inner,
+            rows: Cell::new(0),
+            refuse_after: Cell::new(None),
+        })
     }
 
     fn taken(&self) -> usize {
@@ -51,6 +56,14 @@ impl Storage for Counting {
         limit: usize,
     ) -> LocalBoxFuture<'_, Result<Vec<Row>, StorageError>> {
         Box::pin(async move {
+            match self.refuse_after.get() {
+                Some(0) => {
+                    self.refuse_after.set(None);
+                    let tired = DomError::new("AbortError", "the disk is tired");
+                    return Err(StorageError::Aborted(tired));
+                }
+                left => self.refuse_after.set(left.map(|left| left - 1)),
+            }
             let rows = self.inner.scan(range, direction, limit).await?;
             self.rows.set(self.rows.get() + rows.len());
             Ok(rows)

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, ready};
 
+use super::queries::Counting;
 use super::*;
-use crate::mob::MobError;
+use crate::mob::{Core, MobError};
 use crate::runtime::{
     EventLogConfig, EventLogStore, PersistentMetadataStore, SubscriptionStart, TaskHealth,
     TaskState,
 };
+use crate::storage::{Batch, Durability, Storage};
 use crate::wire::{ErrorEvent, MobEventKind, MobId, PersistedEvent, UnifiedEvent};
 
 /// A store in memory that refuses, or takes its time, when it is told to.
@@ -330,6 +332,60 @@ fn a_filter_leaves_holes_and_a_batch_of_none_is_one_of_one() {
     });
 }
 
+#[test]
+fn reads_that_fail_in_the_middle_of_a_batch_lose_none_of_it() {
+    let (disk, errors) = (SimDisk::new(), Errors::default());
+    let sim = Sim::new(7);
+    let host = sim.host();
+    // More than one look into the log reads ahead.
+    let all = sim.block_on(async {
+        let runtime = builder(&host, &disk, &teamwork(&host))
+            .build()
+            .await
+            .unwrap();
+        for _ in 0..180 {
+            runtime
+                .ask(&id("lead"), SendRequest::new("go"))
+                .await
+                .unwrap();
+        }
+        let all = own(&runtime).await;
+        runtime.shutdown().await;
+        all
+    });
+    assert!(all.len() > 4_500);
+    let mut refused = 0;
+    for looks in 0..12 {
+        let sim = Sim::new(looks.into());
+        let host = sim.host();
+        let store = Store::new(&host);
+        sim.block_on(async {
+            let storage = disk.open(&host, StoragePlan::default());
+            let mut batch = Batch::new();
+            let prefix = Core::prefix(&MobId::new("team").unwrap());
+            batch.delete(prefix.part("cursor").part("event_log"));
+            storage.commit(batch, Durability::Strict).await.unwrap();
+            let storage = Counting::over(storage);
+            let mut config = store.config();
+            config.batch_size = 10_000;
+            let built = fed(&host, &disk, config, &errors).storage(storage.clone());
+            let runtime = built.build().await.unwrap();
+            storage.refuse_after.set(Some(looks));
+            host.sleep(Duration::from_secs(60)).await;
+            let taken = store.seqs();
+            assert!(
+                taken == all,
+                "the look after {looks}: {} events",
+                taken.len()
+            );
+            let health = task(&runtime, "event_log");
+            assert_eq!(health.state, TaskState::Running);
+            refused += u32::from(health.error.is_some());
+        });
+    }
+    assert!(refused > 1, "{refused} looks were refused");
+}
+
 /// A store for cursors in memory.
 #[derive(Clone, Default)]
 struct Cursors {
@@ -385,7 +441,7 @@ fn tracked(
 
 async fn tell(runtime: &UnifiedRuntime, entries: usize) {
     let core = &runtime.inner.core;
-    core.execute(crate::storage::Durability::Relaxed, move |core, batch| {
+    core.execute(Durability::Relaxed, move |core, batch| {
         core.tell(batch, vec![MobEventKind::MobCompleted; entries]);
         Ok(())
     })
