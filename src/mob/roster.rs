@@ -209,6 +209,11 @@ impl Core {
             .collect();
         for edge in &fresh {
             self.edges.put(batch, edge.clone());
+            // Whoever wires owns the wire; a reconciliation says so after this.
+            let place = (edge.a.clone(), edge.b.clone());
+            if self.managed.staged(&place).is_some() {
+                self.managed.delete(batch, &place);
+            }
         }
         let kind = match fresh.as_slice() {
             [] => return,

@@ -369,6 +369,9 @@ impl UnifiedRuntimeBuilder {
             let start = parts.start;
             let begin = mob_events::begin(&checkpoint, known, start, latest, &errors).await?;
             projected = Some((checkpoint, begin));
+            if let Some(cursor) = &host_cursor {
+                cursor.begin(begin);
+            }
             if let Some(config) = parts.event_log.take() {
                 event_log = Some(EventLog::begin(&core, writer, config, &errors, &health).await?);
             }

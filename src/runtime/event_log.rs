@@ -90,6 +90,8 @@ pub(crate) struct EventLog {
     moved: Notify,
     hurry: Notify,
     failure: RefCell<Option<String>>,
+    /// It has given up: the failure stays.
+    over: Cell<bool>,
 }
 
 /// What waits to be sent.
@@ -130,6 +132,7 @@ impl EventLog {
             moved: Notify::new(),
             hurry: Notify::new(),
             failure: RefCell::new(None),
+            over: Cell::new(false),
         }))
     }
 
@@ -145,7 +148,9 @@ impl EventLog {
     pub async fn flush(&self) -> Result<(), MobError> {
         let wanted = self.core.events.latest();
         self.wanted.set(self.wanted.get().max(wanted));
-        self.failure.borrow_mut().take();
+        if !self.over.get() {
+            self.failure.borrow_mut().take();
+        }
         self.hurry.notify_waiters();
         loop {
             let moved = self.moved.notified();
@@ -177,11 +182,17 @@ impl EventLog {
                 }
                 Ok(None) => return,
                 Err(LogError::Storage(error)) if !error.is_fatal() => {
-                    self.trouble(&format!("the events cannot be read: {error}"));
-                    self.core.host.sleep(pause).await;
+                    let error = format!("the events cannot be read: {error}");
+                    self.trouble(&error);
+                    self.refused(error);
+                    select(self.core.host.sleep(pause), self.hurry.notified()).await;
                     pause = (pause * 2).min(RETRY_LONGEST);
                 }
-                Err(error) => return self.task.gives_up(&error.to_string()),
+                Err(error) => {
+                    self.task.gives_up(&error.to_string());
+                    self.over.set(true);
+                    return self.refused(error.to_string());
+                }
             }
         }
     }
@@ -257,8 +268,7 @@ impl EventLog {
                 Ok(()) => break,
                 Err(error) => {
                     self.trouble(&format!("{error}; will retry"));
-                    *self.failure.borrow_mut() = Some(error);
-                    self.moved.notify_waiters();
+                    self.refused(error);
                     select(self.core.host.sleep(pause), self.hurry.notified()).await;
                     pause = (pause * 2).min(RETRY_LONGEST);
                 }
@@ -268,6 +278,12 @@ impl EventLog {
         self.failure.borrow_mut().take();
         self.sent.set(batch.last);
         self.checkpoint.advance(batch.last);
+        self.moved.notify_waiters();
+    }
+
+    /// Tells whoever flushes.
+    fn refused(&self, error: String) {
+        *self.failure.borrow_mut() = Some(error);
         self.moved.notify_waiters();
     }
 

@@ -88,6 +88,12 @@ impl HostCursor {
         }
     }
 
+    /// Begins at a cursor: what the store has beyond it is of another ledger.
+    pub fn begin(&self, cursor: Cursor) {
+        self.written.set(self.written.get().min(cursor));
+        self.advanced.set(cursor);
+    }
+
     /// Everything up to the cursor is projected.
     pub fn advance(self: &Rc<Self>, cursor: Cursor) {
         self.advanced.set(self.advanced.get().max(cursor));

@@ -112,7 +112,12 @@ impl Search<'_> {
         let numbers = found.numbers.into_iter();
         let hits = numbers.filter(|number| *number <= self.latest);
         let hits = hits.map(Hit::Number).collect();
-        Ok(Some((hits, found.covered.unwrap_or(end))))
+        // Rows may be stored whose entries are not shown yet: those are for the next page.
+        let covered = found.covered.unwrap_or(end);
+        Ok(Some((
+            hits,
+            if forwards { covered.min(end) } else { covered },
+        )))
     }
 
     /// The entry of a hit; none for a gap.
@@ -256,6 +261,14 @@ pub(crate) async fn begin(
     errors: &Errors,
 ) -> Result<Cursor, MobError> {
     let stored = checkpoint.load().await?;
+    // A cursor of another ledger says nothing of this one, whose own row does.
+    let foreign = known.filter(|known| *known > latest && stored.is_some());
+    if let Some(known) = foreign {
+        errors.fire(cursor_failure(format!(
+            "stale mob event cursor: requested {known}, latest {latest}; going on where this mob was"
+        )));
+    }
+    let known = known.filter(|_| foreign.is_none());
     let wanted = known.or(stored).unwrap_or(match start {
         SubscriptionStart::Latest => latest,
         SubscriptionStart::Earliest => Cursor::START,

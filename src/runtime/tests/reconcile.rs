@@ -295,6 +295,16 @@ fn only_edges_that_a_reconciliation_made_are_removed_by_one_over_restarts_too() 
         assert_eq!(report.pruned_stale_managed_edges, [edge("ann", "bob")]);
         let report = runtime.reconcile_edges().await.unwrap();
         assert_eq!(report, Default::default());
+
+        // Unwired and wired again by hand: it is theirs now.
+        *wanted.borrow_mut() = Ok(vec![edge("ann", "bob")]);
+        runtime.reconcile_edges().await.unwrap();
+        runtime.unwire(&id("ann"), &id("bob")).await.unwrap();
+        runtime.wire(&id("ann"), &id("bob")).await.unwrap();
+        *wanted.borrow_mut() = Ok(Vec::new());
+        let report = runtime.reconcile_edges().await.unwrap();
+        assert_eq!(report, Default::default());
+        assert_eq!(wiring(&runtime), ["ann-bob", "ann-lead", "bob-lead"]);
     });
 }
 

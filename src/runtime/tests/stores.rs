@@ -512,6 +512,7 @@ fn the_applications_cursor_says_where_the_subscription_begins() {
             told[0].contains("stale mob event cursor: requested 1000"),
             "{told:?}"
         );
+        assert_eq!(cursors.known.get().unwrap().get(), last + 2, "corrected");
         // It cannot be read or written: the mob's own cursor does, and the projection goes on.
         let (first, _, told) = life(Some(2), true).await;
         assert_eq!(first, last + 3);

@@ -186,7 +186,7 @@ class Client implements RuntimeClient {
    */
   #watchWorker(): void {
     const name = this.#aliveName;
-    if (!name || !this.#locks || this.#watch) return;
+    if (!name || !this.#locks || this.#watch || this.#asleep) return;
     const watch = new AbortController();
     this.#watch = watch;
     this.#locks.request(name, { signal: watch.signal }, () => {

@@ -44,7 +44,7 @@ export class EventStream<T> implements AsyncIterableIterator<T> {
 
   next(): Promise<IteratorResult<T, undefined>> {
     // What is there already needs no turn: most of the time of a replay would go into taking it.
-    if (this.#waiting === 0 && this.#at < this.#buffer.length && !this.#signal?.aborted) {
+    if (this.#waiting === 0 && !this.#done && this.#at < this.#buffer.length && !this.#signal?.aborted) {
       return Promise.resolve({ done: false, value: this.#buffer[this.#at++] as T });
     }
     this.#waiting++;
