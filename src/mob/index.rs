@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::log::LogItem;
+use crate::log::{LogError, LogItem};
 use crate::mob::core::{Core, LedgerEntry};
 use crate::mob::error::MobError;
 use crate::storage::{Batch, Direction, Durability, Key, value};
@@ -84,20 +84,28 @@ impl Core {
             return Ok(());
         }
         let mut frontier = Cursor::START;
-        while frontier < latest {
+        loop {
             let mut batch = Batch::new();
-            for item in self.ledger.read_undecoded(frontier, BUILD).await? {
+            let items = self.ledger.read_undecoded(frontier, BUILD).await?;
+            let none_left = items.is_empty();
+            for item in items {
                 frontier = item.cursor();
-                if let LogItem::Entry { cursor, entry } = item {
-                    self.index_entry(&mut batch, &self.envelope(cursor, entry.json())?);
+                // What cannot be decoded is told of by whoever reads it, and keeps no mob from opening.
+                if let LogItem::Entry { cursor, entry } = item
+                    && let Ok(envelope) = self.envelope(cursor, entry.json())
+                {
+                    self.index_entry(&mut batch, &envelope);
                 }
             }
-            if frontier >= latest {
+            let complete = frontier >= latest || none_left;
+            if complete {
                 self.stage_index_mark(&mut batch);
             }
             self.storage.commit(batch, Durability::Relaxed).await?;
+            if complete {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// The indexes that name what a query may mean: the narrowest that it has a value for; none if it has no such value, or
@@ -178,7 +186,7 @@ impl Core {
         &self,
         cursor: Cursor,
         entry: &[u8],
-    ) -> Result<MobStructuralEventEnvelope, crate::log::LogError> {
+    ) -> Result<MobStructuralEventEnvelope, LogError> {
         let read = || {
             let mut fields = Fields::of(json::parse_own(entry)?)?;
             let at = fields.take("timestamp_ms")?;
@@ -190,6 +198,6 @@ impl Core {
                 kind,
             ))
         };
-        read().map_err(|error: serde_json::Error| crate::log::LogError::corrupt(cursor, error))
+        read().map_err(|error: serde_json::Error| LogError::corrupt(cursor, error))
     }
 }

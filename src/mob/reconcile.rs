@@ -6,7 +6,7 @@ use litemap::LiteMap;
 
 use crate::mob::core::Core;
 use crate::mob::error::MobError;
-use crate::mob::roster::SpawnOrder;
+use crate::mob::roster::{Company, SpawnOrder};
 use crate::mob::rows::Member;
 use crate::storage::Batch;
 use crate::wire::{
@@ -33,25 +33,26 @@ impl Core {
         let definition = self.staged_state().definition.clone();
         let mut report = MobReconcileReport::default();
         let mut wanted = Names::new();
-        let mut missing = Vec::new();
-        let mut failed = |identity: &AgentIdentity, error: MobError| {
-            report.failures.push(MobReconcileFailure {
-                agent_identity: identity.clone(),
-                stage: MobReconcileStage::Spawn,
-                error: error.to_string(),
-            });
-        };
+        for order in orders {
+            wanted.insert(order.spec.identity.clone(), ());
+        }
+        let stays = |identity: &AgentIdentity| wanted.contains_key(identity);
+        let mut company = Company::beside(&stays);
+        let (mut seen, mut missing) = (Names::new(), Vec::new());
         for order in orders {
             let identity = &order.spec.identity;
-            if wanted.insert(identity.clone(), ()).is_some() {
-                failed(identity, MobError::MemberAlreadyExists(identity.clone()));
-            } else if self.members.staged(identity).is_some() {
+            let first = seen.insert(identity.clone(), ()).is_none();
+            if first && self.members.staged(identity).is_some() {
                 report.retained.push(identity.clone());
-            } else {
-                match self.validate_spawn(&definition, &order.spec, &Names::new()) {
-                    Ok(()) => missing.push(order),
-                    Err(error) => failed(identity, error),
-                }
+                continue;
+            }
+            match self.admit(&definition, &order.spec, &mut company) {
+                Ok(()) => missing.push(order),
+                Err(error) => report.failures.push(MobReconcileFailure {
+                    agent_identity: identity.clone(),
+                    stage: MobReconcileStage::Spawn,
+                    error: error.to_string(),
+                }),
             }
         }
         report.desired = orders
@@ -62,7 +63,7 @@ impl Core {
         for member in self.members.staged_range(..) {
             let identity = member.identity();
             if !wanted.contains_key(identity) {
-                self.stage_retire(batch, identity)?;
+                self.stage_leave(batch, identity, &company.sessions)?;
                 report.retired.push(identity.clone());
             }
         }
@@ -79,17 +80,13 @@ impl Core {
     /// valid.
     pub fn stage_reset(&self, batch: &mut Batch, orders: &[SpawnOrder]) -> Result<Reset, MobError> {
         let definition = self.staged_state().definition.clone();
-        let mut names = Names::new();
+        let mut company = Company::beside(&|_| false);
         for order in orders {
-            self.validate_order(&definition, &order.spec)?;
-            let identity = &order.spec.identity;
-            if names.insert(identity.clone(), ()).is_some() {
-                return Err(MobError::MemberAlreadyExists(identity.clone()));
-            }
+            self.admit(&definition, &order.spec, &mut company)?;
         }
         let mut retired = Vec::new();
         for member in self.members.staged_range(..) {
-            self.stage_retire(batch, member.identity())?;
+            self.stage_leave(batch, member.identity(), &company.sessions)?;
             retired.push(member.identity().clone());
         }
         for edge in self.managed.staged_range(..) {

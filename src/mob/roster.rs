@@ -23,6 +23,25 @@ pub(crate) struct SpawnOrder {
     pub work_id: WorkId,
 }
 
+/// Whom a new member finds: those of the roster who stay, and those who come with it.
+pub(crate) struct Company<'a> {
+    stays: &'a dyn Fn(&AgentIdentity) -> bool,
+    names: LiteMap<AgentIdentity, ()>,
+    /// The sessions that newcomers go on with.
+    pub sessions: Vec<SessionId>,
+}
+
+impl<'a> Company<'a> {
+    /// Nobody has come yet.
+    pub fn beside(stays: &'a dyn Fn(&AgentIdentity) -> bool) -> Self {
+        Self {
+            stays,
+            names: LiteMap::new(),
+            sessions: Vec::new(),
+        }
+    }
+}
+
 /// How far a batch of spawns came: the members of the valid prefix, and why the next one is not valid.
 pub(crate) struct SpawnAnswer {
     pub spawned: Vec<Rc<Member>>,
@@ -98,45 +117,21 @@ impl Core {
         definition: &MobDefinition,
         orders: &'a [SpawnOrder],
     ) -> (&'a [SpawnOrder], Option<MobError>) {
-        let mut names = LiteMap::new();
+        let mut company = Company::beside(&|_| true);
         for (at, order) in orders.iter().enumerate() {
-            if let Err(error) = self.validate_spawn(definition, &order.spec, &names) {
+            if let Err(error) = self.admit(definition, &order.spec, &mut company) {
                 return (&orders[..at], Some(error));
             }
-            names.insert(order.spec.identity.clone(), ());
         }
         (orders, None)
     }
 
-    /// Checks that a member can be spawned now, after those in `batch`.
-    pub fn validate_spawn(
+    /// Checks that a member can be spawned beside those who stay and those who came before it. Stages nothing.
+    pub fn admit(
         &self,
         definition: &MobDefinition,
         spec: &SpawnMemberSpec,
-        batch: &LiteMap<AgentIdentity, ()>,
-    ) -> Result<(), MobError> {
-        self.validate_order(definition, spec)?;
-        if batch.contains_key(&spec.identity) || self.members.staged(&spec.identity).is_some() {
-            return Err(MobError::MemberAlreadyExists(spec.identity.clone()));
-        }
-        let Some(session) = &spec.resume_session_id else {
-            return Ok(());
-        };
-        let members = self.members.staged_range(..);
-        match members.iter().find(|other| other.session_id == *session) {
-            None => Ok(()),
-            Some(other) => Err(MobError::invalid(
-                "resume_session_id",
-                format!("it is the session of {}", other.identity()),
-            )),
-        }
-    }
-
-    /// Checks an order by itself, whoever is there.
-    pub fn validate_order(
-        &self,
-        definition: &MobDefinition,
-        spec: &SpawnMemberSpec,
+        company: &mut Company<'_>,
     ) -> Result<(), MobError> {
         if !definition.profiles.contains_key(&spec.role_name) {
             return Err(MobError::ProfileNotFound(spec.role_name.clone()));
@@ -148,13 +143,31 @@ impl Core {
         {
             return Err(MobError::invalid("initial_message", "it is blank"));
         }
-        match &spec.resume_session_id {
-            Some(session) if !session.is_uuid() => Err(MobError::invalid(
-                "resume_session_id",
-                format!("`{session}` is not the id of a session"),
-            )),
-            _ => Ok(()),
+        let there = self.members.staged(&spec.identity);
+        if there.is_some() && (company.stays)(&spec.identity)
+            || company.names.contains_key(&spec.identity)
+        {
+            return Err(MobError::MemberAlreadyExists(spec.identity.clone()));
         }
+        if let Some(session) = &spec.resume_session_id {
+            let wrong = |reason| Err(MobError::invalid("resume_session_id", reason));
+            if !session.is_uuid() {
+                return wrong(format!("`{session}` is not the id of a session"));
+            }
+            let members = self.members.staged_range(..);
+            let mut staying = members
+                .iter()
+                .filter(|other| (company.stays)(other.identity()));
+            if let Some(other) = staying.find(|other| other.session_id == *session) {
+                return wrong(format!("it is the session of {}", other.identity()));
+            }
+            if company.sessions.contains(session) {
+                return wrong(format!("`{session}` is resumed twice"));
+            }
+            company.sessions.push(session.clone());
+        }
+        company.names.insert(spec.identity.clone(), ());
+        Ok(())
     }
 
     fn enrol(&self, batch: &mut Batch, member: Member) -> Rc<Member> {
@@ -289,6 +302,16 @@ impl Core {
         batch: &mut Batch,
         identity: &AgentIdentity,
     ) -> Result<(), MobError> {
+        self.stage_leave(batch, identity, &[])
+    }
+
+    /// As [`stage_retire`](Self::stage_retire), where sessions that somebody goes on with keep their transcripts.
+    pub fn stage_leave(
+        &self,
+        batch: &mut Batch,
+        identity: &AgentIdentity,
+        resumed: &[SessionId],
+    ) -> Result<(), MobError> {
         let member = self.staged_member(identity)?;
         let error = format!("{identity} was retired");
         let reason = Ending::failed(AgentErrorClass::Cancelled, error.as_str(), "member_retired");
@@ -298,7 +321,9 @@ impl Core {
             self.stage_lost_item(batch, &member, &item, &reason);
         }
         self.stage_end_interactions_of(batch, &member, &error);
-        self.delete_transcript(batch, &member.session_id);
+        if !resumed.contains(&member.session_id) {
+            self.delete_transcript(batch, &member.session_id);
+        }
         for edge in self.staged_edges(identity) {
             self.edges.delete(batch, &(edge.a.clone(), edge.b.clone()));
         }

@@ -171,7 +171,7 @@ impl EventLog {
     pub async fn run(self: Rc<Self>) {
         let mut reader = match self.core.events.follow(self.sent.get()) {
             Ok(reader) => reader.undecoded(),
-            Err(error) => return self.task.gives_up(&error.to_string()),
+            Err(error) => return self.give_up(error.to_string()),
         };
         let mut pause = RETRY_FIRST;
         loop {
@@ -188,11 +188,7 @@ impl EventLog {
                     select(self.core.host.sleep(pause), self.hurry.notified()).await;
                     pause = (pause * 2).min(RETRY_LONGEST);
                 }
-                Err(error) => {
-                    self.task.gives_up(&error.to_string());
-                    self.over.set(true);
-                    return self.refused(error.to_string());
-                }
+                Err(error) => return self.give_up(error.to_string()),
             }
         }
     }
@@ -279,6 +275,12 @@ impl EventLog {
         self.sent.set(batch.last);
         self.checkpoint.advance(batch.last);
         self.moved.notify_waiters();
+    }
+
+    fn give_up(&self, error: String) {
+        self.task.gives_up(&error);
+        self.over.set(true);
+        self.refused(error);
     }
 
     /// Tells whoever flushes.

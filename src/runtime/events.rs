@@ -30,7 +30,7 @@ pub struct EventFilter {
 }
 
 /// The entries that a filter wants, as they are stored, and all gaps.
-struct Stored {
+pub(super) struct Stored {
     log: RawReader,
     /// The JSON of the names that are wanted.
     identity: Option<String>,
@@ -65,7 +65,7 @@ impl Until {
 }
 
 impl Stored {
-    fn open(core: &Core, filter: &EventFilter) -> Result<Self, MobError> {
+    pub fn open(core: &Core, filter: &EventFilter) -> Result<Self, MobError> {
         let after = filter.after.unwrap_or_else(|| core.events.latest());
         Ok(Self {
             log: core.events.follow(after)?.undecoded(),
@@ -83,7 +83,7 @@ impl Stored {
     }
 
     /// Those of one interaction from its acceptance to its end.
-    fn of_interaction(
+    pub fn of_interaction(
         core: &Rc<Core>,
         id: &InteractionId,
         after: Option<Cursor>,
@@ -171,21 +171,7 @@ impl Stream for Stored {
 }
 
 /// Agent events in order, each once; a gap is an item of its own. A slow reader reads on from storage.
-pub struct EventReader(Stored);
-
-impl EventReader {
-    pub(crate) fn open(core: &Core, filter: &EventFilter) -> Result<Self, MobError> {
-        Stored::open(core, filter).map(Self)
-    }
-
-    pub(crate) fn of_interaction(
-        core: &Rc<Core>,
-        id: &InteractionId,
-        after: Option<Cursor>,
-    ) -> Result<Self, MobError> {
-        Stored::of_interaction(core, id, after).map(Self)
-    }
-}
+pub struct EventReader(pub(super) Stored);
 
 impl Stream for EventReader {
     type Item = Result<LogItem<AgentEventRecord>, MobError>;
@@ -201,21 +187,9 @@ impl Stream for EventReader {
 /// [`EventReader`] for whoever hands events on: nothing is decoded.
 ///
 /// An event is the JSON of its [`PersistedEvent`], a gap is `{type: "gap", from, to, reason}`.
-pub struct EventTexts(Stored);
+pub struct EventTexts(pub(super) Stored);
 
 impl EventTexts {
-    pub(crate) fn open(core: &Core, filter: &EventFilter) -> Result<Self, MobError> {
-        Stored::open(core, filter).map(Self)
-    }
-
-    pub(crate) fn of_interaction(
-        core: &Rc<Core>,
-        id: &InteractionId,
-        after: Option<Cursor>,
-    ) -> Result<Self, MobError> {
-        Stored::of_interaction(core, id, after).map(Self)
-    }
-
     /// The same events for somebody who gives them another form.
     pub(crate) fn items(self) -> impl Stream<Item = Result<RawItem, MobError>> + Unpin {
         self.0

@@ -250,9 +250,8 @@ fn cursor_failure(error: String) -> ErrorEvent {
 }
 
 /// Where the projection begins: behind the cursor that the application's store knows, else the persisted one, else where `start`
-/// says. A cursor that is ahead of the ledger
-/// is told of, and the latest entry takes its place. What the row does not say yet travels with the next commit, before
-/// which the ledger cannot grow.
+/// says. A cursor that is ahead of the ledger is told of; the mob's own row, else the latest entry, takes its place. What the
+/// row does not say yet travels with the next commit, before which the ledger cannot grow.
 pub(crate) async fn begin(
     checkpoint: &Checkpointer,
     known: Option<Cursor>,
@@ -314,16 +313,15 @@ impl Projection {
         errors: Errors,
         task: Task,
     ) {
-        let troubled = |error: String| {
-            task.retries(&error);
+        let told = |error: String| {
             errors.fire(ErrorEvent::HostLoopCrash {
                 member_id: String::new(),
                 error,
             });
         };
         let ended = |error: String| {
-            troubled(error.clone());
             task.gives_up(&error);
+            told(error);
         };
         let mut log = match core.ledger.follow(start) {
             Ok(log) => log.undecoded(),
@@ -335,7 +333,9 @@ impl Projection {
             let item = match item {
                 Ok(item) => item,
                 Err(LogError::Storage(error)) if !error.is_fatal() => {
-                    troubled(format!("the ledger cannot be read: {error}; will retry"));
+                    let error = format!("the ledger cannot be read: {error}; will retry");
+                    task.retries(&error);
+                    told(error);
                     core.host.sleep(pause).await;
                     pause = (pause * 2).min(RETRY_LONGEST);
                     continue;
@@ -361,10 +361,13 @@ impl Projection {
                     }
                     Err(error) => return ended(format!("the ledger cannot be read: {error}")),
                 },
-                LogItem::Gap { from, to, reason } => troubled(format!(
-                    "the ledger's entries {from} to {to} are missing ({})",
-                    reason.as_str()
-                )),
+                LogItem::Gap { from, to, reason } => {
+                    task.loses(to.get() - from.get() + 1);
+                    told(format!(
+                        "the ledger's entries {from} to {to} are missing ({})",
+                        reason.as_str()
+                    ));
+                }
             }
             self.projected.set(cursor);
             self.moved.notify_waiters();

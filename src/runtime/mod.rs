@@ -48,6 +48,7 @@ use crate::mob::{
     SpawnManyReport, SpawnReceipt,
 };
 use crate::runtime::event_log::EventLog;
+use crate::runtime::events::Stored;
 use crate::runtime::health::Health;
 use crate::runtime::hooks::{Errors, Hooks};
 use crate::runtime::metadata::HostCursor;
@@ -410,7 +411,7 @@ impl UnifiedRuntime {
         id: &InteractionId,
         after: Option<Cursor>,
     ) -> Result<EventReader, MobError> {
-        EventReader::of_interaction(&self.inner.core, id, after)
+        Stored::of_interaction(&self.inner.core, id, after).map(EventReader)
     }
 
     /// How an interaction stands.
@@ -466,7 +467,7 @@ impl UnifiedRuntime {
     /// # Errors
     /// [`MobError::StaleEventCursor`] for a cursor beyond the newest event.
     pub fn events(&self, filter: EventFilter) -> Result<EventReader, MobError> {
-        EventReader::open(&self.inner.core, &filter)
+        Stored::open(&self.inner.core, &filter).map(EventReader)
     }
 
     /// [`interaction`](Self::interaction) as JSON, for whoever hands events on.
@@ -478,7 +479,7 @@ impl UnifiedRuntime {
         id: &InteractionId,
         after: Option<Cursor>,
     ) -> Result<EventTexts, MobError> {
-        EventTexts::of_interaction(&self.inner.core, id, after)
+        Stored::of_interaction(&self.inner.core, id, after).map(EventTexts)
     }
 
     /// [`events`](Self::events) as JSON, for whoever hands them on: several times as fast.
@@ -486,7 +487,7 @@ impl UnifiedRuntime {
     /// # Errors
     /// As [`events`](Self::events).
     pub fn event_texts(&self, filter: &EventFilter) -> Result<EventTexts, MobError> {
-        EventTexts::open(&self.inner.core, filter)
+        Stored::open(&self.inner.core, filter).map(EventTexts)
     }
 
     /// A page of agent events: after a cursor, or the newest that match.

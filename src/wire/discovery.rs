@@ -22,7 +22,7 @@ pub struct AgentDiscoverySpec {
     /// Put behind the profile's instructions, each as a paragraph.
     #[serde(default)]
     pub additional_instructions: Vec<String>,
-    /// The session whose transcript it goes on with.
+    /// The session that it has, as in [`SpawnMemberSpec::resume_session_id`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_session_id: Option<String>,
 }
@@ -32,8 +32,8 @@ from_json!(AgentDiscoverySpec { profile, meerkat_id, labels, context, additional
 /// What a discovered member is spawned with.
 ///
 /// # Errors
-/// [`InvalidIdentity`] when one of the names breaks the rules. A session that cannot be resumed is the spawn's error: the
-/// original ignores it in silence, and the member would begin with an empty transcript.
+/// [`InvalidIdentity`] when one of the names breaks the rules. An id that is none, or another member's, is the spawn's
+/// error: the original ignores it in silence.
 pub fn discovery_spec_to_spawn_spec(
     spec: &AgentDiscoverySpec,
 ) -> Result<SpawnMemberSpec, InvalidIdentity> {

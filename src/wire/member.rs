@@ -206,7 +206,8 @@ pub struct SpawnMemberSpec {
     /// Other instructions than the profile's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt_override: Option<String>,
-    /// The session whose transcript it goes on with; a new one if none. It must not be another member's.
+    /// The session that it has; a new one if none. The transcript goes on when its member leaves in the same reconciliation, reset
+    /// or rediscovery; otherwise it begins empty, for a transcript goes with its member. It must not be another member's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_session_id: Option<SessionId>,
 }

@@ -586,6 +586,64 @@ fn a_member_is_ensured_once() {
     });
 }
 
+#[test]
+fn a_session_goes_on_when_its_member_leaves_in_the_same_batch_and_is_nobody_elses() {
+    let sim = Sim::new(13);
+    let (host, disk, log) = (sim.host(), SimDisk::new(), Told::default());
+    let answer: Rc<RefCell<Vec<AgentDiscoverySpec>>> = Rc::default();
+    sim.block_on(async {
+        let answers = answer.clone();
+        let model = ScriptedModel::answering(host.clone(), |_| Reply::text("noted"));
+        let runtime = watched(&host, &disk, &log)
+            .model("scripted", Rc::new(model))
+            .discovery(Rc::new(move |_: PreSpawnContext| {
+                ready(Ok(answers.borrow().clone())).boxed_local()
+            }))
+            .build()
+            .await
+            .unwrap();
+        let said = async |name: &str| {
+            let asked = runtime.ask(&id(name), SendRequest::new("hi")).await;
+            assert_eq!(asked.unwrap().result, "noted");
+            runtime.session_history(&id(name), 0, 100).await.unwrap().1
+        };
+        assert_eq!(said("ann").await, 2);
+        let status = runtime.member_status(&id("ann")).await.unwrap();
+        let session = status.current_session_id.unwrap();
+        let resuming = |name: &str| SpawnMemberSpec {
+            resume_session_id: Some(session.clone()),
+            ..worker(name)
+        };
+        // Of one who stays, and twice.
+        for desired in [
+            vec![worker("ann"), resuming("cid")],
+            vec![worker("ann"), worker("bob"), worker("ann"), resuming("dot")],
+        ] {
+            let error = runtime.reconcile(desired).await.unwrap_err();
+            assert_eq!(error.data().code, "partial_failure");
+        }
+        let twice = runtime
+            .reconcile(vec![resuming("cid"), resuming("dot")])
+            .await;
+        let Err(UnifiedRuntimeReconcileError::PartialFailure(report)) = twice else {
+            panic!("{twice:?}")
+        };
+        assert!(report.mob.failures[0].error.contains("is resumed twice"));
+        assert_eq!(names(&runtime), ["cid"]);
+        assert_eq!(said("cid").await, 4, "it goes on where ann was");
+
+        *answer.borrow_mut() = vec![AgentDiscoverySpec {
+            resume_session_id: Some(session.to_string()),
+            ..found("eve")
+        }];
+        runtime.rediscover().await.unwrap();
+        assert_eq!(said("eve").await, 6);
+        runtime.retire(&id("eve")).await.unwrap();
+        runtime.spawn(resuming("eve")).await.unwrap();
+        assert_eq!(said("eve").await, 2, "a transcript goes with its member");
+    });
+}
+
 /// MobKit contract, section 24.3, row 29: a hook that calls back into the runtime must find it free.
 #[test]
 fn row_29_hooks_may_call_back_into_the_runtime() {

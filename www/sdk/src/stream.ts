@@ -69,7 +69,8 @@ export class EventStream<T> implements AsyncIterableIterator<T> {
       try {
         const { instance, reader } = await Promise.race([this.#opened, this.#aborted]);
         const batch = await Promise.race([instance.run(() => reader.next(BATCH)), this.#aborted]);
-        if (batch === undefined) {
+        // It may have been left while the batch was on its way.
+        if (batch === undefined || this.#done) {
           this.#finish();
           return { done: true, value: undefined };
         }

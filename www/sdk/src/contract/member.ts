@@ -16,7 +16,7 @@ export type SpawnMemberSpec =
     additional_instructions?: string[];
     model_override?: string;
     system_prompt_override?: string;
-    /** The session whose transcript it goes on with; it must not be another member's. */
+    /** The session that it has. Its transcript goes on when its member leaves in the same reconciliation; it must not be another member's. */
     resume_session_id?: string;
   };
 
