@@ -68,7 +68,7 @@ function first(entry: object, names: readonly string[]): string | undefined {
 
 /** Some engines name the offset only; people look for lines. */
 function placed(message: string, text: string): string {
-  const offset = /at position (\d+)(?! \(line)/.exec(message)?.[1];
+  const offset = /at position (\d+)\b(?! \(line)/.exec(message)?.[1];
   if (offset === undefined) return message;
   const before = text.slice(0, Number(offset)).split("\n");
   return `${message} (line ${before.length} column ${(before.at(-1)?.length ?? 0) + 1})`;
