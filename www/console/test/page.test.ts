@@ -250,6 +250,8 @@ describe("the mob as a whole", () => {
       assert.deepEqual(JSON.parse(before).map((spec: any) => spec.identity), ["lead", "researcher", "critic"]);
       await field.fill(`${before.slice(0, -1)},`);
       await page.locator(id("roster-fault")).getByText(/This is not JSON/).waitFor();
+      await field.fill('[{"profile": "lead"}, {');
+      await page.locator(id("roster-fault")).getByText(/\(line 1/).waitFor();
       // Chromium names the line itself; other engines the offset alone.
       assert.equal((await page.locator(id("roster-fault")).innerText()).match(/\(line/g)?.length, 1);
       assert.equal(await page.locator(id("reconcile")).isDisabled(), true);
@@ -391,6 +393,8 @@ describe("keyboard", () => {
       await page.keyboard.press("ArrowDown");
       await page.keyboard.press("Enter");
       await page.locator('[data-testid="chat-inspector"][data-identity="critic"]').waitFor();
+      // Whoever chooses a member writes to it next: the focus comes to the field, after the chat is there.
+      await page.locator(`${id("chat-form")} textarea:focus`).waitFor();
       await page.locator(id("tab-chat")).focus();
       await page.keyboard.press("ArrowRight");
       await page.locator(id("ledger-table")).waitFor();

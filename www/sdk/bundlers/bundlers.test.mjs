@@ -113,9 +113,10 @@ async function shown(url) {
     page.on("pageerror", (error) => said.push(`uncaught: ${error}`));
     page.on("requestfailed", (request) => said.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
     await page.goto(url);
-    await page.waitForFunction(() => globalThis.shown, undefined, { timeout: 60_000 })
+    // A text is here when it is there: Vite's dev server may load the page anew at any time, when it has found what to bundle.
+    const text = await page.waitForFunction(() => globalThis.shown && JSON.stringify(globalThis.shown), undefined, { timeout: 60_000 })
       .catch((error) => assert.fail(`${error}\n${said.join("\n")}`));
-    const { result, error } = await page.evaluate(() => globalThis.shown);
+    const { result, error } = JSON.parse(await text.jsonValue());
     assert.equal(error, undefined, said.join("\n"));
     return result;
   } finally {
