@@ -46,7 +46,7 @@ impl Address {
 }
 
 /// Decodes `%41` and `+`; none when an escape is cut or the bytes are not UTF-8.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -56,6 +56,17 @@ impl Failure {
         )
     }
 
+    /// The HTTP status of the console's routes (MobKit contract, section 12.5).
+    pub fn status(&self) -> u16 {
+        match self.code {
+            INVALID_PARAMS | INVALID_REQUEST => 400,
+            UNKNOWN_IDENTITY => 404,
+            NOT_ADDRESSABLE | LEASE_LOST | IDEMPOTENCY_CONFLICT | STALE_CURSOR => 409,
+            _ if self.error.code == "admission_backlog_full" => 429,
+            _ => 500,
+        }
+    }
+
     /// The error without the contract's number.
     pub fn into_error(self) -> ErrorData {
         self.error
@@ -82,7 +93,11 @@ impl Failure {
             }
         }
         if self.code == STALE_CURSOR {
-            data.insert("error".to_owned(), "event_query_stale".into());
+            let (field, kind) = match name.as_str() {
+                "replay_unavailable" => ("kind", "replay_unavailable"),
+                _ => ("error", "event_query_stale"),
+            };
+            data.insert(field.to_owned(), kind.into());
         }
         let prefix = match self.code {
             INVALID_PARAMS => "Invalid params: ",
@@ -98,9 +113,9 @@ fn code_of(name: &str) -> i64 {
         "invalid_input" | "invalid_params" | "profile_not_found" => INVALID_PARAMS,
         "member_not_found" | "interaction_not_found" => UNKNOWN_IDENTITY,
         "not_addressable" => NOT_ADDRESSABLE,
-        "not_leader" | "stale_fence_token" => LEASE_LOST,
+        "not_leader" | "stale_fence_token" | "member_retired" => LEASE_LOST,
         "idempotency_conflict" => IDEMPOTENCY_CONFLICT,
-        "stale_event_cursor" => STALE_CURSOR,
+        "stale_event_cursor" | "replay_unavailable" => STALE_CURSOR,
         _ => OPERATION_FAILED,
     }
 }

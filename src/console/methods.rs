@@ -13,7 +13,9 @@ use super::params::Params;
 use crate::mob::{InteractionOutcome, MobError, SendRequest, SpawnManyReport, SpawnReceipt};
 use crate::runtime::{Role, UnifiedRuntime, UnifiedRuntimeReconcileError};
 use crate::wire::json::{self, object, value_of};
-use crate::wire::{EventQuery, InteractionId, Labels, SpawnMemberSpec};
+use crate::wire::{
+    ConsoleSendRequest, ConsoleTimelineQuery, EventQuery, InteractionId, Labels, SpawnMemberSpec,
+};
 
 /// The most entries that one query answers with: as many as are kept.
 const MAX_LIMIT: usize = 200_000;
@@ -72,6 +74,10 @@ methods! {
     "mobkit/resume" => stop_or_resume,
     "mobkit/mob_events/query" => query_mob_events,
     "mobkit/query_events" => query_events,
+    "mobkit/console/list_identities" => list_identities,
+    "mobkit/console/inspect_identity" => inspect_identity,
+    "mobkit/console/query_timeline" => query_timeline,
+    "mobkit/console/send" => console_send,
     "mobkit/session_history" => session_history,
     "mobkit/profiles" => profiles,
     "mobkit/definition" => definition,
@@ -439,6 +445,35 @@ fn query_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let runtime = runtime.clone();
     let page = async move { runtime.query_events_text(&query).await };
     later(page.boxed_local(), String::clone)
+}
+
+fn list_identities(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    now(identities(runtime))
+}
+
+/// The JSON of `{identities}`.
+pub(super) fn identities(runtime: &UnifiedRuntime) -> String {
+    json::text(&object!({ "identities": value_of(&runtime.console_identities()) }))
+}
+
+fn inspect_identity(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let identity = params.only_identity("identity")?;
+    now(text(&runtime.inspect_identity(&identity)?))
+}
+
+fn query_timeline(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let query: ConsoleTimelineQuery = params.all()?;
+    let runtime = runtime.clone();
+    let page = async move { runtime.query_timeline_text(&query).await };
+    later(page.boxed_local(), String::clone)
+}
+
+fn console_send(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let request: ConsoleSendRequest = params.all()?;
+    let runtime = runtime.clone();
+    let sent = async move { runtime.console_send(request).await };
+    later(sent.boxed_local(), text)
 }
 
 fn session_history(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {

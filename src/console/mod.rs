@@ -8,6 +8,10 @@
 //! | `POST /console/rpc` | JSON-RPC 2.0; the methods are listed by `mobkit/capabilities` |
 //! | `GET /mobkit/mob_events/stream` | the structural ledger as server-sent events |
 //! | `GET /mob/events` | the agent events as server-sent events: the contract's fields and `timestamp_ms` |
+//! | `GET /console/identities` | the members as a console lists them |
+//! | `GET /console/timeline` | a page of the timeline |
+//! | `GET /console/timeline/stream`, `GET /console/identity/{identity}/stream` | the timeline as server-sent events |
+//! | `POST /console/send` | a person's message, once for each idempotency key |
 //! | `GET /healthz` | `ok` |
 
 mod address;
@@ -17,6 +21,7 @@ mod methods;
 mod params;
 mod sse;
 mod streams;
+mod timeline;
 
 use std::fmt;
 
@@ -156,13 +161,21 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
             streams::mob_events(runtime, address.query, last_event_id)
         }
         ("GET", "/mob/events") => streams::agent_events(runtime, address.query, last_event_id),
+        ("GET", "/console/identities") => timeline::identities(runtime),
+        ("GET", "/console/timeline") => timeline::page(runtime, address.query).await,
+        ("GET", path) if is_timeline_stream(path) => {
+            timeline::stream(runtime, path, address.query, last_event_id)
+        }
+        ("POST", "/console/send") => timeline::send(runtime, &request.body).await,
         ("GET", "/healthz") => {
             FetchResponse::bytes(200, "text/plain; charset=utf-8", b"ok".to_vec())
         }
         (_, path) => {
             let allowed = match path {
-                "/console/rpc" => "POST",
+                "/console/rpc" | "/console/send" => "POST",
                 "/mobkit/mob_events/stream" | "/mob/events" | "/healthz" => "GET",
+                "/console/identities" | "/console/timeline" => "GET",
+                path if is_timeline_stream(path) => "GET",
                 _ => return FetchResponse::json(404, &object!({ "error": "not_found" })),
             };
             let mut response =
@@ -171,6 +184,15 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
             response
         }
     }
+}
+
+/// Whether a path is the timeline's stream, or that of one identity.
+fn is_timeline_stream(path: &str) -> bool {
+    let identity = path.strip_prefix("/console/identity/");
+    path == "/console/timeline/stream"
+        || identity
+            .and_then(|rest| rest.strip_suffix("/stream"))
+            .is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
 /// Calls a method of `POST /console/rpc` without the envelope; answers JSON.

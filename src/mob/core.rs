@@ -288,6 +288,7 @@ impl Core {
             timestamp_ms: self.now(),
             interaction_id: interaction_id.cloned(),
             work_id: work_id.cloned(),
+            continues: false,
             event,
         }
     }
@@ -301,11 +302,25 @@ impl Core {
         events: Vec<AgentEvent>,
     ) -> Range<Cursor> {
         let interaction = Some(&item.cause.interaction_id);
-        let records = events
-            .into_iter()
-            .map(|event| self.record(member, interaction, Some(&item.work_id), event))
-            .collect();
+        let mut records = Vec::with_capacity(events.len());
+        for event in events {
+            let ends_run = matches!(
+                event,
+                AgentEvent::RunCompleted { .. } | AgentEvent::RunFailed { .. }
+            );
+            let mut record = self.record(member, interaction, Some(&item.work_id), event);
+            record.continues = ends_run && self.goes_on(member, &item.cause.interaction_id);
+            records.push(record);
+        }
         self.events.stage(batch, records)
+    }
+
+    /// Whether an interaction goes on for a member whose run has ended: the turn is still there, or the interaction's own end
+    /// is still to come.
+    fn goes_on(&self, member: &Member, interaction_id: &InteractionId) -> bool {
+        let asked = self.interactions.staged(interaction_id);
+        self.turns.staged(member.identity()).is_some()
+            || asked.is_some_and(|asked| asked.identity == *member.identity())
     }
 
     /// Checks that whoever acts for a member acts for its incarnation in force.

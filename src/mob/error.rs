@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::log::LogError;
 use crate::storage::{StorageError, SubmitError};
+use crate::wire::console::console_cursor;
 use crate::wire::json::object;
 use crate::wire::{AgentIdentity, Cursor, ErrorData, FenceToken, InteractionId, ProfileName};
 
@@ -25,6 +26,9 @@ pub enum MobError {
     /// The name is taken.
     #[error("mob member already exists: {0}")]
     MemberAlreadyExists(AgentIdentity),
+    /// Somebody of this name was in the roster, and left it.
+    #[error("mob member was retired: {0}")]
+    MemberRetired(AgentIdentity),
     /// People may not send to this member.
     #[error("mob member is not externally addressable: {0}")]
     NotAddressable(AgentIdentity),
@@ -90,6 +94,14 @@ pub enum MobError {
         /// The newest entry.
         latest_cursor: Cursor,
     },
+    /// A place that the timeline does not have.
+    #[error("the timeline cannot be replayed from {requested_cursor}: its latest is {}", console_cursor(*.latest_cursor))]
+    ReplayUnavailable {
+        /// What was asked for.
+        requested_cursor: String,
+        /// The newest place.
+        latest_cursor: Cursor,
+    },
     /// Another context holds the mob; this one only follows.
     #[error("the mob is in use elsewhere: this runtime follows it read-only")]
     NotLeader,
@@ -116,6 +128,7 @@ impl MobError {
             Self::ProfileNotFound(_) => "profile_not_found",
             Self::MemberNotFound(_) => "member_not_found",
             Self::MemberAlreadyExists(_) => "member_already_exists",
+            Self::MemberRetired(_) => "member_retired",
             Self::NotAddressable(_) => "not_addressable",
             Self::MemberBroken { .. } => "member_broken",
             Self::Wiring(_) => "wiring_error",
@@ -126,6 +139,7 @@ impl MobError {
             Self::AdmissionBacklogFull { .. } => "admission_backlog_full",
             Self::StaleFenceToken { .. } => "stale_fence_token",
             Self::StaleEventCursor { .. } => "stale_event_cursor",
+            Self::ReplayUnavailable { .. } => "replay_unavailable",
             Self::NotLeader => "not_leader",
             Self::ShuttingDown => "runtime_shutting_down",
             Self::HostStore { .. } => "host_store_failed",
@@ -137,7 +151,10 @@ impl MobError {
     pub fn data(&self) -> ErrorData {
         let data = match self {
             Self::ProfileNotFound(profile) => object!({ "profile": profile }),
-            Self::MemberNotFound(id) | Self::MemberAlreadyExists(id) | Self::NotAddressable(id) => {
+            Self::MemberNotFound(id)
+            | Self::MemberAlreadyExists(id)
+            | Self::MemberRetired(id)
+            | Self::NotAddressable(id) => {
                 object!({ "member_id": id })
             }
             Self::MemberBroken { identity, reason } => {
@@ -162,6 +179,12 @@ impl MobError {
                 latest_cursor,
             } => {
                 object!({ "after_cursor": after_cursor, "latest_cursor": latest_cursor })
+            }
+            Self::ReplayUnavailable {
+                requested_cursor,
+                latest_cursor,
+            } => {
+                object!({ "requested_cursor": requested_cursor, "latest_cursor": console_cursor(*latest_cursor) })
             }
             Self::Storage(error) => error.dom_json(),
             Self::Wiring(_) | Self::NotLeader | Self::ShuttingDown => Value::Null,

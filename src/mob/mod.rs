@@ -35,4 +35,4 @@ pub(crate) use index::Indexes;
 pub(crate) use open::{Installed, MobOptions, open};
 #[cfg(test)]
 pub(crate) use prompt::PEERS_LINE;
-pub(crate) use rows::{Edge, LabelRow};
+pub(crate) use rows::{Edge, Interaction, LabelRow, Member};

@@ -9,8 +9,9 @@ use crate::mob::rows::{Edge, Member, MobRow, MobStatus, OpenTurn};
 use crate::mob::work::Ending;
 use crate::storage::Batch;
 use crate::wire::{
-    AgentErrorClass, AgentIdentity, AgentRuntimeId, FenceToken, Generation, InteractionId,
-    MobEventKind, MobRuntimeMode, SessionId, SpawnMemberSpec, Usage, WireEdge, WorkId,
+    AgentErrorClass, AgentEvent, AgentIdentity, AgentRuntimeId, FenceToken, Generation,
+    InteractionId, MobEventKind, MobRuntimeMode, SessionId, SpawnMemberSpec, Usage, WireEdge,
+    WorkId,
 };
 use litemap::LiteMap;
 
@@ -321,6 +322,8 @@ impl Core {
             self.stage_lost_item(batch, &member, &item, &reason);
         }
         self.stage_end_interactions_of(batch, &member, &error);
+        let gone = self.record(&member, None, None, AgentEvent::IdentityRetired);
+        self.events.stage(batch, vec![gone]);
         if !resumed.contains(&member.session_id) {
             self.delete_transcript(batch, &member.session_id);
         }
@@ -369,6 +372,8 @@ impl Core {
             usage: member.usage,
         };
         let next = self.enrol(batch, next);
+        let begun = self.record(&next, None, None, AgentEvent::IdentityRespawned);
+        self.events.stage(batch, vec![begun]);
         // A reader that folds the ledger dropped the edges with the retired incarnation.
         let edges: Vec<WireEdge> = self
             .staged_edges(identity)

@@ -24,8 +24,8 @@ use crate::storage::{Key, Record};
 use crate::wire::json::{Fields, FromJson, from_json, words};
 use crate::wire::{
     AgentErrorClass, AgentIdentity, Cause, ContentInput, Cursor, FenceToken, Generation,
-    HandlingMode, InteractionId, Labels, RunId, SessionId, SpawnMemberSpec, TimestampMs, Usage,
-    WorkId,
+    HandlingMode, InteractionId, Labels, RunId, SendState, SessionId, SpawnMemberSpec, TimestampMs,
+    Usage, WorkId,
 };
 
 words! {
@@ -197,6 +197,10 @@ pub(crate) struct Interaction {
     /// Tells a repeated send from another one with the same idempotency key.
     pub fingerprint: String,
     pub status: InteractionStatus,
+    /// What became of the message itself.
+    pub delivery: SendState,
+    /// The event that tells of its acceptance.
+    pub input_event: Cursor,
     /// Items that carry it: in mailboxes and in open turns.
     pub open: u32,
     /// Runs that were started for it.
@@ -220,6 +224,8 @@ from_json!(Interaction {
     origin,
     fingerprint,
     status,
+    delivery = default,
+    input_event = default,
     open,
     turns,
     usage,

@@ -115,7 +115,7 @@ impl Stored {
 }
 
 /// An entry's pieces.
-fn record_of(cursor: Cursor, json: &[u8]) -> Result<RecordText<'_>, MobError> {
+pub(super) fn record_of(cursor: Cursor, json: &[u8]) -> Result<RecordText<'_>, MobError> {
     RecordText::of(json).ok_or_else(|| LogError::corrupt(cursor, "it is no agent event").into())
 }
 
@@ -228,9 +228,14 @@ pub struct EventsPage {
 /// A page of entries as they are stored.
 #[derive(Default)]
 pub(crate) struct StoredPage {
-    items: Vec<RawItem>,
-    next_after_seq: Cursor,
-    gaps: Vec<QueryGap>,
+    /// The entries that match.
+    pub items: Vec<RawItem>,
+    /// How far the log was read.
+    pub next_after_seq: Cursor,
+    /// Holes inside what was read.
+    pub gaps: Vec<QueryGap>,
+    /// Whether nothing older is kept; only a look backwards says so.
+    pub exhausted: bool,
 }
 
 impl StoredPage {
@@ -287,11 +292,12 @@ pub(crate) async fn query(core: &Core, query: &EventQuery) -> Result<StoredPage,
     }
     match query.after_seq {
         Some(after) => forwards(core, query, after, limit).await,
-        None => backwards(core, query, limit).await,
+        None => backwards(core, query, core.events.latest().next(), limit).await,
     }
 }
 
-async fn forwards(
+/// The next matches after a place, ascending.
+pub(super) async fn forwards(
     core: &Core,
     query: &EventQuery,
     after: Cursor,
@@ -329,16 +335,21 @@ async fn forwards(
     }
 }
 
-async fn backwards(core: &Core, query: &EventQuery, limit: usize) -> Result<StoredPage, MobError> {
-    let latest = core.events.latest();
+/// The last matches before a place, ascending.
+pub(super) async fn backwards(
+    core: &Core,
+    query: &EventQuery,
+    mut before: Cursor,
+    limit: usize,
+) -> Result<StoredPage, MobError> {
     let mut page = StoredPage {
-        next_after_seq: latest,
+        next_after_seq: before.previous(),
         ..StoredPage::default()
     };
-    let mut before = latest.next();
     'scan: loop {
         let items = core.events.read_before_undecoded(before, PAGE).await?;
         if items.is_empty() {
+            page.exhausted = true;
             break;
         }
         // A window is ascending.

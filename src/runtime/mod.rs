@@ -3,6 +3,8 @@
 //! Mob, events and storage are in the rooms below; this one plugs them together and gives them the contract's names.
 
 mod builder;
+mod console;
+mod console_events;
 mod edges;
 mod error;
 mod event_log;
@@ -14,6 +16,7 @@ mod metadata;
 mod mob_events;
 mod roster;
 mod status;
+mod timeline;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -24,6 +27,7 @@ use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 
 pub use builder::{IfLocked, SubscriptionStart, UnifiedRuntimeBuilder};
+pub use console_events::{ConsoleEventStore, ConsoleIdentityEventEnvelope, ResponsePhase};
 pub use edges::{EdgeOwner, OwnedEdge};
 pub use error::{
     UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField, UnifiedRuntimeReconcileError,
@@ -39,6 +43,7 @@ pub use metadata::PersistentMetadataStore;
 pub use mob_events::MobEventReader;
 pub use roster::Ensured;
 pub use status::{ModelStatus, Role, RuntimeStatus};
+pub(crate) use timeline::TimelineText;
 
 use crate::agent::model::{Availability, LanguageModel};
 use crate::log::Checkpointer;

@@ -610,6 +610,10 @@ agent_events! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         interaction_id: Option<InteractionId>,
     }
+    /// The member left the roster; what it was at was ended before (the console's vocabulary; MobKit contract, section 11.3).
+    IdentityRetired "identity_retired"
+    /// The member began a new incarnation; what waits in its mailbox stays (the console's vocabulary; section 11.3).
+    IdentityRespawned "identity_respawned"
     /// Work waits, because its model is not there (an addition to the contract).
     ModelUnavailable "model_unavailable" {
         /// Which model.

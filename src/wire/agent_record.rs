@@ -43,11 +43,23 @@ pub struct AgentEventRecord {
     /// For which work item, when it is for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_id: Option<WorkId>,
+    /// On the end of a run: the interaction does not end with it for this member. It is the one that was asked, whose
+    /// interaction ends by an event of its own, or the run was interrupted and begins anew.
+    #[serde(skip_serializing_if = "is_false")]
+    pub continues: bool,
     /// What happened.
     pub event: AgentEvent,
 }
 
-from_json!(AgentEventRecord deserialize { identity, generation, fence_token, role, timestamp_ms, interaction_id, work_id, event });
+from_json!(AgentEventRecord deserialize { identity, generation, fence_token, role, timestamp_ms, interaction_id, work_id, continues = default, event });
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
 
 impl AgentEventRecord {
     /// The incarnation that the event is of.
@@ -117,6 +129,9 @@ pub(crate) struct RecordText<'a> {
     pub timestamp_ms: &'a str,
     pub interaction_id: Option<&'a str>,
     pub event_type: &'a str,
+    pub continues: bool,
+    /// Who it is from, where the event says so.
+    pub from: Option<&'a str>,
     generation: &'a str,
     work_id: Option<&'a str>,
     event: &'a str,
@@ -133,6 +148,7 @@ impl<'a> RecordText<'a> {
             timestamp_ms,
             interaction_id,
             work_id,
+            continues,
             event,
         ] = pieces(
             json,
@@ -142,17 +158,20 @@ impl<'a> RecordText<'a> {
                 "timestamp_ms",
                 "interaction_id",
                 "work_id",
+                "continues",
                 "event",
             ],
         )?;
         let event = event?;
-        let names = ["type", "interaction_id", "work_id"];
-        let [event_type, own_interaction, own_work] = pieces(event.as_bytes(), names)?;
+        let names = ["type", "interaction_id", "work_id", "from"];
+        let [event_type, own_interaction, own_work, from] = pieces(event.as_bytes(), names)?;
         Some(Self {
             identity: identity?,
             timestamp_ms: timestamp_ms?,
             interaction_id,
             event_type: event_type?,
+            continues: continues == Some("true"),
+            from,
             generation: generation?,
             work_id,
             event: event.strip_suffix('}')?,

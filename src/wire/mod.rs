@@ -5,6 +5,7 @@
 
 mod agent_event;
 pub(crate) mod agent_record;
+pub(crate) mod console;
 mod content;
 mod discovery;
 mod error;
@@ -22,6 +23,13 @@ pub use agent_event::{
     StopReason, ToolConfigChange, ToolConfigOperation, Usage,
 };
 pub use agent_record::{AgentEventRecord, Cause, EventEnvelope, UnifiedEvent};
+pub use console::{
+    ConsoleFrame, ConsoleFrameSource, ConsoleFrameSourceKind, ConsoleFrameStatus,
+    ConsoleIdentityInspection, ConsoleIdentityRecord, ConsoleInteractionAccepted,
+    ConsoleSendRequest, ConsoleTimelineEvent, ConsoleTimelinePage, ConsoleTimelineQuery,
+    ConsoleVisibility, DEFAULT_TIMELINE_LIMIT, MAX_TIMELINE_LIMIT, SendInput, SendState,
+    TimelineMode,
+};
 pub use content::{ContentBlock, ContentInput, MediaSource};
 pub use discovery::{AgentDiscoverySpec, EdgeMemberView, discovery_spec_to_spawn_spec};
 pub use error::ErrorData;

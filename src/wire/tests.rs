@@ -174,6 +174,8 @@ fn agent_events() -> Vec<Value> {
         json!({"type": "user_input", "interaction_id": "i", "content": "c", "origin": "console", "handling_mode": "steer"}),
         json!({"type": "peer_message", "from": "lead", "content": "c", "interaction_id": "i"}),
         json!({"type": "model_unavailable", "model": "m", "reason": "r"}),
+        json!({"type": "identity_retired"}),
+        json!({"type": "identity_respawned"}),
     ]
 }
 
@@ -247,6 +249,7 @@ fn record(event: AgentEvent) -> AgentEventRecord {
         timestamp_ms: TimestampMs::new(1000),
         interaction_id: Some("i1".into()),
         work_id: Some("w1".into()),
+        continues: false,
         event,
     }
 }

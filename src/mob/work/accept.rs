@@ -8,8 +8,8 @@ use crate::mob::error::MobError;
 use crate::mob::rows::{Edge, Interaction, InteractionStatus, Member, WorkItem};
 use crate::storage::Batch;
 use crate::wire::{
-    AgentErrorClass, AgentEvent, AgentIdentity, Cause, ContentInput, HandlingMode, InteractionId,
-    Usage, WorkId,
+    AgentErrorClass, AgentEvent, AgentIdentity, Cause, ContentInput, Cursor, HandlingMode,
+    InteractionId, SendState, Usage, WorkId,
 };
 
 /// Messages that wait in one mailbox; more are refused.
@@ -67,6 +67,8 @@ impl Core {
                 origin: admission.origin.clone(),
                 fingerprint: admission.fingerprint.clone(),
                 status: InteractionStatus::Open,
+                delivery: SendState::AcceptedPersisted,
+                input_event: Cursor::START,
                 open: 0,
                 turns: 0,
                 usage: Usage::default(),
@@ -98,7 +100,14 @@ impl Core {
             origin: admission.origin.clone(),
             handling_mode: admission.mode,
         };
-        self.post(batch, &member, item, heard);
+        let input_event = self.post(batch, &member, item, heard);
+        if let Some(row) = self.interactions.staged(&admission.interaction_id) {
+            let row = Interaction {
+                input_event,
+                ..row.as_ref().clone()
+            };
+            self.interactions.put(batch, row);
+        }
         Ok(Admitted {
             interaction_id: admission.interaction_id.clone(),
             session_id: member.session_id.clone(),
@@ -167,14 +176,14 @@ impl Core {
         }
     }
 
-    /// Puts an item into its mailbox and counts it for its interaction.
+    /// Puts an item into its mailbox and counts it for its interaction. Answers the event that tells of it.
     pub(super) fn post(
         &self,
         batch: &mut Batch,
         to: &Member,
         mut item: WorkItem,
         heard: AgentEvent,
-    ) {
+    ) -> Cursor {
         let range = (item.to.clone(), 0)..=(item.to.clone(), u64::MAX);
         item.number = self
             .mailbox
@@ -189,8 +198,9 @@ impl Core {
                 },
             );
         }
-        self.announce(batch, to, &item, vec![heard]);
+        let told = self.announce(batch, to, &item, vec![heard]);
         self.mailbox.put(batch, item);
+        told.start
     }
 
     /// Posts a message from one member to another, as the effect of a tool call. An `Err` is the tool's answer. A message

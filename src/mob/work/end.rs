@@ -9,7 +9,7 @@ use crate::mob::rows::{
 use crate::storage::Batch;
 use crate::wire::{
     AgentErrorClass, AgentEvent, AgentIdentity, Cause, ContentInput, Cursor, HandlingMode,
-    InteractionId, WorkId,
+    InteractionId, SendInput, WorkId,
 };
 
 impl Core {
@@ -216,6 +216,7 @@ impl Core {
         }
         let ended = Interaction {
             status,
+            delivery: interaction.delivery.attempted(SendInput::Fail),
             open: 0,
             error: Some(InteractionError {
                 class,

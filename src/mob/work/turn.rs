@@ -12,10 +12,21 @@ use crate::mob::error::MobError;
 use crate::mob::rows::{Interaction, InteractionStatus, Member, OpenTurn, WorkItem};
 use crate::shim::Fault;
 use crate::storage::Batch;
-use crate::wire::{AgentErrorClass, AgentEvent, AgentIdentity, FenceToken, HandlingMode, Usage};
+use crate::wire::{
+    AgentErrorClass, AgentEvent, AgentIdentity, FenceToken, HandlingMode, SendInput, SendState,
+    Usage,
+};
 
 /// Interruptions without a new transcript entry after which work fails.
 const MAX_STALLED: u32 = 3;
+
+/// What became of the message that began an interaction, when an item of the interaction is taken.
+fn delivered(item: &WorkItem, before: SendState) -> SendState {
+    match item.from {
+        None => before.attempted(SendInput::Deliver),
+        Some(_) => before,
+    }
+}
 
 impl Core {
     /// Takes the next item of a mailbox into an open turn.
@@ -61,6 +72,7 @@ impl Core {
             batch,
             Interaction {
                 turns: interaction.turns + 1,
+                delivery: delivered(&item, interaction.delivery),
                 ..interaction.as_ref().clone()
             },
         );
@@ -289,6 +301,13 @@ impl Core {
                 self.mailbox
                     .delete(batch, &(turn.identity.clone(), item.number));
                 self.write_prompt(batch, &member, &item);
+                if let Some(interaction) = self.interactions.staged(&item.cause.interaction_id) {
+                    let interaction = Interaction {
+                        delivery: delivered(&item, interaction.delivery),
+                        ..interaction.as_ref().clone()
+                    };
+                    self.interactions.put(batch, interaction);
+                }
                 absorbed.push(item.as_ref().clone());
             }
         }

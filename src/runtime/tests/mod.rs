@@ -12,6 +12,7 @@ mod queries;
 mod reconcile;
 mod simulation;
 mod stores;
+mod timeline;
 mod transcripts;
 mod trial;
 mod watched;

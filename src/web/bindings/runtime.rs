@@ -163,7 +163,7 @@ impl RuntimeHandle {
         })
     }
 
-    /// A reader that begins at the moment of the call: `events`, `interaction` or `mobEvents`. The arguments are JSON text.
+    /// A reader that begins at the moment of the call: `events`, `interaction`, `mobEvents` or `timeline`. The arguments are JSON text.
     pub fn open(&self, kind: &str, args: &str) -> Result<Reader, JsValue> {
         let items = open(&self.hosted.runtime, kind, args).map_err(Failure::into_js)?;
         Ok(Reader::new(items))
@@ -272,6 +272,11 @@ fn open(runtime: &UnifiedRuntime, kind: &str, args: &str) -> Result<Items, Failu
         "mobEvents" => {
             let events = runtime.mob_events(after)?;
             return Ok(events.map(|event| Ok(convert::text(&event?))).boxed_local());
+        }
+        "timeline" => {
+            let query = fields.take("query")?;
+            let told = runtime.timeline_texts(&query)?;
+            return Ok(told.map(|text| Ok(text?.data)).boxed_local());
         }
         "events" => runtime.event_texts(&EventFilter {
             identity,

@@ -21,6 +21,7 @@ pub fn event(number: u32) -> AgentEventRecord {
         timestamp_ms: TimestampMs::from(1_790_000_000_000 + u64::from(number)),
         interaction_id: Some(InteractionId::from(id("0199aaaa", member).as_str())),
         work_id: Some(WorkId::from(id("0199bbbb", member).as_str())),
+        continues: false,
         event: AgentEvent::TextDelta {
             delta: format!("{WORDS}{number:010}"),
         },

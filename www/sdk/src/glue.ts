@@ -103,7 +103,7 @@ export interface RawRuntime {
   /** One method of the runtime by name; arguments and answer are JSON text. */
   call(method: string, args: string): Promise<string>;
   /** A reader that begins at the moment of the call. The arguments are JSON text. */
-  open(kind: "events" | "interaction" | "mobEvents", args: string): RawReader;
+  open(kind: "events" | "interaction" | "mobEvents" | "timeline", args: string): RawReader;
   /** Without a name: the default model. Returns the model names that it stands for now. */
   setModel(name: string | undefined, model: string | undefined, objects: unknown[]): string[];
   fetch(method: string, url: string, headers: [string, string][], body: Uint8Array | undefined): Promise<RawResponse>;

@@ -2,6 +2,10 @@
 
 import { createInstance } from "./mobkit_web_glue.js";
 import type { ContentInput, CursorInput, HandlingMode, Json, Labels } from "./contract/common.js";
+import type {
+  ConsoleIdentityInspection, ConsoleIdentityRecord, ConsoleInteractionAccepted, ConsoleSendRequest, ConsoleTimelineEvent,
+  ConsoleTimelinePage, ConsoleTimelineQuery,
+} from "./contract/console.js";
 import type { MobDefinition } from "./contract/definition.js";
 import type { EventQuery, EventsPage, LogItem, PersistedEvent } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
@@ -539,6 +543,34 @@ export class UnifiedRuntime {
   /** A page of agent events. Without a cursor the newest `limit`, ascending. */
   async queryEvents(query: EventQueryOptions | EventQuery = {}): Promise<EventsPage> {
     return convert.eventsPage(await this.#call("mobkit/query_events", convert.queryArg(snakeQuery(query))));
+  }
+
+  /**
+   * The console's timeline: the newest frames, or those after a cursor, and then what comes. Reads on from storage however slow its
+   * reader is. Fails with `replay_unavailable` for a cursor that there is not.
+   */
+  timeline({ signal, ...query }: ConsoleTimelineQuery & { signal?: AbortSignal } = {}): EventStream<ConsoleTimelineEvent> {
+    return this.#stream<ConsoleTimelineEvent, ConsoleTimelineEvent>("timeline", { query }, (event) => event, signal);
+  }
+
+  /** A page of the timeline: from a cursor or the beginning on, or the newest. */
+  queryTimeline(query: ConsoleTimelineQuery = {}): Promise<ConsoleTimelinePage> {
+    return this.#call("mobkit/console/query_timeline", query);
+  }
+
+  /** Sends a message once for each idempotency key of a member and an origin. When it resolves the message is accepted and durable. */
+  consoleSend(request: ConsoleSendRequest): Promise<ConsoleInteractionAccepted> {
+    return this.#call("mobkit/console/send", request);
+  }
+
+  /** All members as a console lists them. */
+  async consoleIdentities(): Promise<ConsoleIdentityRecord[]> {
+    return (await this.#call<{ identities: ConsoleIdentityRecord[] }>("mobkit/console/list_identities")).identities;
+  }
+
+  /** A member and those it can reach. */
+  inspectIdentity(identity: string): Promise<ConsoleIdentityInspection> {
+    return this.#call("mobkit/console/inspect_identity", { identity });
   }
 
   /** A window of a member's transcript, oldest first. */

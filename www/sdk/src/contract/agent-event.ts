@@ -83,6 +83,9 @@ export type AgentEvent =
       handling_mode: HandlingMode;
     }
   | { type: "peer_message"; from: string; content: ContentInput; interaction_id?: string }
+  /** The member left the roster, or began a new incarnation. */
+  | { type: "identity_retired" }
+  | { type: "identity_respawned" }
   | { type: "model_unavailable"; model: string; reason: string };
 
 /** The `type` of an agent event. */

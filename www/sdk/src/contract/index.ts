@@ -2,6 +2,7 @@
 
 export type * from "./agent-event.js";
 export type * from "./common.js";
+export type * from "./console.js";
 export type * from "./definition.js";
 export type * from "./event.js";
 export type * from "./member.js";

@@ -1,5 +1,7 @@
 //! The contract over a runtime on the simulator: envelopes, parameters, answers, streams, and input that makes no sense.
 
+mod timeline;
+
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -188,7 +190,7 @@ fn what_is_advertised_is_what_there_is() {
             .iter()
             .map(|name| name.as_str().unwrap())
             .collect();
-        assert_eq!(methods.len(), 37);
+        assert_eq!(methods.len(), 41);
         assert_eq!(
             methods.iter().collect::<BTreeSet<_>>().len(),
             methods.len(),
@@ -990,8 +992,11 @@ impl Client {
                 .lines()
                 .map(|line| line.split_once(": ").unwrap())
                 .collect();
-            let [("id", id), ("event", event), ("data", data)] = fields[..] else {
-                panic!("{block}")
+            let (id, event, data) = match fields[..] {
+                [("id", id), ("event", event), ("data", data)] => (id, event, data),
+                // From here nobody goes on.
+                [("event", event), ("data", data)] => ("", event, data),
+                _ => panic!("{block}"),
             };
             let data = serde_json::from_str(data).unwrap();
             self.events.push_back(Event {
