@@ -33,6 +33,9 @@ pub struct Row {
     /// Flags of `wasm-opt`; it does not run without any.
     #[serde(default)]
     pub wasm_opt: Vec<String>,
+    /// Whether functions that resemble each other are put side by side.
+    #[serde(default)]
+    pub order_functions: bool,
     /// How many bytes everything may have after gzip.
     pub gzip_budget: Option<u64>,
 }

@@ -2,6 +2,7 @@
 
 mod glue;
 mod matrix;
+mod order;
 mod package;
 mod size;
 mod wasm;

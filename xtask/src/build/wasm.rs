@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::glue;
 use super::matrix::Row;
+use super::{glue, order};
 use crate::paths::Paths;
 use crate::process;
 use crate::setup::{Tools, WASM_TARGET};
@@ -80,6 +80,27 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
                 .arg(&module),
         )?;
         fs::rename(&optimised, &module)?;
+    }
+    if row.order_functions {
+        let (named, ordered) = (
+            bound.join(format!("{name}_named.wasm")),
+            bound.join(format!("{name}_ordered.wasm")),
+        );
+        fs::write(&named, order::name_by_place(&fs::read(&module)?)?)?;
+        process::run(
+            Command::new(paths.npm_bin("wasm-opt"))
+                .args(
+                    row.wasm_opt
+                        .iter()
+                        .filter(|flag| flag.starts_with("--enable-")),
+                )
+                .arg("--reorder-functions-by-name")
+                .arg("-o")
+                .arg(&ordered)
+                .arg(&named),
+        )?;
+        fs::rename(&ordered, &module)?;
+        fs::remove_file(&named)?;
     }
     check_imports(&module)?;
 
