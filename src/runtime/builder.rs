@@ -14,8 +14,10 @@ use crate::agent::tool::{Tool, ToolGate, ToolSet};
 use crate::log::{LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
 use crate::mob::{Core, Installed, Kit, MobHandle, MobOptions, Models, open};
+use crate::runtime::console_log::{self, ConsoleLogStore, TellFrames};
 use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
-use crate::runtime::event_log::{EventLog, EventLogConfig};
+use crate::runtime::event_log::EventLogConfig;
+use crate::runtime::feed::Feed;
 use crate::runtime::health::Health;
 use crate::runtime::hooks::{
     Discovery, EdgeDiscovery, ErrorHook, Errors, Hooks, PostReconcileHook, PostSpawnHook,
@@ -90,6 +92,7 @@ struct Parts {
     drain_timeout: Option<Duration>,
     max_sessions: Option<usize>,
     event_log: Option<EventLogConfig>,
+    console_log: Option<TellFrames>,
     persistent_metadata: Option<Rc<dyn PersistentMetadataStore>>,
     on_mob_event: Option<Projected>,
     lease: Option<Rc<dyn Lease>>,
@@ -193,6 +196,20 @@ impl UnifiedRuntimeBuilder {
     /// A store of the application's that is given the agent events too.
     pub fn event_log(mut self, config: EventLogConfig) -> Self {
         self.0.event_log = Some(config);
+        self
+    }
+
+    /// A store of the application's that is given the timeline's frames too.
+    pub fn console_log_store(self, store: Rc<dyn ConsoleLogStore>) -> Self {
+        self.tell_frames(console_log::tell_frames(store))
+    }
+
+    /// Who is told of the timeline's frames, as text.
+    pub(crate) fn tell_frames(
+        mut self,
+        tell: impl Fn(String) -> LocalBoxFuture<'static, Result<(), String>> + 'static,
+    ) -> Self {
+        self.0.console_log = Some(Box::new(tell));
         self
     }
 
@@ -349,7 +366,8 @@ impl UnifiedRuntimeBuilder {
             host: host.clone(),
         };
         let health = Health::new(&host);
-        let (mut projected, mut host_cursor, mut event_log) = (None, None, None);
+        let (mut projected, mut host_cursor, mut feeds) = (None, None, Vec::new());
+        let event_log = parts.event_log.take();
         let mut installed = Installed::default();
         let role = if let Some(writer) = &writer {
             if let Some(signal) = &parts.signal {
@@ -372,8 +390,15 @@ impl UnifiedRuntimeBuilder {
             if let Some(cursor) = &host_cursor {
                 cursor.begin(begin);
             }
-            if let Some(config) = parts.event_log.take() {
-                event_log = Some(EventLog::begin(&core, writer, config, &errors, &health).await?);
+            let sinks = [
+                event_log.as_ref().map(EventLogConfig::sink),
+                parts
+                    .console_log
+                    .take()
+                    .map(|tell| console_log::sink(&core, tell)),
+            ];
+            for sink in sinks.into_iter().flatten() {
+                feeds.push(Feed::begin(&core, writer, sink, &errors, &health).await?);
             }
             installed = core.install(definition).boxed_local().await?;
             Role::Leader
@@ -399,7 +424,8 @@ impl UnifiedRuntimeBuilder {
                 edge_discovery: parts.edge_discovery.take(),
             },
             health,
-            event_log,
+            feeds,
+            event_log_store: event_log.map(|config| config.store),
             host_cursor,
             bootstrap_edges: RefCell::new(None),
             drain_timeout: parts.drain_timeout.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
@@ -422,8 +448,8 @@ impl UnifiedRuntimeBuilder {
                 inner.errors.clone(),
                 inner.health.begin("mob_events"),
             ));
-            if let Some(log) = &inner.event_log {
-                host.spawn(log.clone().run());
+            for feed in &inner.feeds {
+                host.spawn(feed.clone().run());
             }
             core.runners.start(&core);
         }

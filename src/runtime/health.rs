@@ -24,7 +24,7 @@ words! {
 /// How one task fares.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaskHealth {
-    /// Which: `mob_events`, `agent_events`, `event_log` or `persistent_metadata`.
+    /// Which: `mob_events`, `agent_events`, `event_log`, `console_log` or `persistent_metadata`.
     pub name: &'static str,
     /// How it stands.
     pub state: TaskState,

@@ -5,10 +5,12 @@
 mod builder;
 mod console;
 mod console_events;
+mod console_log;
 mod edges;
 mod error;
 mod event_log;
 mod events;
+mod feed;
 mod health;
 mod hooks;
 mod labels;
@@ -28,6 +30,7 @@ use futures::{FutureExt, StreamExt};
 
 pub use builder::{IfLocked, SubscriptionStart, UnifiedRuntimeBuilder};
 pub use console_events::{ConsoleEventStore, ConsoleIdentityEventEnvelope, ResponsePhase};
+pub use console_log::ConsoleLogStore;
 pub use edges::{EdgeOwner, OwnedEdge};
 pub use error::{
     UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField, UnifiedRuntimeReconcileError,
@@ -52,8 +55,8 @@ use crate::mob::{
     Accepted, Core, HistoryMessage, InteractionOutcome, MobError, MobHandle, Pending, SendRequest,
     SpawnManyReport, SpawnReceipt,
 };
-use crate::runtime::event_log::EventLog;
 use crate::runtime::events::Stored;
+use crate::runtime::feed::Feed;
 use crate::runtime::health::Health;
 use crate::runtime::hooks::{Errors, Hooks};
 use crate::runtime::metadata::HostCursor;
@@ -81,7 +84,9 @@ pub(crate) struct Inner {
     checkpoint: RefCell<Option<Checkpointer>>,
     hooks: Hooks,
     health: Health,
-    event_log: Option<Rc<EventLog>>,
+    /// The application's stores that are fed with agent events.
+    feeds: Vec<Rc<Feed>>,
+    event_log_store: Option<Rc<dyn EventLogStore>>,
     host_cursor: Option<Rc<HostCursor>>,
     bootstrap_edges: RefCell<Option<UnifiedRuntimeReconcileEdgesReport>>,
     drain_timeout: Duration,
@@ -550,7 +555,7 @@ impl UnifiedRuntime {
 
     /// The application's store for agent events.
     pub fn event_log_store(&self) -> Option<Rc<dyn EventLogStore>> {
-        self.inner.event_log.as_ref().map(|log| log.store())
+        self.inner.event_log_store.clone()
     }
 
     /// Writes what was shown and is not durable yet, such as the newest agent events and the cursor. A page calls it when it is hidden; no
@@ -569,8 +574,8 @@ impl UnifiedRuntime {
         if let Some(cursor) = &self.inner.host_cursor {
             cursor.flush().await;
         }
-        if let Some(log) = &self.inner.event_log {
-            log.flush().await?;
+        for feed in &self.inner.feeds {
+            feed.flush().await?;
         }
         Ok(())
     }
@@ -663,9 +668,11 @@ impl UnifiedRuntime {
         if let Some(cursor) = &inner.host_cursor {
             cursor.flush().await;
         }
-        if let Some(log) = &inner.event_log {
-            log.flush().await?;
-            // Its cursor.
+        for feed in &inner.feeds {
+            feed.flush().await?;
+        }
+        if !inner.feeds.is_empty() {
+            // Their cursors.
             writer.flush(Durability::Strict).await?;
         }
         Ok(())

@@ -260,6 +260,33 @@ async fn groups(core: &Core, page: &StoredPage) -> Result<Vec<Group>, MobError> 
     Ok(found)
 }
 
+/// The JSON of an array of what events become, for whoever is fed with it.
+pub(super) async fn array(core: &Core, items: &[RawItem]) -> Result<String, MobError> {
+    let mut told = VecDeque::new();
+    for item in items {
+        tell(&mut told, group(core, item).await?);
+    }
+    let mut text = String::from("[");
+    for event in told {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&event.data);
+    }
+    text.push(']');
+    Ok(text)
+}
+
+fn tell(told: &mut VecDeque<TimelineText>, group: Group) {
+    if let Some(frame) = group.updated {
+        told.push_back(TimelineText::new("frame_updated", None, "frame", &frame));
+    }
+    if let Some(frame) = group.frame {
+        let cursor = Some(group.cursor);
+        told.push_back(TimelineText::new("console_frame", cursor, "frame", &frame));
+    }
+}
+
 /// What a query asks for, checked.
 struct Wanted {
     filter: EventQuery,
@@ -441,18 +468,6 @@ struct Telling {
 }
 
 impl Telling {
-    fn tell(&mut self, group: Group) {
-        let (updated, frame) = (group.updated, group.frame);
-        if let Some(frame) = updated {
-            let updated = TimelineText::new("frame_updated", None, "frame", &frame);
-            self.told.push_back(updated);
-        }
-        if let Some(frame) = frame {
-            let frame = TimelineText::new("console_frame", Some(group.cursor), "frame", &frame);
-            self.told.push_back(frame);
-        }
-    }
-
     /// Without a place to go on from: the newest frames.
     async fn begin(&mut self) -> Result<(), MobError> {
         self.begun = true;
@@ -465,11 +480,10 @@ impl Telling {
             let (filter, limit) = (&self.wanted.filter, self.wanted.limit);
             let page = events::backwards(&self.core, filter, until.next(), limit).await?;
             if page.exhausted && self.wanted.is_everybody() {
-                let first = bootstrapped(&self.core);
-                self.tell(first);
+                tell(&mut self.told, bootstrapped(&self.core));
             }
             for group in groups(&self.core, &page).await? {
-                self.tell(group);
+                tell(&mut self.told, group);
             }
         }
         self.complete(until);
@@ -493,7 +507,7 @@ impl Telling {
         };
         if meant && !self.wanted.nothing {
             let group = group(&self.core, item).await?;
-            self.tell(group);
+            tell(&mut self.told, group);
         }
         self.complete(item.cursor());
         Ok(())

@@ -265,6 +265,8 @@ impl FromJson for ConsoleTimelineEvent {
     }
 }
 
+json::deserialize_by_json!(ConsoleTimelineEvent);
+
 /// A person's message to a member, sent once however often it is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsoleSendRequest {

@@ -10,11 +10,14 @@ use super::queries::Counting;
 use super::*;
 use crate::mob::{Core, MobError};
 use crate::runtime::{
-    EventLogConfig, EventLogStore, PersistentMetadataStore, SubscriptionStart, TaskHealth,
-    TaskState,
+    ConsoleLogStore, EventLogConfig, EventLogStore, PersistentMetadataStore, SubscriptionStart,
+    TaskHealth, TaskState,
 };
 use crate::storage::{Batch, Durability, Storage};
-use crate::wire::{ErrorEvent, MobEventKind, MobId, PersistedEvent, UnifiedEvent};
+use crate::wire::{
+    ConsoleFrame, ConsoleFrameStatus, ConsoleTimelineQuery, ErrorEvent, MobEventKind, MobId,
+    PersistedEvent, TimestampMs, UnifiedEvent,
+};
 
 /// A store in memory that refuses, or takes its time, when it is told to.
 #[derive(Clone)]
@@ -525,5 +528,111 @@ fn the_applications_cursor_says_where_the_subscription_begins() {
             last + 3,
             "written when it could be"
         );
+    });
+}
+
+/// A store of frames that refuses when it is told to.
+#[derive(Clone, Default)]
+struct Frames {
+    kept: Rc<RefCell<Vec<ConsoleFrame>>>,
+    asked: Rc<Cell<u32>>,
+    refuses: Rc<Cell<bool>>,
+}
+
+impl ConsoleLogStore for Frames {
+    fn append_if_absent(&self, frame: ConsoleFrame) -> LocalBoxFuture<'static, Result<(), String>> {
+        self.asked.set(self.asked.get() + 1);
+        if self.refuses.get() {
+            return ready(Err("the other side is down".into())).boxed_local();
+        }
+        let mut kept = self.kept.borrow_mut();
+        if kept
+            .iter()
+            .all(|known| known.dedupe_key != frame.dedupe_key)
+        {
+            kept.push(frame);
+        }
+        ready(Ok(())).boxed_local()
+    }
+
+    fn update_frame_status(
+        &self,
+        id: String,
+        status: ConsoleFrameStatus,
+        frame_version: u64,
+        updated_at_ms: Option<TimestampMs>,
+    ) -> LocalBoxFuture<'static, Result<(), String>> {
+        let mut kept = self.kept.borrow_mut();
+        let known = kept.iter_mut().find(|frame| frame.id == id).unwrap();
+        if known.frame_version < frame_version {
+            known.status = status;
+            known.frame_version = frame_version;
+            known.updated_at_ms = updated_at_ms;
+        }
+        ready(Ok(())).boxed_local()
+    }
+}
+
+async fn own_frames(runtime: &UnifiedRuntime) -> Vec<ConsoleFrame> {
+    let query = ConsoleTimelineQuery {
+        limit: Some(1_000),
+        ..ConsoleTimelineQuery::default()
+    };
+    let mut frames = runtime.query_timeline(&query).await.unwrap().frames;
+    frames.retain(|frame| frame.kind != "frame_updated" && frame.kind != "runtime_bootstrapped");
+    frames
+}
+
+#[test]
+fn a_console_log_gets_the_timeline_over_refusals_and_restarts() {
+    let (disk, frames) = (SimDisk::new(), Frames::default());
+    for life in 0..3 {
+        let sim = Sim::new(life);
+        let host = sim.host();
+        sim.block_on(async {
+            let runtime = builder(&host, &disk, &teamwork(&host))
+                .console_log_store(Rc::new(frames.clone()))
+                .build()
+                .await
+                .unwrap();
+            frames.refuses.set(life == 1);
+            let request = SendRequest::new("build a house");
+            runtime.ask(&id("lead"), request).await.unwrap();
+            if life == 1 {
+                let before = frames.asked.get();
+                host.sleep(Duration::from_secs(120)).await;
+                let attempts = frames.asked.get() - before;
+                assert!((4..=16).contains(&attempts), "{attempts}");
+                let refused = runtime.flush().await.unwrap_err();
+                assert_eq!(refused.code(), "host_store_failed");
+                let task = runtime.status().tasks;
+                let task = task.iter().find(|task| task.name == "console_log").unwrap();
+                assert_eq!(task.state, TaskState::Retrying);
+                frames.refuses.set(false);
+            }
+            runtime.flush().await.unwrap();
+            let own = own_frames(&runtime).await;
+            assert_eq!(*frames.kept.borrow(), own);
+            let request = SendRequest::new("one more");
+            runtime.send(&id("ann"), request).await.unwrap();
+            runtime.shutdown().await;
+        });
+    }
+    // The shutdown gave it what there was.
+    let sim = Sim::new(9);
+    let host = sim.host();
+    let kept = frames.kept.borrow().clone();
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &teamwork(&host))
+            .build()
+            .await
+            .unwrap();
+        let own = own_frames(&runtime).await;
+        let names = |frames: &[ConsoleFrame]| -> Vec<(String, String)> {
+            let name = |frame: &ConsoleFrame| (frame.id.clone(), frame.kind.clone());
+            frames.iter().map(name).collect()
+        };
+        assert_eq!(names(&kept), names(&own[..kept.len()]));
+        assert!(kept.len() > 100);
     });
 }

@@ -94,13 +94,29 @@ pub(super) fn tell_now(function: &Function, event: &MobStructuralEventEnvelope) 
 /// A store whose function takes JSON text.
 struct JsEventLog(Function);
 
+/// Gives a function what it is to keep.
+fn taken(function: &Function, text: String) -> LocalBoxFuture<'static, Result<(), String>> {
+    let taken = ask(function, text);
+    taken.map(|taken| taken.map(|_| ())).boxed_local()
+}
+
+/// Who is told of the timeline's frames.
+pub(super) fn tell_frames(
+    function: Function,
+) -> impl Fn(String) -> LocalBoxFuture<'static, Result<(), String>> {
+    move |text| taken(&function, text)
+}
+
 impl EventLogStore for JsEventLog {
     fn append_batch(
         &self,
         events: Vec<PersistedEvent>,
     ) -> LocalBoxFuture<'static, Result<(), String>> {
-        let taken = ask(&self.0, convert::text(&events));
-        taken.map(|taken| taken.map(|_| ())).boxed_local()
+        self.append_text(convert::text(&events))
+    }
+
+    fn append_text(&self, events: String) -> LocalBoxFuture<'static, Result<(), String>> {
+        taken(&self.0, events)
     }
 }
 

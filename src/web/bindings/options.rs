@@ -27,6 +27,7 @@ pub(super) struct BuildOptions {
     pub drain_timeout: Option<u64>,
     pub max_sessions: Option<usize>,
     pub event_log: Option<EventLogParts>,
+    pub console_log: Option<Place>,
     pub persistent_metadata: Option<MetadataParts>,
     pub on_mob_event: Option<Place>,
     /// `latest`, `earliest` or a cursor.
@@ -86,6 +87,7 @@ impl FromJson for BuildOptions {
             drain_timeout: fields.take("drainTimeout")?,
             max_sessions: fields.take("maxSessions")?,
             event_log: fields.take("eventLog")?,
+            console_log: fields.take("consoleLog")?,
             persistent_metadata: fields.take("persistentMetadata")?,
             on_mob_event: fields.take("onMobEvent")?,
             start: fields.take("start")?,

@@ -85,6 +85,9 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
     if let Some(parts) = options.event_log {
         builder = builder.event_log(hooks::event_log(&parts, &objects)?);
     }
+    if let Some(place) = options.console_log {
+        builder = builder.tell_frames(hooks::tell_frames(objects.function(place)?));
+    }
     if let Some(parts) = options.persistent_metadata {
         builder = builder.persistent_metadata(hooks::metadata(&parts, &objects)?);
     }

@@ -76,6 +76,8 @@ export interface RawBuildOptions {
   drainTimeout: number | undefined;
   maxSessions: number | undefined;
   eventLog: RawEventLog | undefined;
+  /** Takes JSON text; it may throw. */
+  consoleLog: ((told: string) => Promise<void>) | undefined;
   /** Take JSON text; `get` gives it. They may throw. */
   persistentMetadata: { get: (mobId: string) => Promise<string>; set: (mobIdAndCursor: string) => Promise<void> } | undefined;
   /** Takes JSON text; does not throw. */

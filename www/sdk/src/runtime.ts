@@ -3,8 +3,8 @@
 import { createInstance } from "./mobkit_web_glue.js";
 import type { ContentInput, CursorInput, HandlingMode, Json, Labels } from "./contract/common.js";
 import type {
-  ConsoleIdentityInspection, ConsoleIdentityRecord, ConsoleInteractionAccepted, ConsoleSendRequest, ConsoleTimelineEvent,
-  ConsoleTimelinePage, ConsoleTimelineQuery,
+  ConsoleFrame, ConsoleIdentityInspection, ConsoleIdentityRecord, ConsoleInteractionAccepted, ConsoleSendRequest,
+  ConsoleTimelineEvent, ConsoleTimelinePage, ConsoleTimelineQuery,
 } from "./contract/console.js";
 import type { MobDefinition } from "./contract/definition.js";
 import type { EventQuery, EventsPage, LogItem, PersistedEvent } from "./contract/event.js";
@@ -109,6 +109,14 @@ export interface EventLogOptions {
   flushInterval?: number;
 }
 
+/** A store for the timeline's frames. */
+export interface ConsoleLogStore {
+  /** Takes a frame, unless it has one of that `dedupe_key`: then it keeps what it has. */
+  appendIfAbsent(frame: ConsoleFrame): void | Promise<void>;
+  /** A frame has another status. One that has that `frame_version` or a later one keeps it. */
+  updateFrameStatus(update: Pick<ConsoleFrame, "id" | "status" | "frame_version" | "updated_at_ms">): void | Promise<void>;
+}
+
 /** A store for what outlives a runtime. */
 export interface PersistentMetadataStore {
   getSubscriptionCursor(mobId: string): CursorInput | null | undefined | Promise<CursorInput | null | undefined>;
@@ -134,7 +142,7 @@ export class UnifiedRuntimeBuilder {
   readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
     postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
-    maxSessions: undefined, eventLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
+    maxSessions: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
   };
   #definition: string | MobDefinition | undefined;
   #storage: Storage | undefined;
@@ -236,6 +244,23 @@ export class UnifiedRuntimeBuilder {
         if (wanted.length > 0) await store.appendBatch(wanted);
       },
       batchSize, flushInterval,
+    };
+    return this;
+  }
+
+  /**
+   * A store of your own that is given the timeline's frames too: in order, at least once. What it throws is tried again; nothing is
+   * dropped. The timeline itself needs none.
+   */
+  consoleLogStore(store: ConsoleLogStore): this {
+    this.#options.consoleLog = async (text) => {
+      for (const event of JSON.parse(text) as ConsoleTimelineEvent[]) {
+        if (event.type === "console_frame") await store.appendIfAbsent(event.frame);
+        if (event.type === "frame_updated") {
+          const { id, status, frame_version, updated_at_ms } = event.frame;
+          await store.updateFrameStatus({ id, status, frame_version, ...(updated_at_ms === undefined ? {} : { updated_at_ms }) });
+        }
+      }
     };
     return this;
   }
