@@ -352,6 +352,81 @@ test("stores of one's own are fed over a failure and a reload, and say how they 
   await page.close();
 });
 
+test("the timeline is paged, followed, resumed after a reload, and fed to a store of one's own", async () => {
+  const first = await inPage(async () => {
+    const kept = new Map();
+    const runtime = await builder(mobkit.indexedDb("timeline")).consoleLogStore({
+      appendIfAbsent: (frame) => { if (!kept.has(frame.id)) kept.set(frame.id, frame); },
+      updateFrameStatus: async ({ id, ...update }) => {
+        if (kept.get(id).frame_version < update.frame_version) Object.assign(kept.get(id), update);
+      },
+    }).build();
+    const told = runtime.timeline();
+    const request = { identity: "lead", content: "hi", origin: "console", idempotency_key: "k" };
+    const accepted = await runtime.consoleSend(request);
+    const again = await runtime.consoleSend(request);
+    const statuses = [];
+    const names = [];
+    for await (const event of told) {
+      names.push(event.type);
+      if (event.frame?.id === accepted.input_frame_id) statuses.push(event.frame.status);
+      if (event.type === "console_frame" && event.frame.kind === "interaction_complete") break;
+    }
+    const refused = await codeOf(runtime.consoleSend({ ...request, content: "other" }));
+    const ahead = await codeOf(runtime.queryTimeline({ after: "console:99999" }));
+    const identities = await runtime.consoleIdentities();
+    const lead = await runtime.inspectIdentity("lead");
+    await runtime.flush();
+    const page = await runtime.queryTimeline();
+    await runtime.shutdown();
+    return {
+      accepted, again, statuses, names, refused, ahead, page, identities: identities.map((one) => [one.identity, one.visibility]),
+      lead: lead.identity.runtime_member_id, kept: [...kept.values()],
+    };
+  });
+  assert.equal(first.accepted.status, "accepted");
+  assert.equal(first.again.interaction_id, first.accepted.interaction_id);
+  assert.equal(first.statuses.at(-1), "completed");
+  assert.equal(first.names[0], "snapshot_started");
+  assert.ok(first.names.includes("snapshot_complete"));
+  assert.deepEqual([first.refused, first.ahead], ["idempotency_conflict", "replay_unavailable"]);
+  assert.deepEqual(first.identities, [["lead", "addressable"]]);
+  assert.equal(first.lead, "lead:0");
+  const own = first.page.frames.filter(({ kind }) => kind !== "frame_updated" && kind !== "runtime_bootstrapped");
+  assert.deepEqual(first.kept, own);
+  assert.equal(own.filter(({ kind }) => kind === "user_input").length, 1);
+
+  const after = own[3].cursor;
+  const second = await inPage(async (after) => {
+    const runtime = await builder(mobkit.indexedDb("timeline")).build();
+    const page = await runtime.queryTimeline();
+    const resumed = [];
+    for await (const event of runtime.timeline({ after })) {
+      if (event.type === "console_frame") resumed.push(event.frame.id);
+      if (event.type === "snapshot_complete") break;
+    }
+    const backwards = [];
+    let query = { mode: "recent", limit: 4 };
+    for (;;) {
+      const { frames, next_cursor, exhausted } = await runtime.queryTimeline(query);
+      backwards.unshift(...frames);
+      if (exhausted) break;
+      query = { ...query, before: next_cursor };
+    }
+    const response = await runtime.fetch(`/console/timeline/stream?after=${after}`);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("event: snapshot_complete")) text += (await reader.read()).value;
+    await reader.cancel();
+    await runtime.shutdown();
+    return { page, resumed, backwards, ids: [...text.matchAll(/^id: (.*)$/gm)].map((match) => match[1]) };
+  }, after);
+  assert.deepEqual(second.page.frames, first.page.frames);
+  assert.deepEqual(second.backwards, first.page.frames);
+  assert.deepEqual(second.resumed, own.slice(4).map(({ id }) => id));
+  assert.deepEqual(second.ids, [...own.slice(4).map(({ cursor }) => cursor), first.page.latest_cursor]);
+});
+
 test("a slow subscriber reads five thousand events in order, once each", async () => {
   const seen = await inPage(async () => {
     const runtime = await builder().storage(mobkit.indexedDb("slow")).build();
