@@ -20,7 +20,8 @@ use crate::mob::definition::{MobDefinition, Profile};
 use crate::mob::dispatch::Runners;
 use crate::mob::error::MobError;
 use crate::mob::rows::{
-    Edge, Interaction, LabelRow, Member, MobRow, MobStatus, OpenTurn, TranscriptRow, WorkItem,
+    DueRow, Edge, Interaction, LabelRow, Member, MobRow, MobStatus, OpenTurn, TranscriptRow,
+    WorkItem,
 };
 use crate::mob::trouble::Trouble;
 use crate::shim::{Host, Notify};
@@ -50,6 +51,8 @@ pub(crate) struct Kit {
     pub retry: RetryPolicy,
     /// Transcripts that stay in memory though nobody works on them: those of the members that worked last.
     pub max_sessions: usize,
+    /// After how many idle seconds delegates are retired, when nothing says otherwise; none for never.
+    pub idle_retire_secs: Option<u64>,
 }
 
 /// The models by name, in the order of their names.
@@ -111,6 +114,8 @@ pub(crate) struct Core {
     pub labels: Table<LabelRow>,
     pub mailbox: Table<WorkItem>,
     pub turns: Table<OpenTurn>,
+    /// Who is retired when, for being idle.
+    pub due: Table<DueRow>,
     pub interactions: Table<Interaction>,
     pub transcripts: Table<TranscriptRow>,
     /// Sessions whose transcript is in memory.
@@ -122,6 +127,8 @@ pub(crate) struct Core {
     pub runners: Runners,
     /// Told after every commit that changed a row, and when the mob closes.
     pub changed: Notify,
+    /// Told after every commit that changed when somebody is due, or whether the mob works.
+    pub due_moved: Notify,
     /// Why nothing is taken and no run starts any more, once that is so.
     pub closed: RefCell<Option<MobError>>,
     pub trouble: Trouble,
@@ -193,6 +200,7 @@ impl Core {
         *self.closed.borrow_mut() = Some(why);
         self.runners.abort_all();
         self.changed.notify_waiters();
+        self.due_moved.notify_waiters();
     }
 
     /// Whether the mob takes work, or why it does not any more.
@@ -361,7 +369,9 @@ impl Core {
 }
 
 impl Participant for Core {
-    fn stage(&self, _batch: &mut Batch) {}
+    fn stage(&self, batch: &mut Batch) {
+        self.stage_due(batch);
+    }
 
     fn settle(&self, committed: bool) {
         let state = self.state.settle(committed);
@@ -371,10 +381,14 @@ impl Participant for Core {
         let labels = self.labels.settle(committed);
         let mailbox = self.mailbox.settle(committed);
         let turns = self.turns.settle(committed);
+        let due = self.due.settle(committed);
         let interactions = self.interactions.settle(committed);
         let transcripts = self.transcripts.settle(committed);
         if !committed {
             return;
+        }
+        if !due.is_empty() || !state.is_empty() {
+            self.due_moved.notify_waiters();
         }
         let mut touched = members;
         touched.extend(turns);

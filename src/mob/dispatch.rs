@@ -17,6 +17,7 @@ use crate::agent::run::{self, Interrupt, RunBounds, RunEnd, RunSpec};
 use crate::agent::tool::ToolSet;
 use crate::mob::core::Core;
 use crate::mob::definition::Profile;
+use crate::mob::delegate_tools::MakeMemberTool;
 use crate::mob::error::MobError;
 use crate::mob::member_run::{MemberRun, unstorable};
 use crate::mob::member_tools::{PeersTool, SendMessageTool};
@@ -364,6 +365,11 @@ fn run_spec(
     if profile.is_none_or(|profile| profile.tools.comms) {
         tools.insert(Rc::new(PeersTool::new(core, member)));
         tools.insert(Rc::new(SendMessageTool::new(core, member, turn)));
+    }
+    if profile.is_some_and(|profile| profile.tools.mob) {
+        for tool in MakeMemberTool::both(core, member, turn) {
+            tools.insert(tool);
+        }
     }
     if let Some(profile) = profile {
         for tool in core

@@ -13,6 +13,15 @@ use crate::mob::rows::{Member, OpenTurn};
 use crate::wire::json::{self, object};
 use crate::wire::{AgentIdentity, Cause, ContentInput};
 
+/// The cause of what a turn sends on.
+pub(super) fn cause_of(turn: &OpenTurn) -> Cause {
+    Cause {
+        interaction_id: turn.item.cause.interaction_id.clone(),
+        caused_by: Some(turn.item.work_id.clone()),
+        hops: turn.item.cause.hops + 1,
+    }
+}
+
 /// `send_message{to, content}`: puts a message into a wired peer's mailbox, durable together with the tool's result.
 pub(crate) struct SendMessageTool {
     core: Weak<Core>,
@@ -22,15 +31,10 @@ pub(crate) struct SendMessageTool {
 
 impl SendMessageTool {
     pub fn new(core: &Rc<Core>, member: &Member, turn: &OpenTurn) -> Self {
-        let cause = Cause {
-            interaction_id: turn.item.cause.interaction_id.clone(),
-            caused_by: Some(turn.item.work_id.clone()),
-            hops: turn.item.cause.hops + 1,
-        };
         Self {
             core: Rc::downgrade(core),
             from: member.identity().clone(),
-            cause,
+            cause: cause_of(turn),
         }
     }
 
@@ -51,7 +55,7 @@ impl SendMessageTool {
             content: json::text(&answer),
             effect: Some(Box::new(move |batch| match core.upgrade() {
                 Some(core) => {
-                    core.stage_peer_message(batch, &from, &cause, &work_id, &to, &content)
+                    core.stage_peer_message(batch, &from, &cause, &work_id, &to, &content, false)
                 }
                 None => Err("the mob is closed".into()),
             })),
@@ -84,7 +88,7 @@ impl Tool for SendMessageTool {
     }
 }
 
-fn text_argument<'a>(args: &'a Value, name: &str) -> Result<&'a str, ToolError> {
+pub(super) fn text_argument<'a>(args: &'a Value, name: &str) -> Result<&'a str, ToolError> {
     match args.get(name) {
         Some(Value::String(text)) if !text.trim().is_empty() => Ok(text.as_str()),
         Some(other) => Err(ToolError::new(format!(

@@ -5,6 +5,8 @@
 
 mod core;
 pub mod definition;
+mod delegate_tools;
+mod delegates;
 mod dispatch;
 mod error;
 mod handle;
@@ -31,6 +33,8 @@ pub use work::MAILBOX_LIMIT;
 
 pub use self::core::Pending;
 pub(crate) use self::core::{Core, Kit, Models};
+#[cfg(test)]
+pub(crate) use delegates::{IDLE_RETIRE, SOURCE_MOB, idle_after};
 pub(crate) use index::Indexes;
 pub(crate) use open::{Installed, MobOptions, open};
 #[cfg(test)]

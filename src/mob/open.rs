@@ -71,12 +71,14 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         labels: Table::new(prefix.part("labels")),
         mailbox: Table::new(prefix.part("box")),
         turns: Table::new(prefix.part("turn")),
+        due: Table::new(prefix.part("due").part("idle")),
         interactions: Table::new(prefix.part("interaction")),
         transcripts: Table::new(prefix.part("session")),
         loaded: RefCell::default(),
         resting: RefCell::default(),
         runners: Default::default(),
         changed: Notify::new(),
+        due_moved: Notify::new(),
         closed: RefCell::default(),
         trouble: Trouble::default(),
         host,
@@ -117,6 +119,7 @@ impl Core {
         self.labels.load(storage).await?;
         self.mailbox.load(storage).await?;
         self.turns.load(storage).await?;
+        self.due.load(storage).await?;
         self.interactions.load(storage).await?;
         if self.writer.is_none() {
             return Ok(());

@@ -23,8 +23,8 @@ pub(crate) struct Reset {
 type Names = LiteMap<AgentIdentity, ()>;
 
 impl Core {
-    /// Retires who is not wanted and spawns who is missing; whoever is there and wanted stays as it is. An order that cannot
-    /// be carried out fails alone.
+    /// Retires who is not wanted and spawns who is missing; whoever is there and wanted stays as it is, with its delegates.
+    /// An order that cannot be carried out fails alone.
     pub fn stage_reconcile(
         &self,
         batch: &mut Batch,
@@ -62,7 +62,7 @@ impl Core {
         // Before the new ones come, so that nobody is wired to a member that leaves.
         for member in self.members.staged_range(..) {
             let identity = member.identity();
-            if !wanted.contains_key(identity) {
+            if !wanted.contains_key(identity) && !self.stays_with_parent(&member, &wanted, 0) {
                 self.stage_leave(batch, identity, &company.sessions)?;
                 report.retired.push(identity.clone());
             }

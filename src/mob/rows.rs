@@ -8,6 +8,7 @@
 //! | [`Edge`] | `managed/{a}/{b}` | an edge that a reconciliation made |
 //! | [`LabelRow`] | `labels/mob`, `labels/run/{run_id}` | labels of the mob or of a run |
 //! | [`WorkItem`] | `box/{identity}/{number}` | a message that waits in a mailbox |
+//! | [`DueRow`] | `due/idle/{identity}` | when an idle member is retired |
 //! | [`OpenTurn`] | `turn/{identity}` | the work that a member has taken and not finished |
 //! | [`Interaction`] | `interaction/{id}` | what a person asked, and how it stands |
 //! | [`TranscriptRow`] | `session/{session_id}/{number}` | one message of a transcript |
@@ -131,7 +132,18 @@ pub(crate) struct WorkItem {
     /// How often it was started.
     pub attempt: u32,
     pub cause: Cause,
+    /// Whether what comes of it goes back to whoever wrote it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub reply: bool,
     pub accepted_at: TimestampMs,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 from_json!(WorkItem {
@@ -143,8 +155,18 @@ from_json!(WorkItem {
     mode,
     attempt,
     cause,
+    reply = default,
     accepted_at
 });
+
+/// When a member that is idle is retired for it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct DueRow {
+    pub identity: AgentIdentity,
+    pub at: TimestampMs,
+}
+
+from_json!(DueRow { identity, at });
 
 /// The work that a member has taken from its mailbox and not finished.
 #[derive(Clone, Debug, Serialize)]
@@ -315,6 +337,16 @@ impl Record for WorkItem {
     }
     fn place((to, number): &Self::Key, prefix: &Key) -> Key {
         prefix.part(to.as_str()).number(*number)
+    }
+}
+
+impl Record for DueRow {
+    type Key = AgentIdentity;
+    fn key(&self) -> AgentIdentity {
+        self.identity.clone()
+    }
+    fn place(key: &AgentIdentity, prefix: &Key) -> Key {
+        prefix.part(key.as_str())
     }
 }
 

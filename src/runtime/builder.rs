@@ -93,6 +93,7 @@ struct Parts {
     max_sessions: Option<usize>,
     event_log: Option<EventLogConfig>,
     console_log: Option<TellFrames>,
+    idle_retire_secs: Option<Option<u64>>,
     persistent_metadata: Option<Rc<dyn PersistentMetadataStore>>,
     on_mob_event: Option<Projected>,
     lease: Option<Rc<dyn Lease>>,
@@ -190,6 +191,13 @@ impl UnifiedRuntimeBuilder {
     /// How many transcripts of members that are not at work stay in memory; 64 if it is not said.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.0.max_sessions = Some(sessions);
+        self
+    }
+
+    /// After how many idle seconds delegates are retired, when neither the call that made them nor a label says otherwise; none
+    /// for never. 300 if it is not said (MobKit contract, section 7).
+    pub fn implicit_delegate_idle_retire_secs(mut self, seconds: Option<u64>) -> Self {
+        self.0.idle_retire_secs = Some(seconds);
         self
     }
 
@@ -348,6 +356,7 @@ impl UnifiedRuntimeBuilder {
                 gate: parts.gate.take(),
                 retry: parts.retry,
                 max_sessions: parts.max_sessions.unwrap_or(DEFAULT_MAX_SESSIONS),
+                idle_retire_secs: parts.idle_retire_secs.unwrap_or(DEFAULT_IDLE_RETIRE_SECS),
             },
             ledger: LogConfig {
                 block: 0,
@@ -452,6 +461,7 @@ impl UnifiedRuntimeBuilder {
                 host.spawn(feed.clone().run());
             }
             core.runners.start(&core);
+            host.spawn(core.clone().retire_idle());
         }
         inner.watch_lease();
         if let (Role::Follower, Some(changed)) = (role, changed) {
@@ -575,5 +585,7 @@ impl Participant for Announcer {
 
 /// How long a shutdown waits for what is under way, when the builder does not say (MobKit contract, section 2.1).
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// After how many idle seconds delegates are retired, when the builder does not say (MobKit contract, section 7).
+const DEFAULT_IDLE_RETIRE_SECS: Option<u64> = Some(300);
 /// Transcripts in memory, when the builder does not say (MobKit contract, section 3.1).
 pub(crate) const DEFAULT_MAX_SESSIONS: usize = 64;

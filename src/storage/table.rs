@@ -155,6 +155,15 @@ impl<V: Record> Table<V> {
         batch.delete_range(range);
     }
 
+    /// The keys of the rows that the running commit puts or deletes, some twice.
+    pub fn touched(&self) -> Vec<V::Key> {
+        let touched = self.rows.touched();
+        touched
+            .into_iter()
+            .map(|row| typed::<V>(row).key())
+            .collect()
+    }
+
     /// Ends the running commit: applies what it staged, or forgets it. Answers the keys that changed.
     pub fn settle(&self, committed: bool) -> Vec<V::Key> {
         let touched = self.rows.settle(committed);
@@ -276,6 +285,15 @@ impl Rows {
         for (place, _) in self.committed.borrow().range(places) {
             staged.insert(place.clone(), None);
         }
+    }
+
+    /// The rows that are staged, and those that stood where a removal is.
+    fn touched(&self) -> Vec<Row> {
+        let staged = self.staged.borrow();
+        let rows = staged
+            .iter()
+            .filter_map(|(place, change)| change.clone().or_else(|| self.get(place)));
+        rows.collect()
     }
 
     /// The rows that were put, and those that were there before they were deleted.

@@ -403,20 +403,20 @@ fn tools(node: &Node<'_>) -> Option<ProfileTools> {
     }
     let mut table = node.table()?;
     let comms = table.optional("comms", Node::boolean).unwrap_or(true);
+    let mob = table.optional("mob", Node::boolean).unwrap_or_default();
     let names = table.optional("names", names);
     table.unsupported(&[
         "builtins",
         "shell",
         "memory",
         "workgraph",
-        "mob",
         "schedule",
         "image_generation",
         "mcp",
         "rust_bundles",
     ]);
     table.finish();
-    Some(ProfileTools { comms, names })
+    Some(ProfileTools { comms, mob, names })
 }
 
 /// A table, or the text alone.

@@ -127,6 +127,14 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 impl Profile {
     /// A profile that has a model and nothing special about it.
     pub fn new(model: impl Into<String>) -> Self {
@@ -149,6 +157,9 @@ impl Profile {
 pub struct ProfileTools {
     /// Whether it may talk to its peers: the tools `send_message` and `peers`; `true` when left out.
     pub comms: bool,
+    /// Whether it may make members: the tools `delegate` and `mob_spawn_member`; `false` when left out.
+    #[serde(skip_serializing_if = "is_false")]
+    pub mob: bool,
     /// Which tools of the runtime's builder it has; all when left out (an addition to the contract).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
@@ -158,6 +169,7 @@ impl Default for ProfileTools {
     fn default() -> Self {
         Self {
             comms: true,
+            mob: false,
             names: None,
         }
     }

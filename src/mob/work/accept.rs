@@ -92,6 +92,7 @@ impl Core {
                 caused_by: None,
                 hops: 0,
             },
+            reply: false,
             accepted_at: now,
         };
         let heard = AgentEvent::UserInput {
@@ -203,8 +204,28 @@ impl Core {
         told.start
     }
 
+    /// Ends an interaction that was passed on too often. Answers whether it was.
+    pub fn ends_for_hops(&self, batch: &mut Batch, cause: &Cause) -> bool {
+        let max_hops = self.staged_state().definition.limits.max_hops();
+        if cause.hops <= max_hops {
+            return false;
+        }
+        let error =
+            format!("the interaction went over its {max_hops} hops without coming to an end");
+        self.stage_end_interaction(
+            batch,
+            &cause.interaction_id,
+            InteractionStatus::Failed,
+            AgentErrorClass::DepthLimit,
+            &error,
+        );
+        true
+    }
+
     /// Posts a message from one member to another, as the effect of a tool call. An `Err` is the tool's answer. A message
-    /// that was passed on too often ends its interaction, and with it the turn that wanted to send it.
+    /// that was passed on too often ends its interaction, and with it the turn that wanted to send it. `reply` asks for what
+    /// comes of it.
+    #[expect(clippy::too_many_arguments, reason = "a message is that many things")]
     pub fn stage_peer_message(
         &self,
         batch: &mut Batch,
@@ -213,6 +234,7 @@ impl Core {
         work_id: &WorkId,
         to: &AgentIdentity,
         content: &ContentInput,
+        reply: bool,
     ) -> Result<(), String> {
         let Some(peer) = self.members.staged(to) else {
             return Err(format!("there is no member `{to}` in this mob"));
@@ -223,17 +245,7 @@ impl Core {
                 "`{to}` cannot be reached: `{from}` is not wired to it"
             ));
         }
-        let max_hops = self.staged_state().definition.limits.max_hops();
-        if cause.hops > max_hops {
-            let error =
-                format!("the interaction went over its {max_hops} hops without coming to an end");
-            self.stage_end_interaction(
-                batch,
-                &cause.interaction_id,
-                InteractionStatus::Failed,
-                AgentErrorClass::DepthLimit,
-                &error,
-            );
+        if self.ends_for_hops(batch, cause) {
             return Ok(());
         }
         self.check_room(to).map_err(|error| error.to_string())?;
@@ -246,6 +258,7 @@ impl Core {
             mode: HandlingMode::Queue,
             attempt: 0,
             cause: cause.clone(),
+            reply,
             accepted_at: self.now(),
         };
         let heard = AgentEvent::PeerMessage {

@@ -62,6 +62,7 @@ impl Core {
                 });
                 self.announce(batch, member, &turn.item, events);
                 for item in turn.items() {
+                    self.stage_reply(batch, member, item, &result);
                     self.stage_done_item(batch, member, item, &result);
                 }
                 None
@@ -91,6 +92,57 @@ impl Core {
                 Some(told.start)
             }
         }
+    }
+
+    /// What came of an item goes back to whoever wrote it, where that was asked for.
+    fn stage_reply(&self, batch: &mut Batch, member: &Member, item: &WorkItem, result: &str) {
+        let interaction = self.interactions.staged(&item.cause.interaction_id);
+        let open = interaction.is_some_and(|row| row.status == InteractionStatus::Open);
+        let sender = item.from.as_ref().filter(|_| item.reply && open);
+        let Some(sender) = sender.and_then(|sender| self.members.staged(sender)) else {
+            return;
+        };
+        let text = match result.trim() {
+            "" => format!("[{} has nothing to say about this]", member.identity()),
+            text => text.to_owned(),
+        };
+        self.post_back(batch, member, item, &sender, "-reply", text);
+    }
+
+    /// Puts a message about an item into the mailbox of whoever wrote it.
+    fn post_back(
+        &self,
+        batch: &mut Batch,
+        member: &Member,
+        item: &WorkItem,
+        sender: &Member,
+        ending: &str,
+        text: String,
+    ) {
+        let content = ContentInput::Text(text);
+        let notice = WorkItem {
+            // The id of the item names what comes back: a command that runs twice must name the same thing.
+            work_id: WorkId::from([item.work_id.as_str(), ending].concat().as_str()),
+            to: sender.identity().clone(),
+            number: 0,
+            from: Some(member.identity().clone()),
+            content: content.clone(),
+            mode: HandlingMode::Queue,
+            attempt: 0,
+            cause: Cause {
+                interaction_id: item.cause.interaction_id.clone(),
+                caused_by: Some(item.work_id.clone()),
+                hops: item.cause.hops + 1,
+            },
+            reply: false,
+            accepted_at: self.now(),
+        };
+        let heard = AgentEvent::PeerMessage {
+            from: member.identity().to_string(),
+            content,
+            interaction_id: Some(item.cause.interaction_id.clone()),
+        };
+        self.post(batch, sender, notice, heard);
     }
 
     /// An item is done: its interaction has one open item less, and may be complete.
@@ -154,33 +206,9 @@ impl Core {
             self.stage_end_interaction(batch, &interaction.interaction_id, status, *class, error);
             return;
         };
-        let content = ContentInput::Text(format!(
-            "[{} could not do this: {error}]",
-            member.identity()
-        ));
-        let notice = WorkItem {
-            // The id of the lost item names its notice: a command that runs twice must name the same thing.
-            work_id: WorkId::from(format!("{}-lost", item.work_id).as_str()),
-            to: sender.identity().clone(),
-            number: 0,
-            from: Some(member.identity().clone()),
-            content: content.clone(),
-            mode: HandlingMode::Queue,
-            attempt: 0,
-            cause: Cause {
-                interaction_id: item.cause.interaction_id.clone(),
-                caused_by: Some(item.work_id.clone()),
-                hops: item.cause.hops + 1,
-            },
-            accepted_at: self.now(),
-        };
-        let heard = AgentEvent::PeerMessage {
-            from: member.identity().to_string(),
-            content,
-            interaction_id: Some(item.cause.interaction_id.clone()),
-        };
+        let text = format!("[{} could not do this: {error}]", member.identity());
         // The notice takes the lost item's place in the count.
-        self.post(batch, &sender, notice, heard);
+        self.post_back(batch, member, item, &sender, "-lost", text);
         if let Some(interaction) = self.interactions.staged(&item.cause.interaction_id) {
             self.stage_uncount(batch, interaction.as_ref().clone());
         }

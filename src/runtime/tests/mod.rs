@@ -2,6 +2,7 @@
 
 mod contexts;
 mod conversation;
+mod delegates;
 mod ending;
 mod lifecycle;
 mod models;

@@ -26,6 +26,7 @@ pub(super) struct BuildOptions {
     /// Milliseconds.
     pub drain_timeout: Option<u64>,
     pub max_sessions: Option<usize>,
+    pub runtime_options: RuntimeOptions,
     pub event_log: Option<EventLogParts>,
     pub console_log: Option<Place>,
     pub persistent_metadata: Option<MetadataParts>,
@@ -86,12 +87,33 @@ impl FromJson for BuildOptions {
             edge_discovery: fields.take("edgeDiscovery")?,
             drain_timeout: fields.take("drainTimeout")?,
             max_sessions: fields.take("maxSessions")?,
+            runtime_options: fields.take_or_default("runtimeOptions")?,
             event_log: fields.take("eventLog")?,
             console_log: fields.take("consoleLog")?,
             persistent_metadata: fields.take("persistentMetadata")?,
             on_mob_event: fields.take("onMobEvent")?,
             start: fields.take("start")?,
             if_locked: fields.take("ifLocked")?,
+        })
+    }
+}
+
+/// The contract's options that have a meaning here.
+#[derive(Default)]
+pub(super) struct RuntimeOptions {
+    /// None if it is not said; null for never.
+    pub idle_retire_secs: Option<Option<u64>>,
+}
+
+impl FromJson for RuntimeOptions {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        const IDLE: &str = "implicitDelegateIdleRetireSecs";
+        let said = value.get(IDLE).is_some();
+        let mut fields = Fields::of(value)?;
+        fields.only(&[IDLE])?;
+        let seconds = fields.take(IDLE)?;
+        Ok(Self {
+            idle_retire_secs: said.then_some(seconds),
         })
     }
 }

@@ -105,6 +105,9 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
             },
         });
     }
+    if let Some(seconds) = options.runtime_options.idle_retire_secs {
+        builder = builder.implicit_delegate_idle_retire_secs(seconds);
+    }
     if let Some(sessions) = options.max_sessions {
         builder = builder.max_sessions(sessions);
     }

@@ -75,6 +75,7 @@ export interface RawBuildOptions {
   /** Milliseconds. */
   drainTimeout: number | undefined;
   maxSessions: number | undefined;
+  runtimeOptions: { implicitDelegateIdleRetireSecs?: number | null } | undefined;
   eventLog: RawEventLog | undefined;
   /** Takes JSON text; it may throw. */
   consoleLog: ((told: string) => Promise<void>) | undefined;

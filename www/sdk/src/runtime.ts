@@ -92,6 +92,15 @@ export interface BuildOptions {
 /** The signal of a tool call where there is no `AbortController`. */
 const NEVER = new AbortController().signal;
 
+/** What `runtimeOptions` takes. */
+export interface RuntimeOptions {
+  /**
+   * After how many idle seconds delegates are retired, when neither the call that made them nor their label of that name
+   * (`implicit_delegate_idle_retire_secs`) says otherwise; null for never. Default: 300.
+   */
+  implicitDelegateIdleRetireSecs?: number | null;
+}
+
 /** A store for agent events. */
 export interface EventLogStore {
   /** Takes events, ascending; must know one that it has by its `id`. */
@@ -142,7 +151,7 @@ export class UnifiedRuntimeBuilder {
   readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
     postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
-    maxSessions: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
+    maxSessions: undefined, runtimeOptions: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
   };
   #definition: string | MobDefinition | undefined;
   #storage: Storage | undefined;
@@ -287,6 +296,12 @@ export class UnifiedRuntimeBuilder {
   /** Where `onMobEvent` begins when nothing says how far it had come: at what comes next (the default), at the first entry, or after a cursor. */
   start(start: "latest" | "earliest" | CursorInput): this {
     this.#options.start = String(start);
+    return this;
+  }
+
+  /** The contract's options that have a meaning here. An unknown one fails the build. */
+  runtimeOptions(options: RuntimeOptions): this {
+    this.#options.runtimeOptions = options;
     return this;
   }
 

@@ -11,8 +11,11 @@ export interface Profile {
   instructions?: string;
   /** Names of the definition's skills; their texts follow the instructions. */
   skills?: string[];
-  /** The tools by name (all of the builder's, if left out); `comms: false` takes the member tools away. */
-  tools?: string[] | { comms?: boolean; names?: string[] };
+  /**
+   * The tools by name (all of the builder's, if left out); `comms: false` takes `send_message` and `peers` away, `mob: true` gives
+   * `delegate` and `mob_spawn_member`.
+   */
+  tools?: string[] | { comms?: boolean; mob?: boolean; names?: string[] };
   /** What peers are told about members of this role. */
   peer_description?: string;
   external_addressable?: boolean;
