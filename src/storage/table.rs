@@ -225,9 +225,11 @@ impl Rows {
     }
 
     fn unload(&self, places: Places) {
-        self.committed
-            .borrow_mut()
-            .retain(|place, _| !places.contains(place));
+        let mut committed = self.committed.borrow_mut();
+        let doomed: Vec<Key> = committed.range(places).map(|(at, _)| at.clone()).collect();
+        for place in doomed {
+            committed.remove(&place);
+        }
     }
 
     fn staged(&self, place: &Key) -> Option<Row> {
@@ -346,5 +348,54 @@ async fn read(
         if !full {
             return Ok(rows);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::key::COMPARISONS;
+    use super::*;
+
+    /// A row of many below the same part.
+    #[derive(Debug, PartialEq, Serialize)]
+    struct Line(u64, u64);
+
+    impl FromJson for Line {
+        fn from_json(value: Value) -> Result<Line, serde_json::Error> {
+            <(u64, u64)>::from_json(value).map(|(page, number)| Line(page, number))
+        }
+    }
+
+    impl Record for Line {
+        type Key = (u64, u64);
+        fn key(&self) -> (u64, u64) {
+            (self.0, self.1)
+        }
+        fn place((page, number): &(u64, u64), prefix: &Key) -> Key {
+            prefix.number(*page).number(*number)
+        }
+    }
+
+    #[test]
+    fn unloading_looks_at_what_it_unloads_and_not_at_the_table() {
+        const PAGES: u64 = 1_000;
+        const LINES: u64 = 10;
+        let table = Table::new(Key::root().part("book"));
+        let mut batch = Batch::new();
+        for page in 0..PAGES {
+            for line in 0..LINES {
+                table.put(&mut batch, Line(page, line));
+            }
+        }
+        table.settle(true);
+        let before = COMPARISONS.get();
+        table.unload((7, 0)..=(7, u64::MAX));
+        let compared = COMPARISONS.get() - before;
+        assert!(compared < 1_000, "{compared} comparisons for {LINES} rows");
+        assert_eq!(table.len() as u64, (PAGES - 1) * LINES);
+        assert_eq!(table.get(&(7, LINES - 1)), None);
+        assert_eq!(table.get(&(8, 0)).as_deref(), Some(&Line(8, 0)));
     }
 }

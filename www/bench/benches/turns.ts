@@ -33,7 +33,8 @@ export async function measure(lab: Lab): Promise<Figure[]> {
     better: "more",
     how: `A model in JavaScript that answers one word at once; a turn is one \`ask\` from the call to the answer, and on IndexedDB
       message, work and answer are durable by then, each in its turn. In sequence: ${TURNS} turns of a new member, whose conversation grows.
-      At once: ${ROUNDS} times ${MEMBERS} asks together. ${RUNS} runs after one to warm up.`,
+      At once: ${ROUNDS} times ${MEMBERS} asks together, in each run of the same members, whose conversations grow; only 64 transcripts
+      stay in memory, so that nearly every turn reads its own again. ${RUNS} runs after one to warm up.`,
     rows: samples.rows(),
   }];
 }

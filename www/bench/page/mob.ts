@@ -1,6 +1,6 @@
 // A mob of workers on a scripted model, through the public face of the package.
 
-import { init, UnifiedRuntime, type ModelObject, type SpawnMemberSpec, type Storage } from "mobkit-web";
+import { init, UnifiedRuntime, type Model, type ModelObject, type SpawnMemberSpec, type Storage } from "mobkit-web";
 import wasm from "mobkit-web/mobkit_web_bg.wasm";
 
 const DEFINITION = `
@@ -51,7 +51,7 @@ function nextTurn(): Promise<void> {
 }
 
 /** A runtime over what the storage holds. */
-export async function open(storage: Storage, model: ModelObject = answering): Promise<UnifiedRuntime> {
+export async function open(storage: Storage, model: Model | ModelObject = answering): Promise<UnifiedRuntime> {
   await init({ wasm });
   return UnifiedRuntime.builder().definition(DEFINITION).storage(storage).model("scripted", model).build();
 }
@@ -70,8 +70,8 @@ export async function spawn(runtime: UnifiedRuntime, specs: SpawnMemberSpec[], a
 }
 
 /** Asks a member once, and sees that it answered. */
-export async function ask(runtime: UnifiedRuntime, identity: string): Promise<string> {
-  const { status, error, result } = await runtime.ask(identity, "go on");
+export async function ask(runtime: UnifiedRuntime, identity: string, text = "go on"): Promise<string> {
+  const { status, error, result } = await runtime.ask(identity, text);
   if (status !== "completed") throw new Error(`${identity} ${status}: ${error?.message ?? "without a reason"}`);
   return result;
 }

@@ -59,6 +59,13 @@ pub const BENCHES: &[Bench] = &[
         measure: in_browser,
     },
     Bench {
+        name: "peers",
+        about: "turns on a stubbed fetch, beside the AI SDK and LangGraph",
+        needs: BROWSER,
+        limit: minutes(10),
+        measure: in_browser,
+    },
+    Bench {
         name: "spawn",
         about: "fifty new members",
         needs: BROWSER,
