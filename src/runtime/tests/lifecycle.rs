@@ -195,6 +195,42 @@ fn a_respawned_member_keeps_its_wiring_and_forgets_its_talk() {
     });
 }
 
+/// MobKit contract, section 24.3, row 33: in the original the ids of sessions in a browser are in no order.
+#[test]
+fn row_33_the_ids_of_sessions_sort_by_their_making_whatever_the_clock_does() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let model = ScriptedModel::new(host.clone());
+        let mut sessions = Vec::new();
+        sim.block_on(async {
+            let runtime = builder(&host, &disk, &model).build().await.unwrap();
+            let start = host.now_ms();
+            // It goes on, stands still, is set back by a day, and stands still in the past.
+            for offset in [0, 1, 0, 0, -86_400_000, 0, 0, 5] {
+                sim.set_wall_clock(host.now_ms().saturating_add_signed(offset));
+                let team = (0..40).map(|n| spec("worker", &format!("w{}-{n}", sessions.len())));
+                let report = runtime.spawn_many(team.collect()).await.unwrap();
+                sessions.extend(report.spawned.into_iter().map(|one| one.session_id));
+                sessions.push(runtime.respawn(&id("ann")).await.unwrap().session_id);
+            }
+            assert!(host.now_ms() < start, "it was set back");
+            let first = u64::from_str_radix(&sessions[0].as_str().replace('-', "")[..12], 16);
+            assert!(first.unwrap().abs_diff(start) < 1_000);
+        });
+        assert_eq!(sessions.len(), 8 * 41);
+        assert!(
+            sessions.is_sorted_by(|one, next| one < next),
+            "{sessions:?}"
+        );
+        for session in sessions {
+            let id = session.as_str();
+            assert!(session.is_uuid() && &id[14..15] == "7", "{id}");
+            assert!("89ab".contains(&id[19..20]), "{id}");
+        }
+    }
+}
+
 #[test]
 fn a_stopped_mob_puts_its_work_down_and_takes_it_up_again() {
     let sim = Sim::new(6);
