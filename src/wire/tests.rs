@@ -53,12 +53,14 @@ fn names_are_checked_wherever_they_come_from() {
     }
 }
 
+/// MobKit contract, section 24.3, row 30: to JavaScript all numbers from 2^53 on are inexact.
 #[test]
-fn cursors_are_read_from_numbers_and_digits() {
+fn row_30_cursors_cross_as_numbers_while_those_are_exact_and_as_digits_beyond() {
     for (json, want) in [
         (json!(0), 0),
         (json!(7), 7),
         (json!("7"), 7),
+        (json!(u64::MAX), u64::MAX),
         (json!("18446744073709551615"), u64::MAX),
     ] {
         assert_eq!(serde_json::from_value::<Cursor>(json).unwrap().get(), want);
@@ -70,6 +72,7 @@ fn cursors_are_read_from_numbers_and_digits() {
         json!("+1"),
         json!(" 1"),
         json!("18446744073709551616"),
+        json!("9.007199254740992e+15"),
         json!(null),
     ] {
         assert!(
@@ -77,7 +80,25 @@ fn cursors_are_read_from_numbers_and_digits() {
             "{bad}"
         );
     }
-    assert_eq!(serde_json::to_string(&Cursor::new(9)).unwrap(), "9");
+    let exact = (1 << 53) - 1;
+    for (number, text) in [
+        (9, "9"),
+        (exact, "9007199254740991"),
+        (exact + 1, "\"9007199254740992\""),
+        (exact + 2, "\"9007199254740993\""),
+        (u64::MAX, "\"18446744073709551615\""),
+    ] {
+        let cursor = Cursor::new(number);
+        assert_eq!(serde_json::to_string(&cursor).unwrap(), text);
+        assert_eq!(json::value_of(&cursor), json::ToValue::to_value(&cursor));
+        let value = serde_json::from_str(text).unwrap();
+        assert_eq!(round_trip::<Cursor>(value), cursor);
+        // As JavaScript reads and writes it, whose numbers are of this kind.
+        let Ok(through) = text.parse::<f64>() else {
+            continue;
+        };
+        assert_eq!(through as u64, number, "exact as it is");
+    }
 }
 
 #[test]
@@ -290,7 +311,7 @@ fn the_text_of_a_record_gives_the_same_envelope() {
             if !ids {
                 (record.interaction_id, record.work_id) = (None, None);
             }
-            let cursor = Cursor::new(number);
+            let cursor = Cursor::new(if ids { number } else { number + (1 << 53) });
             let stored = serde_json::to_vec(&record).unwrap();
             let text = RecordText::of(&stored).unwrap();
             assert_eq!(text.identity, r#""lead""#);
