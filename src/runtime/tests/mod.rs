@@ -3,6 +3,7 @@
 mod contexts;
 mod conversation;
 mod ending;
+mod heard;
 mod lifecycle;
 mod models;
 mod people;
