@@ -700,8 +700,9 @@ fn a_query_matches_records_by_member_time_and_type() {
     }
 }
 
+/// MobKit contract, section 24.3, row 24: the original writes `Active`.
 #[test]
-fn a_roster_row_is_written_in_lower_case_and_read_in_both() {
+fn row_24_a_roster_row_is_written_in_lower_case_and_read_in_both() {
     let mut json = json!({
         "agent_identity": "lead", "role": "boss", "runtime_mode": "autonomous_host", "state": "active",
         "wired_to": ["a", "b"], "labels": {"k": "v"}, "status": "broken", "error": "profile gone", "is_final": false,
