@@ -10,10 +10,10 @@ use super::queries::Counting;
 use super::*;
 use crate::mob::{Core, MobError};
 use crate::runtime::{
-    EventLogConfig, EventLogStore, PersistentMetadataStore, SubscriptionStart, TaskHealth,
-    TaskState,
+    EventLogConfig, EventLogStore, IfLocked, PersistentMetadataStore, Role, SubscriptionStart,
+    TaskHealth, TaskState,
 };
-use crate::storage::{Batch, Durability, Storage};
+use crate::storage::{Batch, Durability, LocalLease, Storage};
 use crate::wire::{ErrorEvent, MobEventKind, MobId, PersistedEvent, UnifiedEvent};
 
 /// A store in memory that refuses, or takes its time, when it is told to.
@@ -268,17 +268,23 @@ fn row_11_a_store_that_refuses_is_asked_ever_less_often_and_loses_nothing() {
 /// MobKit contract, section 24.3, row 12: the original flushes neither the log nor the cursor when it is shut down.
 #[test]
 fn row_12_a_shutdown_brings_the_last_events_home_or_says_that_it_could_not() {
-    for (takes, in_time) in [(1, true), (60, false)] {
+    // So long it waits if nothing is said.
+    let default = Duration::from_secs(30);
+    for (takes, patience, in_time) in [
+        (1, Some(20), true),
+        (60, Some(20), false),
+        (29, None, true),
+        (3_600, None, false),
+    ] {
         let sim = Sim::new(3);
         let (host, disk, errors) = (sim.host(), SimDisk::new(), Errors::default());
         sim.block_on(async {
             let store = Store::new(&host);
-            let built = fed(&host, &disk, store.config(), &errors);
-            let runtime = built
-                .drain_timeout(Duration::from_secs(20))
-                .build()
-                .await
-                .unwrap();
+            let mut built = fed(&host, &disk, store.config(), &errors);
+            if let Some(seconds) = patience {
+                built = built.drain_timeout(Duration::from_secs(seconds));
+            }
+            let runtime = built.build().await.unwrap();
             runtime
                 .ask(&id("lead"), SendRequest::new("go"))
                 .await
@@ -287,6 +293,16 @@ fn row_12_a_shutdown_brings_the_last_events_home_or_says_that_it_could_not() {
             store.takes.set(Duration::from_secs(takes));
             let report = runtime.shutdown().await;
             assert_eq!(report.drain.timed_out, !in_time);
+            let waited = Duration::from_millis(report.drain.drain_duration_ms);
+            let longest = patience.map_or(default, Duration::from_secs);
+            assert!(
+                if in_time {
+                    waited < longest
+                } else {
+                    waited == longest
+                },
+                "{waited:?}"
+            );
             assert_eq!(report.mob_stop.is_ok(), in_time);
             assert_eq!(store.seqs() == all, in_time);
             assert_eq!(
@@ -474,6 +490,41 @@ fn row_1_ten_thousand_events_are_few_writes_at_the_applications_store_and_none_g
     });
     let armed = sim.armed_timers();
     assert_eq!(armed, 0);
+}
+
+/// MobKit contract, section 24.3, row 2, at a store of the application's: one who has lost the mob writes no more.
+#[test]
+fn row_2_who_has_been_taken_over_does_not_set_the_applications_cursor_back() {
+    let sim = Sim::new(8);
+    let (host, disk, told) = (sim.host(), SimDisk::new(), Errors::default());
+    let cursors = Cursors::default();
+    let lease = Rc::new(LocalLease::new());
+    sim.block_on(async {
+        let open = || {
+            tracked(&host, &disk, &cursors, &told, &Rc::default())
+                .lease(lease.clone())
+                .if_locked(IfLocked::Steal)
+                .build()
+        };
+        let first = open().await.unwrap();
+        host.sleep(Duration::from_secs(2)).await;
+        // So long that its next attempt comes when the mob is another's.
+        cursors.refuses.set(true);
+        tell(&first, 1).await;
+        host.sleep(Duration::from_secs(60)).await;
+        let second = open().await.unwrap();
+        first.retired().await;
+        cursors.refuses.set(false);
+        tell(&second, 50).await;
+        second.flush().await.unwrap();
+        let latest = second.status().latest_mob_cursor.get();
+        assert_eq!(cursors.known.get().unwrap().get(), latest);
+        host.sleep(Duration::from_secs(600)).await;
+        assert_eq!(cursors.known.get().unwrap().get(), latest);
+        let set = cursors.set.borrow();
+        assert!(set.windows(2).all(|pair| pair[0] < pair[1]), "{set:?}");
+        assert_eq!(first.role(), Role::Retired, "it is still there");
+    });
 }
 
 #[test]
