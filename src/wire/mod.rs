@@ -48,4 +48,4 @@ pub use report::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -354,10 +354,10 @@ fn module_events_have_their_own_kind() {
     assert_eq!(event.event_type(), "t");
 }
 
-type Name = Option<&'static str>;
+pub(crate) type Name = Option<&'static str>;
 
 /// Kind, then run, step and member that the projection takes out of it.
-fn ledger() -> Vec<(Value, Name, Name, Name)> {
+pub(crate) fn ledger() -> Vec<(Value, Name, Name, Name)> {
     let run = Some("r");
     let step = Some("st");
     let target = json!({"identity": "x", "generation": 0});
@@ -735,6 +735,51 @@ fn a_spawn_spec_takes_the_contracts_other_names_and_no_unknown_ones() {
         json!({"profile": "w", "identity": "w-1", "shell_env": {}}),
     );
     assert!(unknown.unwrap_err().to_string().contains("shell_env"));
+}
+
+#[test]
+fn what_a_discovery_found_is_spawned_with_all_of_it() {
+    let everything = json!({
+        "profile": "worker", "meerkat_id": "w-1", "labels": {"team": "core"}, "context": {"tenant": 7},
+        "additional_instructions": ["Be kind.", "Be brief."],
+        "resume_session_id": "0191d9b2-7c3e-7aaa-8bbb-0123456789ab",
+    });
+    let found: AgentDiscoverySpec = round_trip(everything);
+    let spec = discovery_spec_to_spawn_spec(&found).unwrap();
+    assert_eq!(
+        serde_json::to_value(&spec).unwrap(),
+        json!({
+            "role_name": "worker", "identity": "w-1", "labels": {"team": "core"}, "context": {"tenant": 7},
+            "additional_instructions": ["Be kind.", "Be brief."],
+            "resume_session_id": "0191d9b2-7c3e-7aaa-8bbb-0123456789ab",
+        })
+    );
+
+    let least = json!({"profile": "worker", "meerkat_id": "w-1"});
+    let found: AgentDiscoverySpec = serde_json::from_value(least.clone()).unwrap();
+    let mut written = least;
+    written["additional_instructions"] = json!([]);
+    assert_eq!(serde_json::to_value(&found).unwrap(), written);
+    let spec = discovery_spec_to_spawn_spec(&found).unwrap();
+    assert_eq!(spec, SpawnMemberSpec::new("worker", "w-1").unwrap());
+
+    // The original passes over an id that is none; here it reaches the spawn, which refuses it.
+    let found = AgentDiscoverySpec {
+        resume_session_id: Some("yesterday".into()),
+        ..found
+    };
+    let spec = discovery_spec_to_spawn_spec(&found).unwrap();
+    assert_eq!(spec.resume_session_id, Some("yesterday".into()));
+    for (profile, name) in [("worker", "a b"), ("", "w-1"), ("worker", "")] {
+        let found = AgentDiscoverySpec {
+            profile: profile.into(),
+            meerkat_id: name.into(),
+            ..AgentDiscoverySpec::default()
+        };
+        assert!(discovery_spec_to_spawn_spec(&found).is_err());
+    }
+    let misspelt = json!({"profile": "worker", "meerkat_id": "w-1", "label": {}});
+    assert!(<AgentDiscoverySpec as json::FromJson>::from_json(misspelt).is_err());
 }
 
 #[test]

@@ -331,6 +331,129 @@ fn a_failed_run_reaches_the_error_hook() {
 }
 
 #[test]
+fn a_spawn_waits_for_its_hook_and_nobody_waits_for_the_error_hook() {
+    let sim = Sim::new(14);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    let told: Rc<RefCell<Vec<String>>> = Rc::default();
+    let (spawned, failed, clock) = (told.clone(), told.clone(), host.clone());
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model)
+            .post_spawn_hook(Rc::new(move |names| {
+                let (told, clock) = (spawned.clone(), clock.clone());
+                async move {
+                    clock.sleep(Duration::from_secs(7)).await;
+                    told.borrow_mut().push(names.join(" "));
+                }
+                .boxed_local()
+            }))
+            .on_error(Rc::new(move |event| {
+                failed.borrow_mut().push(event.to_string());
+                futures::future::pending().boxed_local()
+            }))
+            .build()
+            .await
+            .unwrap();
+        let told = || std::mem::take(&mut *told.borrow_mut());
+        assert_eq!(told(), ["lead ann bob"]);
+        let begun = host.instant();
+        runtime.spawn(spec("worker", "cid")).await.unwrap();
+        assert_eq!(told(), ["cid"]);
+        assert!(host.instant() - begun >= Duration::from_secs(7));
+
+        // Nobody to tell of: none was to come, or not all of them came.
+        assert!(runtime.spawn_many(vec![]).await.unwrap().spawned.is_empty());
+        let broken = vec![spec("worker", "dan"), spec("ghost", "g")];
+        assert!(runtime.spawn_many(broken).await.unwrap().refused.is_some());
+        assert_eq!(told(), [""; 0]);
+
+        for name in ["g", "h"] {
+            runtime.spawn(spec("ghost", name)).await.unwrap_err();
+            host.yield_now().await;
+            let failure = format!("spawn_failure: {name}: profile not found: ghost");
+            assert_eq!(told(), [failure]);
+        }
+        let report = runtime.shutdown().await;
+        assert!(report.mob_stop.is_ok() && !report.drain.timed_out);
+    });
+}
+
+#[test]
+fn a_mob_without_members_is_shut_down_at_once() {
+    let sim = Sim::new(15);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    let mut nobody = team();
+    nobody.members.clear();
+    sim.block_on(async {
+        let built = builder(&host, &disk, &model).definition(nobody);
+        let runtime = built.build().await.unwrap();
+        host.sleep(Duration::from_secs(1)).await;
+        let fired = sim.timers_fired();
+        let report = runtime.shutdown().await;
+        assert_eq!(sim.timers_fired(), fired, "nothing is waited for");
+        let report = json::value_of(&report);
+        let expected = json!({
+            "drain": { "drained_count": 0, "timed_out": false, "drain_duration_ms": 0 },
+            "module_shutdown": { "terminated_modules": [], "orphan_processes": 0 },
+            "mob_stop": { "Ok": null },
+        });
+        assert_eq!(report, expected);
+        host.yield_now().await;
+        assert_eq!(sim.unfinished().tasks.len(), 0);
+    });
+}
+
+#[test]
+fn a_shutdown_counts_the_events_that_it_brings_home_and_takes_no_command_meanwhile() {
+    let sim = Sim::new(16);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| {
+        Reply::words("one two three four five six").pace(Duration::from_millis(10))
+    });
+    sim.block_on(async {
+        let plan = StoragePlan {
+            max_delay: Duration::from_millis(200),
+            ..StoragePlan::seeded(16)
+        };
+        let storage = disk.open(&host, plan);
+        let built = builder(&host, &disk, &model).storage(storage);
+        let runtime = built.build().await.unwrap();
+        runtime
+            .send(&id("ann"), SendRequest::new("count"))
+            .await
+            .unwrap();
+        let events = runtime.inner.core.events.clone();
+        while events.durable() == events.latest() {
+            host.sleep(Duration::from_millis(1)).await;
+        }
+        let before = events.durable().get();
+        let ending = runtime.clone();
+        let ending = host.spawn(async move { ending.shutdown().await });
+        host.yield_now().await;
+        assert!(!ending.is_finished(), "storage takes its time");
+        let bob = id("bob");
+        let late = [
+            runtime.send(&bob, SendRequest::new("hi")).await.err(),
+            runtime.spawn(spec("worker", "cid")).await.err(),
+            runtime.retire(&bob).await.err(),
+            runtime.respawn(&bob).await.err(),
+            runtime.wire(&bob, &id("ann")).await.err(),
+            runtime.reset().await.err(),
+            runtime.stop().await.err(),
+        ];
+        for error in late {
+            assert_eq!(error.unwrap().code(), "runtime_shutting_down");
+        }
+        let report = ending.await.unwrap();
+        let latest = runtime.status().latest_event_cursor.get();
+        assert!(latest > before);
+        assert_eq!(report.drain.drained_count as u64, latest - before);
+        assert!(report.drain.drain_duration_ms > 0 && !report.drain.timed_out);
+    });
+}
+
+#[test]
 fn after_a_shutdown_nothing_is_taken_and_a_second_one_answers_the_same() {
     let sim = Sim::new(9);
     let (host, disk) = (sim.host(), SimDisk::new());

@@ -4,6 +4,7 @@ mod contexts;
 mod conversation;
 mod ending;
 mod heard;
+mod labels;
 mod lifecycle;
 mod models;
 mod people;
