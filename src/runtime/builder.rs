@@ -264,18 +264,47 @@ impl UnifiedRuntimeBuilder {
         self
     }
 
+    /// Whether the mob and the options make sense: for whoever has to do something before a storage can be given. `build`
+    /// looks at it too, before anything else.
+    ///
+    /// # Errors
+    /// [`UnifiedRuntimeBuilderError`]. Nothing has been done then.
+    pub fn check(&self) -> Result<(), UnifiedRuntimeBuilderError> {
+        let Self(parts) = self;
+        match &parts.definition {
+            Some(definition) => definition.validate()?,
+            None => {
+                return Err(UnifiedRuntimeBuilderError::MissingRequiredField(
+                    UnifiedRuntimeBuilderField::MobSpec,
+                ));
+            }
+        }
+        let wrong = if parts.tail_capacity == Some(0) {
+            "tail_capacity() must be greater than 0"
+        } else if parts.max_sessions == Some(0) {
+            "max_sessions() must be greater than 0"
+        } else if parts.retry.max_attempts == 0 {
+            "retry_policy(): max_attempts must be greater than 0"
+        } else {
+            return Ok(());
+        };
+        Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
+            wrong.into(),
+        ))
+    }
+
     /// Opens the mob: takes the lease, restores what is stored, puts the definition in force and lets members work.
     ///
     /// # Errors
     /// [`UnifiedRuntimeBuilderError`]. Nothing has been started then, and the lease is free again.
     pub async fn build(self) -> Result<UnifiedRuntime, UnifiedRuntimeBuilderError> {
+        self.check()?;
         let missing = UnifiedRuntimeBuilderError::MissingRequiredField;
         let Self(mut parts) = self;
         let definition = parts
             .definition
             .take()
             .ok_or(missing(UnifiedRuntimeBuilderField::MobSpec))?;
-        definition.validate()?;
         let host = parts
             .host
             .take()
@@ -284,21 +313,6 @@ impl UnifiedRuntimeBuilder {
             .storage
             .take()
             .ok_or(missing(UnifiedRuntimeBuilderField::Storage))?;
-        if parts.tail_capacity == Some(0) {
-            return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
-                "tail_capacity() must be greater than 0".into(),
-            ));
-        }
-        if parts.max_sessions == Some(0) {
-            return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
-                "max_sessions() must be greater than 0".into(),
-            ));
-        }
-        if parts.retry.max_attempts == 0 {
-            return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
-                "retry_policy(): max_attempts must be greater than 0".into(),
-            ));
-        }
 
         let group = host.task_group();
         let host = group.host();

@@ -45,6 +45,8 @@ pub(crate) struct HostCursor {
     advanced: Cell<Cursor>,
     written: Cell<Cursor>,
     running: Cell<bool>,
+    /// The mob is another's, and so is the cursor.
+    ended: Cell<bool>,
     refusals: Cell<u64>,
     moved: Notify,
     /// A flush does not wait for others.
@@ -68,6 +70,7 @@ impl HostCursor {
             advanced: Cell::default(),
             written: Cell::default(),
             running: Cell::new(false),
+            ended: Cell::new(false),
             refusals: Cell::new(0),
             moved: Notify::new(),
             hurry: Notify::new(),
@@ -103,8 +106,15 @@ impl HostCursor {
         }
     }
 
+    /// Writes no more: another context has the mob, and may have come further.
+    pub fn end(&self) {
+        self.ended.set(true);
+        self.hurry.notify_waiters();
+        self.moved.notify_waiters();
+    }
+
     fn is_behind(&self) -> bool {
-        self.advanced.get() > self.written.get()
+        !self.ended.get() && self.advanced.get() > self.written.get()
     }
 
     async fn write(&self) {
@@ -112,6 +122,9 @@ impl HostCursor {
         while self.is_behind() {
             let sleep = self.host.sleep(pause);
             futures::future::select(sleep, self.hurry.notified()).await;
+            if self.ended.get() {
+                break;
+            }
             let cursor = self.advanced.get();
             let set = self.store.set_subscription_cursor(&self.mob_id, cursor);
             match set.await {
@@ -137,7 +150,8 @@ impl HostCursor {
     pub async fn flush(&self) {
         let wanted = self.advanced.get();
         let refusals = self.refusals.get();
-        while self.written.get() < wanted && self.refusals.get() == refusals {
+        let waits = || !self.ended.get() && self.refusals.get() == refusals;
+        while self.written.get() < wanted && waits() {
             let moved = self.moved.notified();
             self.hurry.notify_waiters();
             moved.await;

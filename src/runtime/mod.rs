@@ -153,6 +153,9 @@ impl Inner {
             let Some(this) = this.upgrade() else { return };
             if this.role.get() == Role::Leader {
                 this.role.set(Role::Retired);
+                if let Some(cursor) = &this.host_cursor {
+                    cursor.end();
+                }
                 this.core.close(match writer.ended() {
                     Some(WriterClosed::Storage(error)) => error.into(),
                     _ => MobError::NotLeader,

@@ -1,5 +1,6 @@
 //! The port to the outside (`HostDriver`) and the handle that every room holds (`Host`).
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -50,7 +51,12 @@ pub struct Host {
     driver: Rc<dyn HostDriver>,
     group: Option<Rc<GroupState>>,
     faults: FaultSwitch,
+    /// Milliseconds and counter of the newest [`uuid_v7`](Self::uuid_v7), of all clones.
+    newest_id: Rc<Cell<u64>>,
 }
+
+/// The bits of a [`uuid_v7`](Host::uuid_v7)'s counter, between its milliseconds and what is random.
+const ID_COUNTER_BITS: u32 = 12;
 
 impl Host {
     /// A host over `driver`, in no task group.
@@ -59,6 +65,7 @@ impl Host {
             driver,
             group: None,
             faults: FaultSwitch::default(),
+            newest_id: Rc::default(),
         }
     }
 
@@ -144,12 +151,18 @@ impl Host {
     }
 
     /// A new UUID of version 7 (RFC 9562, section 5.7) in its usual lower-case form. It begins with the wall clock's
-    /// milliseconds, so ids sort by the time of their making; within one millisecond their order is random.
+    /// milliseconds, and it sorts behind all that this host and its clones made before, also where the clock stands still
+    /// or is set back: a counter follows the milliseconds and carries over into them (section 6.2, method 1).
     pub fn uuid_v7(&self) -> String {
         let mut bytes = [0; 16];
         self.driver.fill_random(&mut bytes[6..]);
-        bytes[..6].copy_from_slice(&self.now_ms().to_be_bytes()[2..]);
-        bytes[6] = 0x70 | (bytes[6] & 0x0f);
+        // The counter begins in its lower half, so that there is room above.
+        let begin = u64::from(u16::from_be_bytes([bytes[6] & 0x07, bytes[7]]));
+        let now = (self.now_ms() << ID_COUNTER_BITS) | begin;
+        let id = now.max(self.newest_id.get() + 1);
+        self.newest_id.set(id);
+        bytes[..6].copy_from_slice(&(id >> ID_COUNTER_BITS).to_be_bytes()[2..]);
+        [bytes[6], bytes[7]] = (0x7000 | (id as u16 & 0x0fff)).to_be_bytes();
         bytes[8] = 0x80 | (bytes[8] & 0x3f);
         let mut text = String::with_capacity(36);
         for (index, byte) in bytes.iter().enumerate() {

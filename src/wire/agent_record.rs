@@ -222,12 +222,12 @@ impl<'a> RecordText<'a> {
 
     /// The JSON of [`AgentEventRecord::to_persisted`].
     pub fn to_persisted(&self, cursor: Cursor) -> String {
-        let (cursor, member_id) = (cursor.to_string(), self.member_id());
+        let (number, member_id) = (cursor.to_string(), self.member_id());
         [
             r#"{"id":"evt-agent-"#,
-            &cursor,
+            &number,
             r#"","seq":"#,
-            &cursor,
+            &json::text_of(&cursor),
             r#","timestamp_ms":"#,
             self.timestamp_ms,
             r#","member_id":"#,

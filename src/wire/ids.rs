@@ -8,7 +8,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Error, Value};
 
 use super::json::{self, FromJson, ToValue, deserialize_by_json, from_json};
@@ -263,6 +263,12 @@ macro_rules! number {
 
         number_common!($name);
 
+        impl ToValue for $name {
+            fn to_value(&self) -> Value {
+                Value::from(self.0)
+            }
+        }
+
         impl FromJson for $name {
             fn from_json(value: Value) -> Result<Self, Error> {
                 u64::from_json(value).map(Self)
@@ -290,12 +296,6 @@ macro_rules! number_common {
         impl From<u64> for $name {
             fn from(value: u64) -> Self {
                 Self(value)
-            }
-        }
-
-        impl ToValue for $name {
-            fn to_value(&self) -> Value {
-                Value::from(self.0)
             }
         }
 
@@ -347,12 +347,35 @@ impl fmt::Display for TimestampMs {
 
 /// A place in a log: entries are numbered from 1, and 0 is before the first.
 ///
-/// A number in JSON; a decimal string is accepted on the way in, for clients whose numbers end at 2^53.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+/// In JSON a number, and beyond 2^53-1, where JavaScript's numbers are not exact any more, a string of decimal digits. Both are
+/// accepted on the way in, whatever the size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor(u64);
 
 number_common!(Cursor);
+
+/// The last number that JavaScript has exactly, and none beside it.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 <= MAX_SAFE_INTEGER {
+            serializer.serialize_u64(self.0)
+        } else {
+            serializer.serialize_str(&self.to_string())
+        }
+    }
+}
+
+impl ToValue for Cursor {
+    fn to_value(&self) -> Value {
+        if self.0 <= MAX_SAFE_INTEGER {
+            Value::from(self.0)
+        } else {
+            Value::String(self.to_string())
+        }
+    }
+}
 
 impl Cursor {
     /// Before the first entry.

@@ -56,4 +56,4 @@ pub use report::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -53,12 +53,14 @@ fn names_are_checked_wherever_they_come_from() {
     }
 }
 
+/// MobKit contract, section 24.3, row 30: to JavaScript all numbers from 2^53 on are inexact.
 #[test]
-fn cursors_are_read_from_numbers_and_digits() {
+fn row_30_cursors_cross_as_numbers_while_those_are_exact_and_as_digits_beyond() {
     for (json, want) in [
         (json!(0), 0),
         (json!(7), 7),
         (json!("7"), 7),
+        (json!(u64::MAX), u64::MAX),
         (json!("18446744073709551615"), u64::MAX),
     ] {
         assert_eq!(serde_json::from_value::<Cursor>(json).unwrap().get(), want);
@@ -70,6 +72,7 @@ fn cursors_are_read_from_numbers_and_digits() {
         json!("+1"),
         json!(" 1"),
         json!("18446744073709551616"),
+        json!("9.007199254740992e+15"),
         json!(null),
     ] {
         assert!(
@@ -77,7 +80,25 @@ fn cursors_are_read_from_numbers_and_digits() {
             "{bad}"
         );
     }
-    assert_eq!(serde_json::to_string(&Cursor::new(9)).unwrap(), "9");
+    let exact = (1 << 53) - 1;
+    for (number, text) in [
+        (9, "9"),
+        (exact, "9007199254740991"),
+        (exact + 1, "\"9007199254740992\""),
+        (exact + 2, "\"9007199254740993\""),
+        (u64::MAX, "\"18446744073709551615\""),
+    ] {
+        let cursor = Cursor::new(number);
+        assert_eq!(serde_json::to_string(&cursor).unwrap(), text);
+        assert_eq!(json::value_of(&cursor), json::ToValue::to_value(&cursor));
+        let value = serde_json::from_str(text).unwrap();
+        assert_eq!(round_trip::<Cursor>(value), cursor);
+        // As JavaScript reads and writes it, whose numbers are of this kind.
+        let Ok(through) = text.parse::<f64>() else {
+            continue;
+        };
+        assert_eq!(through as u64, number, "exact as it is");
+    }
 }
 
 #[test]
@@ -293,7 +314,7 @@ fn the_text_of_a_record_gives_the_same_envelope() {
             if !ids {
                 (record.interaction_id, record.work_id) = (None, None);
             }
-            let cursor = Cursor::new(number);
+            let cursor = Cursor::new(if ids { number } else { number + (1 << 53) });
             let stored = serde_json::to_vec(&record).unwrap();
             let text = RecordText::of(&stored).unwrap();
             assert_eq!(text.identity, r#""lead""#);
@@ -336,10 +357,10 @@ fn module_events_have_their_own_kind() {
     assert_eq!(event.event_type(), "t");
 }
 
-type Name = Option<&'static str>;
+pub(crate) type Name = Option<&'static str>;
 
 /// Kind, then run, step and member that the projection takes out of it.
-fn ledger() -> Vec<(Value, Name, Name, Name)> {
+pub(crate) fn ledger() -> Vec<(Value, Name, Name, Name)> {
     let run = Some("r");
     let step = Some("st");
     let target = json!({"identity": "x", "generation": 0});
@@ -682,8 +703,9 @@ fn a_query_matches_records_by_member_time_and_type() {
     }
 }
 
+/// MobKit contract, section 24.3, row 24: the original writes `Active`.
 #[test]
-fn a_roster_row_is_written_in_lower_case_and_read_in_both() {
+fn row_24_a_roster_row_is_written_in_lower_case_and_read_in_both() {
     let mut json = json!({
         "agent_identity": "lead", "role": "boss", "runtime_mode": "autonomous_host", "state": "active",
         "wired_to": ["a", "b"], "labels": {"k": "v"}, "status": "broken", "error": "profile gone", "is_final": false,
@@ -716,6 +738,51 @@ fn a_spawn_spec_takes_the_contracts_other_names_and_no_unknown_ones() {
         json!({"profile": "w", "identity": "w-1", "shell_env": {}}),
     );
     assert!(unknown.unwrap_err().to_string().contains("shell_env"));
+}
+
+#[test]
+fn what_a_discovery_found_is_spawned_with_all_of_it() {
+    let everything = json!({
+        "profile": "worker", "meerkat_id": "w-1", "labels": {"team": "core"}, "context": {"tenant": 7},
+        "additional_instructions": ["Be kind.", "Be brief."],
+        "resume_session_id": "0191d9b2-7c3e-7aaa-8bbb-0123456789ab",
+    });
+    let found: AgentDiscoverySpec = round_trip(everything);
+    let spec = discovery_spec_to_spawn_spec(&found).unwrap();
+    assert_eq!(
+        serde_json::to_value(&spec).unwrap(),
+        json!({
+            "role_name": "worker", "identity": "w-1", "labels": {"team": "core"}, "context": {"tenant": 7},
+            "additional_instructions": ["Be kind.", "Be brief."],
+            "resume_session_id": "0191d9b2-7c3e-7aaa-8bbb-0123456789ab",
+        })
+    );
+
+    let least = json!({"profile": "worker", "meerkat_id": "w-1"});
+    let found: AgentDiscoverySpec = serde_json::from_value(least.clone()).unwrap();
+    let mut written = least;
+    written["additional_instructions"] = json!([]);
+    assert_eq!(serde_json::to_value(&found).unwrap(), written);
+    let spec = discovery_spec_to_spawn_spec(&found).unwrap();
+    assert_eq!(spec, SpawnMemberSpec::new("worker", "w-1").unwrap());
+
+    // The original passes over an id that is none; here it reaches the spawn, which refuses it.
+    let found = AgentDiscoverySpec {
+        resume_session_id: Some("yesterday".into()),
+        ..found
+    };
+    let spec = discovery_spec_to_spawn_spec(&found).unwrap();
+    assert_eq!(spec.resume_session_id, Some("yesterday".into()));
+    for (profile, name) in [("worker", "a b"), ("", "w-1"), ("worker", "")] {
+        let found = AgentDiscoverySpec {
+            profile: profile.into(),
+            meerkat_id: name.into(),
+            ..AgentDiscoverySpec::default()
+        };
+        assert!(discovery_spec_to_spawn_spec(&found).is_err());
+    }
+    let misspelt = json!({"profile": "worker", "meerkat_id": "w-1", "label": {}});
+    assert!(<AgentDiscoverySpec as json::FromJson>::from_json(misspelt).is_err());
 }
 
 #[test]

@@ -652,8 +652,8 @@ pub async fn random_numbers_and_ids(host: Host) {
     assert_ne!(host.random_u64(), host.random_u64());
     let before = host.now_ms();
     assert!(before > 1_700_000_000_000);
-    let ids: std::collections::BTreeSet<_> = (0..1_000).map(|_| host.uuid_v7()).collect();
-    assert_eq!(ids.len(), 1_000);
+    let ids: Vec<_> = (0..1_000).map(|_| host.uuid_v7()).collect();
+    assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
     for id in ids {
         let parts: Vec<_> = id.split('-').map(str::len).collect();
         assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");

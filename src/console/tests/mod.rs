@@ -624,6 +624,102 @@ fn a_stale_cursor_says_how_far_the_log_goes() {
     });
 }
 
+/// MobKit contract, section 24.3, row 24: in the original a number stands for several errors, states are written as Rust shows
+/// them, and what a query answers depends on what it finds.
+#[test]
+fn row_24_errors_have_names_of_their_own_states_are_lower_case_and_a_query_answers_one_shape() {
+    with_runtime(async |runtime, _| {
+        let worker = |name: &str| json!({"profile": "worker", "meerkat_id": name});
+        let nothing = json!({"profile": "nothing", "meerkat_id": "x"});
+        let team = json!({"specs": [
+            {"profile": "lead", "identity": "lead"}, {"profile": "worker", "identity": "w-1"}, nothing,
+        ]});
+        let golden = [
+            (-32602, "invalid_params", "spawn_member", json!({})),
+            (-32602, "profile_not_found", "spawn_member", nothing),
+            (
+                -32000,
+                "member_already_exists",
+                "spawn_member",
+                worker("w-1"),
+            ),
+            (
+                -32000,
+                "wiring_error",
+                "wire_members",
+                json!({"a": "lead", "b": "lead"}),
+            ),
+            (
+                -32001,
+                "member_not_found",
+                "retire_member",
+                json!({"member_id": "x"}),
+            ),
+            (
+                -32001,
+                "interaction_not_found",
+                "cancel_interaction",
+                json!({"interaction_id": "x"}),
+            ),
+            (
+                -32010,
+                "stale_event_cursor",
+                "query_events",
+                json!({"after_seq": 999}),
+            ),
+            (-32000, "partial_failure", "reconcile_members", team),
+        ];
+        for (number, name, method, params) in golden {
+            let (code, _, data) = refused(&runtime, &format!("mobkit/{method}"), params).await;
+            assert_eq!((code, &data["code"]), (number, &json!(name)), "{method}");
+        }
+
+        ok(&runtime, "mobkit/spawn_member", worker("w-2")).await;
+        let members = ok(&runtime, "mobkit/list_members", Value::Null).await;
+        let status = ok(&runtime, "mobkit/status", Value::Null).await;
+        let states = ["state", "status", "activity"].map(|field| &members[0][field]);
+        let states = states
+            .into_iter()
+            .chain([&status["mob_state"], &status["role"]]);
+        for state in states {
+            let state = state.as_str().unwrap();
+            let lower = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            assert!(!state.is_empty() && state.bytes().all(lower), "{state}");
+        }
+
+        let keys = |answer: &Value| -> Vec<String> {
+            answer.as_object().unwrap().keys().cloned().collect()
+        };
+        for lived in [false, true] {
+            for query in [
+                json!({}),
+                json!({"limit": 0}),
+                json!({"after_seq": 0}),
+                json!({"event_types": ["nothing of the kind"]}),
+                json!({"after_seq": 0, "identity": "w-2", "limit": 1}),
+            ] {
+                let events = ok(&runtime, "mobkit/query_events", query.clone()).await;
+                assert_eq!(
+                    keys(&events),
+                    ["events", "gaps", "next_after_seq"],
+                    "{query}"
+                );
+                let ledger = ok(&runtime, "mobkit/mob_events/query", query.clone()).await;
+                let wanted = ["events", "next_after_seq", "resume_after_seq"];
+                assert_eq!(keys(&ledger), wanted, "{query}");
+                for answer in [&events, &ledger] {
+                    assert!(answer["events"].is_array() && answer["next_after_seq"].is_u64());
+                }
+            }
+            if !lived {
+                let hello = json!({"member_id": "lead", "content": "hello"});
+                let sent = ok(&runtime, "mobkit/send_message", hello).await;
+                settled(&runtime, sent["interaction_id"].as_str().unwrap()).await;
+            }
+        }
+    });
+}
+
 /// Waits until an interaction's last event is in the log.
 async fn settled(runtime: &UnifiedRuntime, interaction: &str) {
     let events: Vec<_> = runtime

@@ -582,6 +582,54 @@ fn the_flusher_keeps_to_the_retention() {
     assert_eq!(sim.armed_timers(), 0);
 }
 
+/// MobKit contract, section 24.3, row 10: the original keeps every event in memory.
+#[test]
+fn row_10_a_million_entries_leave_no_more_behind_than_the_first_thousands() {
+    const KEPT: u64 = 10_000;
+    let config = LogConfig {
+        retention: Retention {
+            max_entries: Some(KEPT),
+            ..Retention::default()
+        },
+        ..LogConfig::default()
+    };
+    let sim = Sim::new(1);
+    let disk = SimDisk::new();
+    let desk = sim.block_on(open(
+        &sim.host(),
+        &disk,
+        StoragePlan::default(),
+        config.clone(),
+    ));
+    let _flusher = desk
+        .log
+        .run_flusher(&sim.host(), &desk.writer, |outcome| outcome.unwrap());
+    // It began with the log and never reads.
+    let mut asleep = desk.log.follow(Cursor::START).unwrap();
+    let mut most_rows = 0;
+    for n in 1..=1_000_000 {
+        desk.append(format!("{n}"));
+        if n % 1_000 == 0 {
+            sim.run_until_idle();
+            let tail = &desk.log.inner.tail;
+            assert_eq!(tail.len(), config.tail_capacity.min(n));
+            assert_eq!(desk.log.waiting(), 0);
+            assert!(desk.log.stored_totals().0 <= KEPT + config.chunk_max_entries as u64);
+            if n <= 50_000 {
+                most_rows = most_rows.max(disk.rows().len());
+            }
+        }
+    }
+    assert_eq!(desk.log.latest().get(), 1_000_000);
+    let rows = disk.rows().len();
+    assert!(rows <= most_rows, "{rows} rows, {most_rows} before");
+    let first = desk.log.first().get();
+    let items = sim.block_on(asleep.next_batch(3)).unwrap();
+    let gap = format!("1-{} retention", first - 1);
+    assert_eq!(show(&items)[..2], [gap, format!("{first}:{first}")]);
+    assert_eq!(sim.armed_timers(), 0);
+}
+
 #[test]
 fn retention_holds_when_the_commits_of_others_carry_every_entry() {
     let config = LogConfig {

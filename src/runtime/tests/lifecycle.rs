@@ -195,6 +195,42 @@ fn a_respawned_member_keeps_its_wiring_and_forgets_its_talk() {
     });
 }
 
+/// MobKit contract, section 24.3, row 33: in the original the ids of sessions in a browser are in no order.
+#[test]
+fn row_33_the_ids_of_sessions_sort_by_their_making_whatever_the_clock_does() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed);
+        let (host, disk) = (sim.host(), SimDisk::new());
+        let model = ScriptedModel::new(host.clone());
+        let mut sessions = Vec::new();
+        sim.block_on(async {
+            let runtime = builder(&host, &disk, &model).build().await.unwrap();
+            let start = host.now_ms();
+            // It goes on, stands still, is set back by a day, and stands still in the past.
+            for offset in [0, 1, 0, 0, -86_400_000, 0, 0, 5] {
+                sim.set_wall_clock(host.now_ms().saturating_add_signed(offset));
+                let team = (0..40).map(|n| spec("worker", &format!("w{}-{n}", sessions.len())));
+                let report = runtime.spawn_many(team.collect()).await.unwrap();
+                sessions.extend(report.spawned.into_iter().map(|one| one.session_id));
+                sessions.push(runtime.respawn(&id("ann")).await.unwrap().session_id);
+            }
+            assert!(host.now_ms() < start, "it was set back");
+            let first = u64::from_str_radix(&sessions[0].as_str().replace('-', "")[..12], 16);
+            assert!(first.unwrap().abs_diff(start) < 1_000);
+        });
+        assert_eq!(sessions.len(), 8 * 41);
+        assert!(
+            sessions.is_sorted_by(|one, next| one < next),
+            "{sessions:?}"
+        );
+        for session in sessions {
+            let id = session.as_str();
+            assert!(session.is_uuid() && &id[14..15] == "7", "{id}");
+            assert!("89ab".contains(&id[19..20]), "{id}");
+        }
+    }
+}
+
 #[test]
 fn a_stopped_mob_puts_its_work_down_and_takes_it_up_again() {
     let sim = Sim::new(6);
@@ -292,6 +328,129 @@ fn a_failed_run_reaches_the_error_hook() {
         "{heard:?}"
     );
     assert_eq!(heard[1], "spawn_failure: g: profile not found: ghost");
+}
+
+#[test]
+fn a_spawn_waits_for_its_hook_and_nobody_waits_for_the_error_hook() {
+    let sim = Sim::new(14);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    let told: Rc<RefCell<Vec<String>>> = Rc::default();
+    let (spawned, failed, clock) = (told.clone(), told.clone(), host.clone());
+    sim.block_on(async {
+        let runtime = builder(&host, &disk, &model)
+            .post_spawn_hook(Rc::new(move |names| {
+                let (told, clock) = (spawned.clone(), clock.clone());
+                async move {
+                    clock.sleep(Duration::from_secs(7)).await;
+                    told.borrow_mut().push(names.join(" "));
+                }
+                .boxed_local()
+            }))
+            .on_error(Rc::new(move |event| {
+                failed.borrow_mut().push(event.to_string());
+                futures::future::pending().boxed_local()
+            }))
+            .build()
+            .await
+            .unwrap();
+        let told = || std::mem::take(&mut *told.borrow_mut());
+        assert_eq!(told(), ["lead ann bob"]);
+        let begun = host.instant();
+        runtime.spawn(spec("worker", "cid")).await.unwrap();
+        assert_eq!(told(), ["cid"]);
+        assert!(host.instant() - begun >= Duration::from_secs(7));
+
+        // Nobody to tell of: none was to come, or not all of them came.
+        assert!(runtime.spawn_many(vec![]).await.unwrap().spawned.is_empty());
+        let broken = vec![spec("worker", "dan"), spec("ghost", "g")];
+        assert!(runtime.spawn_many(broken).await.unwrap().refused.is_some());
+        assert_eq!(told(), [""; 0]);
+
+        for name in ["g", "h"] {
+            runtime.spawn(spec("ghost", name)).await.unwrap_err();
+            host.yield_now().await;
+            let failure = format!("spawn_failure: {name}: profile not found: ghost");
+            assert_eq!(told(), [failure]);
+        }
+        let report = runtime.shutdown().await;
+        assert!(report.mob_stop.is_ok() && !report.drain.timed_out);
+    });
+}
+
+#[test]
+fn a_mob_without_members_is_shut_down_at_once() {
+    let sim = Sim::new(15);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::new(host.clone());
+    let mut nobody = team();
+    nobody.members.clear();
+    sim.block_on(async {
+        let built = builder(&host, &disk, &model).definition(nobody);
+        let runtime = built.build().await.unwrap();
+        host.sleep(Duration::from_secs(1)).await;
+        let fired = sim.timers_fired();
+        let report = runtime.shutdown().await;
+        assert_eq!(sim.timers_fired(), fired, "nothing is waited for");
+        let report = json::value_of(&report);
+        let expected = json!({
+            "drain": { "drained_count": 0, "timed_out": false, "drain_duration_ms": 0 },
+            "module_shutdown": { "terminated_modules": [], "orphan_processes": 0 },
+            "mob_stop": { "Ok": null },
+        });
+        assert_eq!(report, expected);
+        host.yield_now().await;
+        assert_eq!(sim.unfinished().tasks.len(), 0);
+    });
+}
+
+#[test]
+fn a_shutdown_counts_the_events_that_it_brings_home_and_takes_no_command_meanwhile() {
+    let sim = Sim::new(16);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    let model = ScriptedModel::answering(host.clone(), |_| {
+        Reply::words("one two three four five six").pace(Duration::from_millis(10))
+    });
+    sim.block_on(async {
+        let plan = StoragePlan {
+            max_delay: Duration::from_millis(200),
+            ..StoragePlan::seeded(16)
+        };
+        let storage = disk.open(&host, plan);
+        let built = builder(&host, &disk, &model).storage(storage);
+        let runtime = built.build().await.unwrap();
+        runtime
+            .send(&id("ann"), SendRequest::new("count"))
+            .await
+            .unwrap();
+        let events = runtime.inner.core.events.clone();
+        while events.durable() == events.latest() {
+            host.sleep(Duration::from_millis(1)).await;
+        }
+        let before = events.durable().get();
+        let ending = runtime.clone();
+        let ending = host.spawn(async move { ending.shutdown().await });
+        host.yield_now().await;
+        assert!(!ending.is_finished(), "storage takes its time");
+        let bob = id("bob");
+        let late = [
+            runtime.send(&bob, SendRequest::new("hi")).await.err(),
+            runtime.spawn(spec("worker", "cid")).await.err(),
+            runtime.retire(&bob).await.err(),
+            runtime.respawn(&bob).await.err(),
+            runtime.wire(&bob, &id("ann")).await.err(),
+            runtime.reset().await.err(),
+            runtime.stop().await.err(),
+        ];
+        for error in late {
+            assert_eq!(error.unwrap().code(), "runtime_shutting_down");
+        }
+        let report = ending.await.unwrap();
+        let latest = runtime.status().latest_event_cursor.get();
+        assert!(latest > before);
+        assert_eq!(report.drain.drained_count as u64, latest - before);
+        assert!(report.drain.drain_duration_ms > 0 && !report.drain.timed_out);
+    });
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod contexts;
 mod conversation;
 mod delegates;
 mod ending;
+mod heard;
+mod labels;
 mod lifecycle;
 mod models;
 mod people;

@@ -18,6 +18,8 @@ use crate::wire::{
 pub(super) struct Counting {
     inner: Rc<FaultyStorage>,
     rows: Cell<usize>,
+    /// How often it was looked at.
+    pub looks: Cell<usize>,
     /// The looks until one is refused.
     pub refuse_after: Cell<Option<u32>>,
 }
@@ -27,6 +29,7 @@ impl Counting {
         Rc::new(Self {
             inner,
             rows: Cell::new(0),
+            looks: Cell::new(0),
             refuse_after: Cell::new(None),
         })
     }
@@ -46,6 +49,7 @@ impl Storage for Counting {
         key: &'a Key,
     ) -> LocalBoxFuture<'a, Result<Option<Vec<u8>>, StorageError>> {
         self.rows.set(self.rows.get() + 1);
+        self.looks.set(self.looks.get() + 1);
         self.inner.get(key)
     }
 
@@ -55,6 +59,7 @@ impl Storage for Counting {
         direction: Direction,
         limit: usize,
     ) -> LocalBoxFuture<'_, Result<Vec<Row>, StorageError>> {
+        self.looks.set(self.looks.get() + 1);
         Box::pin(async move {
             match self.refuse_after.get() {
                 Some(0) => {

@@ -3,14 +3,18 @@
 use std::cell::{Cell, RefCell};
 
 use futures::FutureExt;
-use futures::future::ready;
+use futures::future::{LocalBoxFuture, ready};
 
 use super::*;
+use crate::agent::model::RetryPolicy;
 use crate::mob::MobError;
 use crate::runtime::{
-    Ensured, PreSpawnContext, Role, UnifiedRuntimeBuilderError, UnifiedRuntimeReconcileError,
+    Ensured, IfLocked, PreSpawnContext, Role, UnifiedRuntimeBuilderError,
+    UnifiedRuntimeReconcileError,
 };
-use crate::storage::{ClosedReason, DomError};
+use crate::storage::{
+    AcquireMode, ClosedReason, DomError, Lease, LeaseError, LeaseGuard, LocalLease,
+};
 use crate::wire::{
     AgentDiscoverySpec, DesiredPeerEdge, EdgeMemberView, ErrorEvent, Labels, MobReconcileStage,
     SpawnMemberSpec,
@@ -447,6 +451,100 @@ fn row_13_both_errors_are_kept_when_the_mob_cannot_be_put_down_either() {
             error.data().data["startup_error"]["code"],
             "pre_spawn_hook_failed"
         );
+    });
+}
+
+/// A lease that knows whether it was asked for.
+struct Asked {
+    lease: LocalLease,
+    times: Cell<u32>,
+}
+
+impl Lease for Asked {
+    fn acquire(
+        &self,
+        mode: AcquireMode,
+    ) -> LocalBoxFuture<'static, Result<Option<LeaseGuard>, LeaseError>> {
+        self.times.set(self.times.get() + 1);
+        self.lease.acquire(mode)
+    }
+}
+
+/// MobKit contract, section 24.3, row 14: the original looks at a part of its options when the mob has been started.
+#[test]
+fn row_14_a_faulty_configuration_is_found_before_anything_is_taken_read_or_written() {
+    let sim = Sim::new(14);
+    let (host, disk, log) = (sim.host(), SimDisk::new(), Told::default());
+    let lease = Rc::new(Asked {
+        lease: LocalLease::new(),
+        times: Cell::new(0),
+    });
+    let whole = || {
+        let (discovered, hooked) = (log.clone(), log.clone());
+        watched(&host, &disk, &log)
+            .lease(lease.clone())
+            .if_locked(IfLocked::Steal)
+            .pre_spawn_hook(Box::new(move || {
+                hooked.borrow_mut().push("pre-spawn".into());
+                ready(Ok(PreSpawnContext::Null)).boxed_local()
+            }))
+            .discovery(Rc::new(move |_: PreSpawnContext| {
+                discovered.borrow_mut().push("discovery".into());
+                ready(Ok(Vec::new())).boxed_local()
+            }))
+    };
+    let mut bad = team();
+    bad.members[1].profile = "ghost".parse().unwrap();
+    let storage = || disk.open(&host, StoragePlan::default());
+    let bare = || UnifiedRuntime::builder().lease(lease.clone());
+    let conflict = "conflicting_configuration";
+    let missing = "missing_required_field";
+    let faulty = [
+        (
+            missing,
+            "definition",
+            bare().host(host.clone()).storage(storage()),
+        ),
+        (
+            missing,
+            "host",
+            bare().definition(team()).storage(storage()),
+        ),
+        (
+            missing,
+            "storage",
+            bare().definition(team()).host(host.clone()),
+        ),
+        (
+            "invalid_definition",
+            "members[1].profile",
+            whole().definition(bad),
+        ),
+        (conflict, "max_sessions()", whole().max_sessions(0)),
+        (conflict, "tail_capacity()", whole().tail_capacity(0)),
+        (
+            conflict,
+            "retry_policy()",
+            whole().retry_policy(RetryPolicy {
+                max_attempts: 0,
+                ..RetryPolicy::default()
+            }),
+        ),
+    ];
+    sim.block_on(async {
+        let runtime = whole().build().await.unwrap();
+        told(&log);
+        lease.times.set(0);
+        let before = (disk.rows(), disk.commits(), sim.unfinished().tasks.len());
+        for (code, part, faulty) in faulty {
+            let error = faulty.build().await.err().unwrap();
+            assert_eq!(error.data().code, code);
+            assert!(error.to_string().contains(part), "{part}: {error}");
+            let after = (disk.rows(), disk.commits(), sim.unfinished().tasks.len());
+            assert_eq!(after, before, "{part}");
+            assert_eq!((lease.times.get(), told(&log).len()), (0, 0), "{part}");
+        }
+        assert_eq!(runtime.role(), Role::Leader, "nobody took it over");
     });
 }
 

@@ -10,10 +10,10 @@ use super::queries::Counting;
 use super::*;
 use crate::mob::{Core, MobError};
 use crate::runtime::{
-    ConsoleLogStore, EventLogConfig, EventLogStore, PersistentMetadataStore, SubscriptionStart,
-    TaskHealth, TaskState,
+    ConsoleLogStore, EventLogConfig, EventLogStore, IfLocked, PersistentMetadataStore, Role,
+    SubscriptionStart, TaskHealth, TaskState,
 };
-use crate::storage::{Batch, Durability, Storage};
+use crate::storage::{Batch, Durability, LocalLease, Storage};
 use crate::wire::{
     ConsoleFrame, ConsoleFrameStatus, ConsoleTimelineQuery, ErrorEvent, MobEventKind, MobId,
     PersistedEvent, TimestampMs, UnifiedEvent,
@@ -126,8 +126,9 @@ fn task(runtime: &UnifiedRuntime, name: &str) -> TaskHealth {
     tasks.into_iter().find(|task| task.name == name).unwrap()
 }
 
+/// MobKit contract, section 24.3, row 9: in the original nothing reaches the log unless the application drains the runtime.
 #[test]
-fn a_store_is_fed_in_batches_by_size_and_age_and_an_idle_one_arms_no_timer() {
+fn row_9_a_store_is_fed_unasked_in_batches_by_size_and_age_and_an_idle_one_arms_no_timer() {
     let sim = Sim::new(1);
     let (host, disk, errors) = (sim.host(), SimDisk::new(), Errors::default());
     sim.block_on(async {
@@ -135,11 +136,11 @@ fn a_store_is_fed_in_batches_by_size_and_age_and_an_idle_one_arms_no_timer() {
         let mut config = store.config();
         (config.batch_size, config.flush_interval) = (10, Duration::from_secs(5));
         let runtime = fed(&host, &disk, config, &errors).build().await.unwrap();
-        runtime
-            .ask(&id("lead"), SendRequest::new("go"))
-            .await
-            .unwrap();
+        // That is all that the application does.
+        let sent = runtime.send(&id("lead"), SendRequest::new("go")).await;
         host.sleep(Duration::from_secs(10)).await;
+        let outcome = runtime.interaction_outcome(&sent.unwrap().interaction_id);
+        assert_eq!(outcome.unwrap().result, "all done");
         assert_eq!(store.seqs(), own(&runtime).await);
         let batches = store.batches.borrow().clone();
         let (last, full) = batches.split_last().unwrap();
@@ -270,17 +271,23 @@ fn row_11_a_store_that_refuses_is_asked_ever_less_often_and_loses_nothing() {
 /// MobKit contract, section 24.3, row 12: the original flushes neither the log nor the cursor when it is shut down.
 #[test]
 fn row_12_a_shutdown_brings_the_last_events_home_or_says_that_it_could_not() {
-    for (takes, in_time) in [(1, true), (60, false)] {
+    // So long it waits if nothing is said.
+    let default = Duration::from_secs(30);
+    for (takes, patience, in_time) in [
+        (1, Some(20), true),
+        (60, Some(20), false),
+        (29, None, true),
+        (3_600, None, false),
+    ] {
         let sim = Sim::new(3);
         let (host, disk, errors) = (sim.host(), SimDisk::new(), Errors::default());
         sim.block_on(async {
             let store = Store::new(&host);
-            let built = fed(&host, &disk, store.config(), &errors);
-            let runtime = built
-                .drain_timeout(Duration::from_secs(20))
-                .build()
-                .await
-                .unwrap();
+            let mut built = fed(&host, &disk, store.config(), &errors);
+            if let Some(seconds) = patience {
+                built = built.drain_timeout(Duration::from_secs(seconds));
+            }
+            let runtime = built.build().await.unwrap();
             runtime
                 .ask(&id("lead"), SendRequest::new("go"))
                 .await
@@ -289,6 +296,16 @@ fn row_12_a_shutdown_brings_the_last_events_home_or_says_that_it_could_not() {
             store.takes.set(Duration::from_secs(takes));
             let report = runtime.shutdown().await;
             assert_eq!(report.drain.timed_out, !in_time);
+            let waited = Duration::from_millis(report.drain.drain_duration_ms);
+            let longest = patience.map_or(default, Duration::from_secs);
+            assert!(
+                if in_time {
+                    waited < longest
+                } else {
+                    waited == longest
+                },
+                "{waited:?}"
+            );
             assert_eq!(report.mob_stop.is_ok(), in_time);
             assert_eq!(store.seqs() == all, in_time);
             assert_eq!(
@@ -476,6 +493,41 @@ fn row_1_ten_thousand_events_are_few_writes_at_the_applications_store_and_none_g
     });
     let armed = sim.armed_timers();
     assert_eq!(armed, 0);
+}
+
+/// MobKit contract, section 24.3, row 2, at a store of the application's: one who has lost the mob writes no more.
+#[test]
+fn row_2_who_has_been_taken_over_does_not_set_the_applications_cursor_back() {
+    let sim = Sim::new(8);
+    let (host, disk, told) = (sim.host(), SimDisk::new(), Errors::default());
+    let cursors = Cursors::default();
+    let lease = Rc::new(LocalLease::new());
+    sim.block_on(async {
+        let open = || {
+            tracked(&host, &disk, &cursors, &told, &Rc::default())
+                .lease(lease.clone())
+                .if_locked(IfLocked::Steal)
+                .build()
+        };
+        let first = open().await.unwrap();
+        host.sleep(Duration::from_secs(2)).await;
+        // So long that its next attempt comes when the mob is another's.
+        cursors.refuses.set(true);
+        tell(&first, 1).await;
+        host.sleep(Duration::from_secs(60)).await;
+        let second = open().await.unwrap();
+        first.retired().await;
+        cursors.refuses.set(false);
+        tell(&second, 50).await;
+        second.flush().await.unwrap();
+        let latest = second.status().latest_mob_cursor.get();
+        assert_eq!(cursors.known.get().unwrap().get(), latest);
+        host.sleep(Duration::from_secs(600)).await;
+        assert_eq!(cursors.known.get().unwrap().get(), latest);
+        let set = cursors.set.borrow();
+        assert!(set.windows(2).all(|pair| pair[0] < pair[1]), "{set:?}");
+        assert_eq!(first.role(), Role::Retired, "it is still there");
+    });
 }
 
 #[test]

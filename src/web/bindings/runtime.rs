@@ -23,7 +23,7 @@ use crate::runtime::{EventFilter, SubscriptionStart, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
-use crate::wire::{Cursor, ErrorData, InteractionId};
+use crate::wire::{ErrorData, InteractionId};
 
 /// A runtime and what its methods need beside it.
 pub(super) struct Hosted {
@@ -100,7 +100,7 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
             "latest" => SubscriptionStart::Latest,
             "earliest" => SubscriptionStart::Earliest,
             cursor => match cursor.parse() {
-                Ok(cursor) => SubscriptionStart::After(Cursor::new(cursor)),
+                Ok(cursor) => SubscriptionStart::After(cursor),
                 Err(_) => return Err(Failure::params("start: it is no cursor")),
             },
         });
@@ -112,6 +112,9 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
         builder = builder.max_sessions(sessions);
     }
 
+    // A database is not made for a mob that cannot be.
+    builder = builder.definition(definition);
+    builder.check()?;
     let storage: Rc<dyn Storage> = match options.storage {
         StorageChoice::Memory => Rc::new(MemoryStorage::new()),
         StorageChoice::IndexedDb { name } => {
@@ -125,12 +128,8 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
             IndexedDbStorage::open(&host, &shared, IndexedDbConfig::default()).await?
         }
     };
-    let built = builder
-        .definition(definition)
-        .storage(storage.clone())
-        .build()
-        .boxed_local()
-        .await;
+    let built = builder.storage(storage.clone()).build();
+    let built = built.boxed_local().await;
     let runtime = built.inspect_err(|_| storage.close())?;
     Ok(Hosted {
         runtime,

@@ -46,8 +46,10 @@ export class Harness {
     return harness;
   }
 
-  async page() {
+  /** A tab; `first` runs in it before everything else. */
+  async page(first) {
     const page = await this.context.newPage();
+    if (first) await page.addInitScript(first);
     page.said = [];
     page.on("console", (message) => page.said.push(`${message.type()}: ${message.text()}`));
     page.on("pageerror", (error) => page.said.push(`uncaught: ${error.stack}`));

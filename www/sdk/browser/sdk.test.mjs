@@ -9,8 +9,8 @@ before(async () => { harness = await Harness.open(); });
 after(async () => { await harness?.close(); });
 
 /** Runs a function in a fresh tab and closes it. */
-async function inPage(work, arg) {
-  const page = await harness.page();
+async function inPage(work, arg, first) {
+  const page = await harness.page(first);
   try {
     return await page.evaluate(work, arg);
   } catch (error) {
@@ -182,18 +182,22 @@ test("tools, their gate, hooks, and a model made of JavaScript", async () => {
   assert.match(seen.tools[2][1], /not today/);
 });
 
-test("a mob with discoveries, edges and labels is reconciled, and is the same after a reload", async () => {
+test("row 20: a mob with discoveries, edges, labels and an event log is reconciled, and reports the same after a reload", async () => {
   const page = await harness.page();
   const build = async () => page.evaluate(async () => {
     globalThis.told = [];
     globalThis.wanted ??= [["w1", "w2"], { a: "lead", b: "w1" }];
+    globalThis.found ??= ["w1", "w2"];
+    // The application's store outlives the page, too.
+    globalThis.logged = () => JSON.parse(localStorage.getItem("logged") ?? "[]");
     const runtime = await builder()
       .storage(mobkit.indexedDb("reconciled"))
       .preSpawnHook(async () => ({ tenant: 7 }))
       .discovery(async (context) => {
         told.push(["discovery", context]);
-        return ["w1", "w2"].map((meerkat_id) => ({ profile: "other", meerkat_id, labels: { team: "core" } }));
+        return found.map((meerkat_id) => ({ profile: "other", meerkat_id, labels: { team: "core" } }));
       })
+      .eventLog({ store: { appendBatch: (events) => { localStorage.setItem("logged", JSON.stringify([...logged(), ...events.map((event) => event.id)])); } } })
       .edgeDiscovery((members) => {
         told.push(["edges", members.map((member) => member.agent_identity)]);
         return wanted;
@@ -207,8 +211,10 @@ test("a mob with discoveries, edges and labels is reconciled, and is the same af
     globalThis.look = async () => {
       const members = await runtime.members();
       const { events } = await runtime.queryMobEvents({ limit: 100 });
+      const told = (await runtime.queryEvents({ limit: 1_000 })).events;
       return {
-        members: members.map((member) => [member.agent_identity, member.wired_to, member.labels ?? {}]),
+        members: members.map((member) => [member.agent_identity, member.wired_to, member.labels ?? {}]), edges: await runtime.edges(),
+        events: told.map((event) => [event.id, event.member_id, event.event.event_type]), logged: logged(),
         mobLabels: await runtime.getMobLabels(), runLabels: await runtime.getRunLabels("r1"),
         ledger: events.map((event) => [Number(event.cursor), event.kind, event.mob_labels ?? {}]),
       };
@@ -251,21 +257,35 @@ test("a mob with discoveries, edges and labels is reconciled, and is the same af
   assert.match(seen.bad[0][1], /from w2 to itself/);
   assert.deepEqual(seen.r2, {});
   assert.deepEqual(seen.told.filter(([what]) => what === "reconciled"), [["reconciled", 0], ["reconciled", 1]]);
-  const before = await page.evaluate(() => look());
-  assert.deepEqual(before.mobLabels, { env: "prod" });
+  const before = await page.evaluate(async () => {
+    await runtime.ask("w2", "hi");
+    await runtime.flush();
+    return look();
+  });
+  assert.deepEqual([before.mobLabels, before.runLabels], [{ env: "prod" }, { ticket: "42" }]);
   assert.ok(before.ledger.every(([, , labels]) => labels.env === "prod"));
+  assert.deepEqual(before.members.map(([identity, wiredTo]) => [identity, wiredTo]), [["lead", []], ["w2", ["w3"]], ["w3", ["w2"]]]);
+  assert.deepEqual(before.edges.map(({ a, b, owner }) => [a, b, owner]), [["w2", "w3", "discovery"]]);
+  assert.ok(before.events.some(([, member, type]) => member === "w2:0" && type === "run_completed"));
+  assert.deepEqual(before.logged, before.events.map(([id]) => id));
 
   await page.reload();
   await page.evaluate(() => globalThis.loaded);
-  await page.evaluate(() => { globalThis.wanted = [["w2", "w3"]]; });
+  await page.evaluate(() => { globalThis.wanted = [["w2", "w3"]]; globalThis.found = ["w2", "w3"]; });
   const [again, rewired] = await build();
-  // The discovery names somebody who was retired: a build spawns whom it misses.
-  assert.deepEqual(again.find(([what]) => what === "spawned"), ["spawned", ["w1"]]);
+  // Whom the discovery names is there.
+  assert.deepEqual(again, [["discovery", { tenant: 7 }], ["edges", ["lead", "w2", "w3"]]]);
   assert.deepEqual(rewired.retained_edges, [{ a: "w2", b: "w3" }]);
-  const after = await page.evaluate(() => look());
-  assert.deepEqual(after.members.filter(([identity]) => identity !== "w1"), before.members);
-  assert.deepEqual(after.ledger.slice(0, before.ledger.length), before.ledger);
-  assert.deepEqual([after.mobLabels, after.runLabels], [before.mobLabels, before.runLabels]);
+  assert.deepEqual(await page.evaluate(() => look()), before);
+  const logged = await page.evaluate(async () => {
+    await runtime.ask("w2", "again");
+    await runtime.flush();
+    const { events, logged } = await look();
+    globalThis.found = ["w1", "w2"];
+    return [logged, events.map(([id]) => id)];
+  });
+  assert.ok(logged[1].length > before.events.length);
+  assert.deepEqual(logged[0], logged[1], "each once");
   const fresh = await page.evaluate(async () => {
     const report = await runtime.rediscover();
     const members = (await runtime.members()).map((member) => member.agent_identity);
@@ -296,6 +316,152 @@ test("a build whose discovery fails holds nothing back", async () => {
   assert.match(seen[0][1], /no tenant/);
   assert.match(seen[1][1], /offline/);
   assert.match(seen[2][1], /colour/);
+});
+
+test("row 14: a faulty configuration is found before a database is made, a lock asked for or a hook called", async () => {
+  const seen = await inPage(async () => {
+    const called = [];
+    const made = [];
+    const { open } = IDBFactory.prototype;
+    IDBFactory.prototype.open = function (...args) { made.push(args[0]); return open.apply(this, args); };
+    const { request } = LockManager.prototype;
+    LockManager.prototype.request = function (...args) { made.push(args[0]); return request.apply(this, args); };
+    const attempt = (spoil) => {
+      const whole = builder(mobkit.indexedDb("faulty")).preSpawnHook(() => { called.push("pre-spawn"); }).discovery(() => { called.push("discovery"); return []; });
+      return codeOf(spoil(whole).build({ ifLocked: "steal" }));
+    };
+    const codes = {
+      definition: await attempt((builder) => builder.definition("[mob]\nid = 'm'\n[[members]]\nprofile = 'ghost'\nidentity = 'a'")),
+      sessions: await attempt((builder) => builder.maxSessions(0)),
+      drain: await attempt((builder) => builder.drainTimeout(-1)),
+      start: await attempt((builder) => builder.start("the beginning")),
+      inexact: await attempt((builder) => builder.start(2 ** 53)),
+      batch: await attempt((builder) => builder.eventLog({ store: { appendBatch() {} }, batchSize: 1.5 })),
+      locked: await codeOf(builder(mobkit.indexedDb("faulty")).build({ ifLocked: "perhaps" })),
+    };
+    const before = made.length;
+    const runtime = await builder(mobkit.indexedDb("faulty")).build();
+    await runtime.shutdown();
+    return { codes, before, called, counted: made.length > before };
+  });
+  const params = "invalid_params";
+  assert.deepEqual(seen, {
+    codes: { definition: "invalid_definition", sessions: "conflicting_configuration", drain: params, start: params, inexact: params, batch: params, locked: params },
+    before: 0, called: [], counted: true,
+  });
+});
+
+test("row 30: cursors beyond 2^53 are exact, and numbers are taken while they are", async () => {
+  const page = await harness.page();
+  const beyond = 2n ** 53n + 1n;
+  // As if so much had happened before: the numbers up to here were reserved.
+  await page.evaluate(async (digits) => {
+    const runtime = await builder(mobkit.indexedDb("far")).build();
+    const { next_after_seq } = await runtime.queryEvents();
+    for (const cursor of [0, 0n, "0", Number(next_after_seq)]) await runtime.queryEvents({ afterSeq: cursor });
+    await runtime.shutdown();
+    const opened = indexedDB.open((await indexedDB.databases()).find(({ name }) => name.includes("far")).name);
+    await new Promise((resolve) => { opened.onsuccess = resolve; });
+    const database = opened.result;
+    const [name] = database.objectStoreNames;
+    const transaction = database.transaction(name, "readwrite");
+    const row = new TextEncoder().encode(`\u0001{"reserved":${digits}}`);
+    for (const log of ["events", "ledger"]) transaction.objectStore(name).put(row, `mob/tested/${log}/block`);
+    await new Promise((resolve, reject) => { transaction.oncomplete = resolve; transaction.onabort = reject; });
+    database.close();
+  }, String(beyond - 1n));
+  const seen = await page.evaluate(async () => {
+    const given = [];
+    const cursors = [];
+    const runtime = await builder(mobkit.indexedDb("far"))
+      .eventLog({ store: { appendBatch: (events) => { given.push(...events.map((event) => event.seq)); } } })
+      .persistentMetadata({ getSubscriptionCursor: () => undefined, setSubscriptionCursor: (_, cursor) => { cursors.push(cursor); } })
+      .build();
+    await runtime.ask("lead", "hi");
+    await runtime.flush();
+    const { events, gaps, next_after_seq } = await runtime.queryEvents({ limit: 1_000 });
+    const seqs = events.map((event) => event.seq);
+    const rest = [];
+    for await (const item of runtime.events({ after: seqs[2] })) {
+      rest.push(item.seq);
+      if (item.seq === seqs.at(-1)) break;
+    }
+    const from = (await runtime.queryEvents({ afterSeq: String(seqs[2]), limit: 1_000 })).events.map((event) => event.seq);
+    const spawned = await runtime.spawn({ profile: "other", identity: "o1" }).then(() => runtime.queryMobEvents({ eventTypes: ["member_spawned"], limit: 1 }));
+    const status = await runtime.status();
+    const after = await runtime.queryMobEvents({ afterSeq: spawned.events[0].cursor - 1n });
+    const stale = await runtime.queryMobEvents({ afterSeq: 2n ** 64n - 1n }).catch((error) => error.data);
+    const refused = [];
+    for (const cursor of [2 ** 53, 2 ** 53 + 2, 1e21, -1, 0.5]) refused.push(await codeOf(runtime.queryEvents({ afterSeq: cursor })));
+    const safe = await codeOf(runtime.queryEvents({ afterSeq: Number.MAX_SAFE_INTEGER, limit: 1 }));
+    await runtime.shutdown();
+    return {
+      seqs, gaps, next_after_seq, rest, from, given, cursors, spawned: spawned.events[0].cursor, latest: status.latest_mob_cursor,
+      after: after.events.map((event) => event.cursor), stale, refused, safe,
+    };
+  });
+  await page.close();
+  assert.equal(seen.seqs[0], beyond);
+  assert.ok(seen.seqs.length > 5 && seen.seqs.every((seq, at) => seq === beyond + BigInt(at)));
+  assert.equal(seen.next_after_seq, seen.seqs.at(-1));
+  assert.deepEqual([seen.rest, seen.from], [seen.seqs.slice(3), seen.seqs.slice(3)]);
+  assert.deepEqual(seen.given, seen.seqs);
+  assert.deepEqual([seen.spawned, seen.latest, seen.after], [beyond, beyond, [beyond]]);
+  assert.equal(seen.cursors.at(-1), beyond);
+  assert.deepEqual(seen.stale, { after_cursor: "18446744073709551615", latest_cursor: String(beyond) });
+  assert.deepEqual([seen.refused, seen.safe], [Array(5).fill("invalid_params"), "resolved"]);
+});
+
+test("row 6: an idle runtime wakes no timer for a minute", async () => {
+  const page = await harness.page(() => {
+    // What could wake it: every timer of the page, and every message to itself.
+    globalThis.armed = new Map();
+    globalThis.woken = { timers: 0, messages: 0 };
+    globalThis.alarm = setTimeout;
+    for (const kind of ["Timeout", "Interval"]) {
+      const set = globalThis[`set${kind}`];
+      const clear = globalThis[`clear${kind}`];
+      globalThis[`set${kind}`] = (callback, after, ...args) => {
+        const handle = set(() => {
+          if (kind === "Timeout") armed.delete(handle);
+          woken.timers++;
+          callback(...args);
+        }, after);
+        armed.set(handle, `${kind} of ${after} ms`);
+        return handle;
+      };
+      globalThis[`clear${kind}`] = (handle) => { armed.delete(handle); clear(handle); };
+    }
+    for (const sender of [MessagePort, BroadcastChannel]) {
+      const { postMessage } = sender.prototype;
+      sender.prototype.postMessage = function (...args) { woken.messages++; return postMessage.apply(this, args); };
+    }
+  });
+  await page.evaluate(async () => {
+    globalThis.kept = await builder(mobkit.indexedDb("idle"))
+      .discovery(() => ["o1", "o2"].map((meerkat_id) => ({ profile: "other", meerkat_id })))
+      .edgeDiscovery(() => [["o1", "o2"]])
+      .eventLog({ store: { appendBatch() {} } })
+      .persistentMetadata({ getSubscriptionCursor: () => undefined, setSubscriptionCursor() {} })
+      .build();
+    for (const name of ["lead", "o1", "o2"]) await kept.ask(name, "hi");
+    globalThis.readers = [kept.events().next(), kept.mobEvents().next(), (await kept.fetch("/healthz")).text()];
+  });
+  // What follows the work comes to its end.
+  await page.waitForFunction(() => armed.size === 0, null, { polling: 20 });
+  const before = await page.evaluate(() => ({ ...woken }));
+  assert.ok(before.timers > 0 && before.messages > 0, "the page sees what wakes it");
+  // A minute of the page's own time, as fast as nothing happens in it.
+  const debug = await page.context().newCDPSession(page);
+  const over = new Promise((resolve) => debug.once("Emulation.virtualTimeBudgetExpired", resolve));
+  await page.evaluate(() => { alarm(() => { globalThis.rung = true; }, 59_000); });
+  await debug.send("Emulation.setVirtualTimePolicy", { policy: "pauseIfNetworkFetchesPending", budget: 60_000 });
+  await over;
+  await debug.send("Emulation.setVirtualTimePolicy", { policy: "advance" });
+  const after = await page.evaluate(() => [{ ...woken }, [...armed.values()], globalThis.rung]);
+  assert.deepEqual(after, [before, [], true], "the test's own alarm alone has rung");
+  assert.equal(await page.evaluate(async () => (await kept.ask("o1", "are you there?")).result), "echo: are you there?");
+  await page.close();
 });
 
 test("stores of one's own are fed over a failure and a reload, and say how they fare", async () => {
@@ -427,7 +593,7 @@ test("the timeline is paged, followed, resumed after a reload, and fed to a stor
   assert.deepEqual(second.ids, [...own.slice(4).map(({ cursor }) => cursor), first.page.latest_cursor]);
 });
 
-test("a slow subscriber reads five thousand events in order, once each", async () => {
+test("row 3: a slow subscriber reads five thousand events in order, once each", async () => {
   const seen = await inPage(async () => {
     const runtime = await builder().storage(mobkit.indexedDb("slow")).build();
     const slow = runtime.mobEvents({ afterSeq: 0n });
@@ -541,7 +707,7 @@ test("a reload finds everything; export, size and deletion need no runtime", asy
   });
 });
 
-test("a panic rejects what is open, restarts once, and a loop stops; another runtime in the page is not harmed", async () => {
+test("row 32: a panic rejects what is open, retires its instance, restarts once, and a loop stops; another runtime in the page is not harmed", async () => {
   const seen = await inPage(async () => {
     const other = await builder().build();
     const runtime = await builder(mobkit.indexedDb("crashing")).build();

@@ -1,12 +1,12 @@
 // From the contract's JSON to the objects of this package and back: the one place that knows which fields differ.
 //
-// Cursors are `bigint` here and numbers there (a log would need 2^53 entries before a number were not exact; on the way in
-// they go as decimal strings). Options and receipts are camelCase here. Everything else is passed on unchanged.
+// Cursors are `bigint` here and numbers there, from 2^53 on strings of digits; on the way in they always go as digits.
+// Options and receipts are camelCase here. Everything else is passed on unchanged.
 
 import type { EventsPage, LogItem, PersistedEvent } from "./contract/event.js";
 import type { MobEventsPage, MobStructuralEventEnvelope } from "./contract/mob-event.js";
 import type { AgentErrorClass } from "./contract/agent-event.js";
-import type { CursorInput, Usage } from "./contract/common.js";
+import type { CursorInput, CursorJson, Usage } from "./contract/common.js";
 import type { SessionHistory, SpawnReceipt, TranscriptMessage } from "./contract/member.js";
 import type { RuntimeStatus } from "./contract/report.js";
 
@@ -39,9 +39,10 @@ export function args(value: unknown): string {
   return JSON.stringify(value ?? {});
 }
 
-/** A cursor as JSON takes it. */
+/** A cursor as JSON takes it. A number that is not exact is written as no cursor is, and is refused. */
 export function cursorArg(cursor: CursorInput | undefined): string | undefined {
-  return cursor === undefined ? undefined : String(cursor);
+  if (cursor === undefined) return undefined;
+  return typeof cursor === "number" && !Number.isSafeInteger(cursor) ? cursor.toExponential() : String(cursor);
 }
 
 /** A query as JSON takes it. */
@@ -50,23 +51,23 @@ export function queryArg<Query extends { after_seq?: CursorInput }>(query: Query
 }
 
 /** An entry or a gap of the event log; converted in place, for there are many. */
-export function logItem(item: LogItem<number>): LogItem {
+export function logItem(item: LogItem<CursorJson>): LogItem {
   if (item.type === "gap") return { ...item, from: BigInt(item.from), to: BigInt(item.to) };
   return Object.assign(item, { seq: BigInt(item.seq) });
 }
 
 /** An agent event on its way to a store. */
-export function persistedEvent(event: PersistedEvent<number>): PersistedEvent {
+export function persistedEvent(event: PersistedEvent<CursorJson>): PersistedEvent {
   return { ...event, seq: BigInt(event.seq) };
 }
 
 /** A ledger entry. */
-export function mobEvent(event: MobStructuralEventEnvelope<number>): MobStructuralEventEnvelope {
+export function mobEvent(event: MobStructuralEventEnvelope<CursorJson>): MobStructuralEventEnvelope {
   return { ...event, cursor: BigInt(event.cursor) };
 }
 
 /** A page of ledger entries. */
-export function mobEventsPage(page: MobEventsPage<number>): MobEventsPage {
+export function mobEventsPage(page: MobEventsPage<CursorJson>): MobEventsPage {
   return {
     events: page.events.map(mobEvent),
     next_after_seq: BigInt(page.next_after_seq),
@@ -75,7 +76,7 @@ export function mobEventsPage(page: MobEventsPage<number>): MobEventsPage {
 }
 
 /** A page of agent events. */
-export function eventsPage(page: EventsPage<number>): EventsPage {
+export function eventsPage(page: EventsPage<CursorJson>): EventsPage {
   return {
     events: page.events.map((event) => ({ ...event, seq: BigInt(event.seq) })),
     next_after_seq: BigInt(page.next_after_seq),
@@ -84,7 +85,7 @@ export function eventsPage(page: EventsPage<number>): EventsPage {
 }
 
 /** The status of the runtime. */
-export function status(value: RuntimeStatus<number>): RuntimeStatus {
+export function status(value: RuntimeStatus<CursorJson>): RuntimeStatus {
   return {
     ...value,
     latest_mob_cursor: BigInt(value.latest_mob_cursor),

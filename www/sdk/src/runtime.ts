@@ -1,7 +1,7 @@
 // `UnifiedRuntime` and its builder: the typed face of the runtime in the wasm.
 
 import { createInstance } from "./mobkit_web_glue.js";
-import type { ContentInput, CursorInput, HandlingMode, Json, Labels } from "./contract/common.js";
+import type { ContentInput, CursorInput, CursorJson, HandlingMode, Json, Labels } from "./contract/common.js";
 import type {
   ConsoleFrame, ConsoleIdentityInspection, ConsoleIdentityRecord, ConsoleInteractionAccepted, ConsoleSendRequest,
   ConsoleTimelineEvent, ConsoleTimelinePage, ConsoleTimelineQuery,
@@ -248,7 +248,7 @@ export class UnifiedRuntimeBuilder {
   eventLog({ store, filter, batchSize, flushInterval }: EventLogOptions): this {
     this.#options.eventLog = {
       append: async (text) => {
-        const events = (JSON.parse(text) as PersistedEvent<number>[]).map(convert.persistedEvent);
+        const events = (JSON.parse(text) as PersistedEvent<CursorJson>[]).map(convert.persistedEvent);
         const wanted = filter ? events.filter((event) => filter(event.event)) : events;
         if (wanted.length > 0) await store.appendBatch(wanted);
       },
@@ -279,7 +279,7 @@ export class UnifiedRuntimeBuilder {
     this.#options.persistentMetadata = {
       get: async (text) => JSON.stringify(convert.cursorArg(await store.getSubscriptionCursor(JSON.parse(text) as string) ?? undefined) ?? null),
       set: async (text) => {
-        const [mobId, cursor] = JSON.parse(text) as [string, number];
+        const [mobId, cursor] = JSON.parse(text) as [string, CursorJson];
         await store.setSubscriptionCursor(mobId, BigInt(cursor));
       },
     };
@@ -288,14 +288,14 @@ export class UnifiedRuntimeBuilder {
 
   /** Told of each structural event, in order, over reloads too: once, or over a crash at least once. It must not take long. */
   onMobEvent(hook: (event: MobStructuralEventEnvelope) => void): this {
-    const told = reporting((event: MobStructuralEventEnvelope<number>) => hook(convert.mobEvent(event)));
+    const told = reporting((event: MobStructuralEventEnvelope<CursorJson>) => hook(convert.mobEvent(event)));
     this.#options.onMobEvent = (text) => { void told(text); };
     return this;
   }
 
   /** Where `onMobEvent` begins when nothing says how far it had come: at what comes next (the default), at the first entry, or after a cursor. */
   start(start: "latest" | "earliest" | CursorInput): this {
-    this.#options.start = String(start);
+    this.#options.start = convert.cursorArg(start);
     return this;
   }
 

@@ -14,9 +14,13 @@ export type TimestampMs = number;
 
 /**
  * A position in a log. In objects that this package hands out it is a `bigint`; in the JSON of the
- * fetch contract it is a number. On the way in both are taken, and a decimal string as well.
+ * fetch contract it is a number, and beyond 2^53-1 a string of its digits. On the way in all of
+ * them are taken; a number beyond 2^53-1 is refused, for it is not exact.
  */
 export type CursorInput = bigint | number | string;
+
+/** A position in a log as the fetch contract's JSON has it: from 2^53 on a string. */
+export type CursorJson = number | string;
 
 /** How new work meets a member that is at work: wait in line, or join the running turn. */
 export type HandlingMode = "queue" | "steer";

@@ -11,7 +11,7 @@ export type UnifiedEvent =
     }
   | { kind: "module"; module: string; event_type: string; payload: Json };
 
-/** One entry of the event log. `Seq` is `bigint` in objects of this package, `number` in the fetch contract's JSON. */
+/** One entry of the event log. `Seq` is `bigint` in objects of this package, `CursorJson` in the fetch contract's JSON. */
 export interface PersistedEvent<Seq = bigint> {
   type?: undefined;
   id: string;
