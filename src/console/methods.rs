@@ -5,7 +5,7 @@
 
 use futures::future::{FutureExt, LocalBoxFuture, ready};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::CONTRACT_VERSION;
 use super::failure::Failure;
@@ -151,16 +151,16 @@ fn status(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
             "availability": if model.waiting.is_some() { "waiting" } else { "ready" },
         });
         if let Some(reason) = &model.waiting {
-            entry["reason"] = json!(reason);
+            entry["reason"] = Value::String(reason.clone());
         }
         models.insert(model.name.clone(), entry);
     }
     let running = status.mob_state.as_str() == "running"
         && matches!(status.role, Role::Leader | Role::Follower);
-    now(json::text(&json!({
+    now(json::text(&object!({
         "contract_version": CONTRACT_VERSION,
         "running": running,
-        "loaded_modules": [],
+        "loaded_modules": Vec::<Value>::new(),
         "mob_id": status.mob_id,
         "mob_state": status.mob_state.as_str(),
         "role": status.role.as_str(),
@@ -175,18 +175,18 @@ fn status(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
 fn capabilities(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
     let leads = runtime.role() == Role::Leader;
-    now(json::text(&json!({
+    now(json::text(&object!({
         "contract_version": CONTRACT_VERSION,
         "methods": METHODS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
-        "loaded_modules": [],
+        "loaded_modules": Vec::<Value>::new(),
         "runtime_type": "unified",
-        "runtime_capabilities": {
+        "runtime_capabilities": object!({
             "can_spawn_members": leads,
             "can_send_messages": leads,
             "can_wire_members": leads,
             "can_retire_members": leads,
-            "available_spawn_modes": ["profile"],
-        },
+            "available_spawn_modes": vec!["profile"],
+        }),
     })))
 }
 

@@ -4,13 +4,13 @@ use std::rc::{Rc, Weak};
 
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, ready};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::agent::model::ToolDefinition;
 use crate::agent::tool::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::mob::core::{Core, Ids};
 use crate::mob::delegates::{Delegation, IDLE_RETIRE, SOURCE_MOB, implicit_mob};
-use crate::mob::member_tools::{cause_of, text_argument};
+use crate::mob::member_tools::{cause_of, schema_of, text_argument};
 use crate::mob::roster::SpawnOrder;
 use crate::mob::rows::{Member, OpenTurn};
 use crate::wire::json::{self, FromJson, object};
@@ -152,6 +152,22 @@ impl MakeMemberTool {
     }
 }
 
+const DELEGATE_SCHEMA: &str = r#"{"type":"object","properties":{
+"task":{"type":"string","description":"what to do; it sees nothing else of this conversation"},
+"role":{"type":"string","description":"its profile; `delegate` when left out"},
+"name":{"type":"string","description":"its name; made up when left out"},
+"idle_retire_secs":{"type":["integer","null"],"minimum":0,"description":"after how many idle seconds it leaves; null for never"}},
+"required":["task"]}"#;
+
+const SPAWN_MEMBER_SCHEMA: &str = r#"{"type":"object","properties":{
+"profile":{"type":"string","description":"what it is made from"},
+"identity":{"type":"string","description":"its name"},
+"initial_message":{"type":"string","description":"what to tell it first"},
+"labels":{"type":"object","additionalProperties":{"type":"string"}},
+"auto_wire_parent":{"type":"boolean","description":"whether you and it can talk; true when left out"},
+"idle_retire_secs":{"type":["integer","null"],"minimum":0,"description":"after how many idle seconds it leaves; null for never"}},
+"required":["profile","identity"]}"#;
+
 fn new_member(role: &str, name: &str) -> Result<SpawnMemberSpec, ToolError> {
     SpawnMemberSpec::new(role, name).map_err(|error| ToolError::new(error.to_string()))
 }
@@ -194,41 +210,22 @@ fn wrong(name: &str, what: &str, got: &Value) -> ToolError {
 
 impl Tool for MakeMemberTool {
     fn definition(&self) -> ToolDefinition {
-        let idle = json!({
-            "type": ["integer", "null"], "minimum": 0,
-            "description": "after how many idle seconds it leaves; null for never",
-        });
-        match self.kind {
-            Kind::Delegate => ToolDefinition {
-                name: "delegate".into(),
-                description: "Make a member for one task. It works by itself; its answer comes later, as a new message.".into(),
-                input_schema: json!({
-                    "type": "object",
-                    "properties": {
-                        "task": { "type": "string", "description": "what to do; it sees nothing else of this conversation" },
-                        "role": { "type": "string", "description": "its profile; `delegate` when left out" },
-                        "name": { "type": "string", "description": "its name; made up when left out" },
-                        "idle_retire_secs": idle,
-                    },
-                    "required": ["task"],
-                }),
-            },
-            Kind::SpawnMember => ToolDefinition {
-                name: "mob_spawn_member".into(),
-                description: "Add a member to the mob, to stay.".into(),
-                input_schema: json!({
-                    "type": "object",
-                    "properties": {
-                        "profile": { "type": "string" },
-                        "identity": { "type": "string", "description": "its name" },
-                        "initial_message": { "type": "string", "description": "what to tell it first" },
-                        "labels": { "type": "object", "additionalProperties": { "type": "string" } },
-                        "auto_wire_parent": { "type": "boolean", "description": "whether you and it can talk; true when left out" },
-                        "idle_retire_secs": idle,
-                    },
-                    "required": ["profile", "identity"],
-                }),
-            },
+        let (name, description, schema) = match self.kind {
+            Kind::Delegate => (
+                "delegate",
+                "Make a member for one task. It works by itself; its answer comes later, as a new message.",
+                DELEGATE_SCHEMA,
+            ),
+            Kind::SpawnMember => (
+                "mob_spawn_member",
+                "Add a member to the mob, to stay.",
+                SPAWN_MEMBER_SCHEMA,
+            ),
+        };
+        ToolDefinition {
+            name: name.into(),
+            description: description.into(),
+            input_schema: schema_of(schema),
         }
     }
 

@@ -4,7 +4,7 @@ use std::rc::{Rc, Weak};
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::agent::model::ToolDefinition;
 use crate::agent::tool::{Tool, ToolContext, ToolError, ToolOutput};
@@ -63,19 +63,22 @@ impl SendMessageTool {
     }
 }
 
+const SEND_MESSAGE_SCHEMA: &str = r#"{"type":"object","properties":{
+"to":{"type":"string","description":"the peer's name"},
+"content":{"type":"string","description":"what to tell it; it sees nothing else of this conversation"}},
+"required":["to","content"]}"#;
+
+/// A schema that is written above.
+pub(super) fn schema_of(text: &str) -> Value {
+    json::parse_own(text.as_bytes()).expect("the schemas are JSON, and each is read by a test")
+}
+
 impl Tool for SendMessageTool {
     fn definition(&self) -> ToolDefinition {
         ToolDefinition {
             name: "send_message".into(),
             description: "Send a message to a peer. The peer works on it by itself; its answer comes later, as a new message.".into(),
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "to": { "type": "string", "description": "the peer's name" },
-                    "content": { "type": "string", "description": "what to tell it; it sees nothing else of this conversation" }
-                },
-                "required": ["to", "content"]
-            }),
+            input_schema: schema_of(SEND_MESSAGE_SCHEMA),
         }
     }
 
@@ -139,7 +142,7 @@ impl Tool for PeersTool {
         ToolDefinition {
             name: "peers".into(),
             description: "List the peers that send_message can reach.".into(),
-            input_schema: json!({ "type": "object", "properties": {} }),
+            input_schema: schema_of(r#"{"type":"object","properties":{}}"#),
         }
     }
 

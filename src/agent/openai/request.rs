@@ -1,6 +1,6 @@
 //! Builds the request's address, headers and body.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::agent::model::{ChatMessage, ModelRequest, ToolCall, ToolDefinition};
 use crate::agent::reachability;
@@ -137,10 +137,10 @@ fn block(block: &ContentBlock) -> Value {
     match block {
         ContentBlock::Text { text } => object!({"type": "text", "text": text}),
         ContentBlock::Image(image) => {
-            json!({"type": "image_url", "image_url": {"url": data_url(&image.media_type, &image.data)}})
+            object!({"type": "image_url", "image_url": object!({"url": data_url(&image.media_type, &image.data)})})
         }
         ContentBlock::Video(video) => {
-            json!({"type": "video_url", "video_url": {"url": data_url(&video.media_type, &video.data)}})
+            object!({"type": "video_url", "video_url": object!({"url": data_url(&video.media_type, &video.data)})})
         }
     }
 }
@@ -157,7 +157,7 @@ fn call(call: &ToolCall) -> Value {
     } else {
         &call.name
     };
-    json!({"id": call.id, "type": "function", "function": {"name": name, "arguments": arguments}})
+    object!({"id": call.id, "type": "function", "function": object!({"name": name, "arguments": arguments})})
 }
 
 fn result_of(call: &ToolCall, at: usize, messages: &[ChatMessage]) -> String {
@@ -184,6 +184,8 @@ fn tool(tool: &ToolDefinition) -> Value {
     };
     // Several servers refuse an object schema that leaves these out.
     schema.entry("type").or_insert_with(|| "object".into());
-    schema.entry("properties").or_insert_with(|| json!({}));
-    json!({"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": schema}})
+    schema
+        .entry("properties")
+        .or_insert_with(|| Map::new().into());
+    object!({"type": "function", "function": object!({"name": tool.name, "description": tool.description, "parameters": schema})})
 }
