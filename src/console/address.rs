@@ -45,6 +45,24 @@ impl Address {
     }
 }
 
+/// Adds a value as a form encodes it.
+pub(super) fn encode(to: &mut String, value: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'*' | b'-' | b'.' | b'_' => {
+                to.push(char::from(byte));
+            }
+            b' ' => to.push('+'),
+            _ => {
+                to.push('%');
+                to.push(char::from(HEX[usize::from(byte >> 4)]));
+                to.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+}
+
 /// Decodes `%41` and `+`; none when an escape is cut or the bytes are not UTF-8.
 pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 use super::CONTRACT_VERSION;
 use super::failure::Failure;
 use super::params::Params;
+use super::sse::KEEP_ALIVE_MS;
+use super::streams;
 use crate::mob::{InteractionOutcome, MobError, SendRequest, SpawnManyReport, SpawnReceipt};
 use crate::runtime::{Role, UnifiedRuntime, UnifiedRuntimeReconcileError};
 use crate::wire::json::{self, object, value_of};
@@ -73,6 +75,7 @@ methods! {
     "mobkit/stop" => stop_or_resume,
     "mobkit/resume" => stop_or_resume,
     "mobkit/mob_events/query" => query_mob_events,
+    "mobkit/mob_events/subscribe" => subscribe_mob_events,
     "mobkit/query_events" => query_events,
     "mobkit/console/list_identities" => list_identities,
     "mobkit/console/inspect_identity" => inspect_identity,
@@ -438,6 +441,27 @@ fn query_mob_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun 
     let runtime = runtime.clone();
     let page = async move { runtime.query_mob_events(&query).await };
     later(page.boxed_local(), text)
+}
+
+/// What there is, and where the rest can be heard (MobKit contract, section 20.4).
+fn subscribe_mob_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let query = event_query(params)?;
+    let fallback = runtime.status().latest_mob_cursor;
+    let runtime = runtime.clone();
+    let page = async move {
+        let page = runtime.query_mob_events(&query).await?;
+        let last = page.events.last().map(|event| event.cursor);
+        Ok::<_, MobError>((streams::subscribe_url(&query, last, fallback), page))
+    };
+    later(page.boxed_local(), |(url, page)| {
+        json::text(&object!({
+            "stream": "mob_events",
+            "events": value_of(&page.events),
+            "next_after_seq": page.next_after_seq,
+            "subscribe_url": url,
+            "keep_alive": object!({ "interval_ms": KEEP_ALIVE_MS, "event": "keep_alive" }),
+        }))
+    })
 }
 
 fn query_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {

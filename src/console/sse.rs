@@ -9,8 +9,9 @@ use futures::stream::{self, LocalBoxStream, Stream, StreamExt};
 use crate::shim::{Host, YieldBudget};
 use crate::wire::ErrorData;
 
-/// How long a stream is silent before it says that it is still there.
-pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How many milliseconds a stream is silent before it says that it is still there.
+pub(super) const KEEP_ALIVE_MS: u64 = 15_000;
+const KEEP_ALIVE: Duration = Duration::from_millis(KEEP_ALIVE_MS);
 /// Bytes after which a chunk is handed over, though more is ready.
 const CHUNK_BYTES: usize = 32 * 1024;
 

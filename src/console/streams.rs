@@ -6,13 +6,13 @@ use futures::stream::StreamExt;
 use litemap::LiteMap;
 
 use super::sse::{self, Said};
-use super::{FetchResponse, bad_request};
+use super::{FetchResponse, address, bad_request};
 use crate::log::LogItem;
 use crate::mob::MobError;
 use crate::runtime::{EventFilter, UnifiedRuntime};
 use crate::wire::agent_record::RecordText;
 use crate::wire::json::{self, object};
-use crate::wire::{Cursor, EventQuery, MobStructuralEventEnvelope};
+use crate::wire::{Cursor, EventQuery, MobStructuralEventEnvelope, TimestampMs};
 
 /// A query string's fields, taken out one by one.
 struct Fields(LiteMap<String, String>);
@@ -140,6 +140,34 @@ pub(super) fn agent_events(
         Err(error) => Said::Broken(error.data()),
     });
     FetchResponse::event_stream(sse::body(runtime.host(), said))
+}
+
+/// Where a subscription goes on after a query (MobKit contract, section 10.5): fields in the contract's order, the limit left out.
+pub(super) fn subscribe_url(query: &EventQuery, last: Option<Cursor>, fallback: Cursor) -> String {
+    let after = last.or(query.after_seq).unwrap_or(fallback);
+    let mut url = ["/mobkit/mob_events/stream?after_seq=", &after.to_string()].concat();
+    let mut field = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            url.push('&');
+            url.push_str(name);
+            url.push('=');
+            address::encode(&mut url, value);
+        }
+    };
+    field("mob_id", query.mob_id.as_ref().map(|id| id.as_str()));
+    field("run_id", query.run_id.as_ref().map(|id| id.as_str()));
+    field("step_id", query.step_id.as_ref().map(|id| id.as_str()));
+    field("identity", query.identity.as_deref());
+    field("member_id", query.member_id.as_deref());
+    let number = |at: Option<TimestampMs>| at.map(|at| at.to_string());
+    field("since_ms", number(query.since_ms).as_deref());
+    field("until_ms", number(query.until_ms).as_deref());
+    let types = query.event_types.join(",");
+    field(
+        "event_types",
+        Some(types.as_str()).filter(|types| !types.is_empty()),
+    );
+    url
 }
 
 fn read_query(

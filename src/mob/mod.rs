@@ -33,10 +33,11 @@ pub use work::MAILBOX_LIMIT;
 
 pub use self::core::Pending;
 pub(crate) use self::core::{Core, Kit, Models};
+pub(crate) use delegates::SOURCE_MOB;
 #[cfg(test)]
-pub(crate) use delegates::{IDLE_RETIRE, SOURCE_MOB, idle_after};
+pub(crate) use delegates::{IDLE_RETIRE, idle_after};
 pub(crate) use index::Indexes;
 pub(crate) use open::{Installed, MobOptions, open};
 #[cfg(test)]
 pub(crate) use prompt::PEERS_LINE;
-pub(crate) use rows::{Edge, Interaction, LabelRow, Member};
+pub(crate) use rows::{Edge, Interaction, LabelRow, Member, TranscriptRow};

@@ -69,6 +69,81 @@ pub enum SubscriptionStart {
     After(Cursor),
 }
 
+/// The contract's options that have a meaning here (MobKit contract, section 14.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeOptions {
+    /// After how many idle seconds delegates are retired, when neither the call that made them nor a label says otherwise; none
+    /// for never (MobKit contract, section 7).
+    pub implicit_delegate_idle_retire_secs: Option<u64>,
+}
+
+impl Default for RuntimeOptions {
+    fn default() -> Self {
+        Self {
+            implicit_delegate_idle_retire_secs: Some(300),
+        }
+    }
+}
+
+words! {
+    /// Which members a console lists (MobKit contract, section 12.4).
+    #[derive(Default)]
+    pub enum ConsoleVisibilityPolicy {
+        /// All of them.
+        #[default]
+        AllowAll = "allow_all",
+        /// All but delegates of the role `delegate`.
+        HideImplicitDelegateMembers = "hide_implicit_delegate_members",
+    }
+}
+
+/// What a mob is made of, for those who need no builder.
+pub struct MobBootstrapSpec {
+    /// The mob.
+    pub definition: MobDefinition,
+    /// Clock, timers, tasks and randomness.
+    pub host: Host,
+    /// Where everything is kept.
+    pub storage: Rc<dyn Storage>,
+    /// The models by the names that profiles have for them.
+    pub models: Vec<(String, Rc<dyn LanguageModel>)>,
+}
+
+impl UnifiedRuntime {
+    /// Opens a mob with the contract's defaults.
+    ///
+    /// # Errors
+    /// As [`build`](UnifiedRuntimeBuilder::build).
+    pub async fn bootstrap(
+        spec: MobBootstrapSpec,
+    ) -> Result<UnifiedRuntime, UnifiedRuntimeBuilderError> {
+        Self::bootstrap_with_options(spec, RuntimeOptions::default(), None).await
+    }
+
+    /// Opens a mob with these options and, if there is one, a store for the cursor of the structural subscription.
+    ///
+    /// # Errors
+    /// As [`build`](UnifiedRuntimeBuilder::build): whatever was begun is rolled back then.
+    pub async fn bootstrap_with_options(
+        spec: MobBootstrapSpec,
+        options: RuntimeOptions,
+        persistent_metadata: Option<Rc<dyn PersistentMetadataStore>>,
+    ) -> Result<UnifiedRuntime, UnifiedRuntimeBuilderError> {
+        let mut builder = Self::builder()
+            .definition(spec.definition)
+            .host(spec.host)
+            .storage(spec.storage)
+            .runtime_options(options);
+        for (name, model) in spec.models {
+            builder = builder.model(name, model);
+        }
+        if let Some(store) = persistent_metadata {
+            builder = builder.persistent_metadata(store);
+        }
+        builder.build().await
+    }
+}
+
 /// Makes a [`UnifiedRuntime`].
 #[derive(Default)]
 pub struct UnifiedRuntimeBuilder(Box<Parts>);
@@ -93,7 +168,9 @@ struct Parts {
     max_sessions: Option<usize>,
     event_log: Option<EventLogConfig>,
     console_log: Option<TellFrames>,
-    idle_retire_secs: Option<Option<u64>>,
+    options: RuntimeOptions,
+    visibility: ConsoleVisibilityPolicy,
+    retention: Option<Retention>,
     persistent_metadata: Option<Rc<dyn PersistentMetadataStore>>,
     on_mob_event: Option<Projected>,
     lease: Option<Rc<dyn Lease>>,
@@ -194,10 +271,22 @@ impl UnifiedRuntimeBuilder {
         self
     }
 
-    /// After how many idle seconds delegates are retired, when neither the call that made them nor a label says otherwise; none
-    /// for never. 300 if it is not said (MobKit contract, section 7).
-    pub fn implicit_delegate_idle_retire_secs(mut self, seconds: Option<u64>) -> Self {
-        self.0.idle_retire_secs = Some(seconds);
+    /// The contract's options that have a meaning here.
+    pub fn runtime_options(mut self, options: RuntimeOptions) -> Self {
+        self.0.options = options;
+        self
+    }
+
+    /// Which members a console lists.
+    pub fn console_visibility(mut self, policy: ConsoleVisibilityPolicy) -> Self {
+        self.0.visibility = policy;
+        self
+    }
+
+    /// How long agent events are kept; the newest 200 000, up to 128 MiB, if it is not said. What was discarded is a gap to
+    /// whoever reads.
+    pub fn event_retention(mut self, retention: Retention) -> Self {
+        self.0.retention = Some(retention);
         self
     }
 
@@ -370,14 +459,14 @@ impl UnifiedRuntimeBuilder {
                 gate: parts.gate.take(),
                 retry: parts.retry,
                 max_sessions: parts.max_sessions.unwrap_or(DEFAULT_MAX_SESSIONS),
-                idle_retire_secs: parts.idle_retire_secs.unwrap_or(DEFAULT_IDLE_RETIRE_SECS),
+                idle_retire_secs: parts.options.implicit_delegate_idle_retire_secs,
             },
             ledger: LogConfig {
                 block: 0,
                 ..log.clone()
             },
             events: LogConfig {
-                retention: EVENT_RETENTION,
+                retention: parts.retention.take().unwrap_or(EVENT_RETENTION),
                 ..log
             },
         })
@@ -451,6 +540,7 @@ impl UnifiedRuntimeBuilder {
             event_log_store: event_log.map(|config| config.store),
             host_cursor,
             bootstrap_edges: RefCell::new(None),
+            visibility: parts.visibility,
             drain_timeout: parts.drain_timeout.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
             errors,
             shutting_down: Cell::new(false),
@@ -599,7 +689,5 @@ impl Participant for Announcer {
 
 /// How long a shutdown waits for what is under way, when the builder does not say (MobKit contract, section 2.1).
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// After how many idle seconds delegates are retired, when the builder does not say (MobKit contract, section 7).
-const DEFAULT_IDLE_RETIRE_SECS: Option<u64> = Some(300);
 /// Transcripts in memory, when the builder does not say (MobKit contract, section 3.1).
 pub(crate) const DEFAULT_MAX_SESSIONS: usize = 64;

@@ -1,8 +1,8 @@
 //! What a console asks about members, and how it writes to them (MobKit contract, sections 12.1 and 12.4).
 
-use crate::mob::{Core, Member, MobError, SendRequest};
-use crate::runtime::UnifiedRuntime;
+use crate::mob::{Core, Member, MobError, SOURCE_MOB, SendRequest};
 use crate::runtime::timeline::{event_id, standing};
+use crate::runtime::{ConsoleVisibilityPolicy, UnifiedRuntime};
 use crate::wire::console::console_cursor;
 use crate::wire::{
     AgentIdentity, AgentRuntimeId, ConsoleFrameStatus, ConsoleIdentityInspection,
@@ -27,7 +27,20 @@ fn is_addressable(core: &Core, member: &Member) -> bool {
         && label.is_none_or(|label| label != "false")
 }
 
-fn identity_record(core: &Core, member: &Member) -> ConsoleIdentityRecord {
+/// The role of delegates that the policy hides (MobKit contract, section 12.4).
+const DELEGATE: &str = "delegate";
+
+fn is_hidden(policy: ConsoleVisibilityPolicy, member: &Member) -> bool {
+    policy == ConsoleVisibilityPolicy::HideImplicitDelegateMembers
+        && member.spec.role_name.as_str() == DELEGATE
+        && member.spec.labels.contains_key(SOURCE_MOB)
+}
+
+fn identity_record(
+    core: &Core,
+    policy: ConsoleVisibilityPolicy,
+    member: &Member,
+) -> ConsoleIdentityRecord {
     let addressable = is_addressable(core, member);
     let labels = member.spec.labels.clone();
     let display_name = labels.get("display_name").cloned();
@@ -38,6 +51,7 @@ fn identity_record(core: &Core, member: &Member) -> ConsoleIdentityRecord {
         runtime_member_id: runtime_id(member),
         session_id: Some(member.session_id.clone()),
         visibility: match addressable {
+            _ if is_hidden(policy, member) => ConsoleVisibility::Hidden,
             true => ConsoleVisibility::Addressable,
             false => ConsoleVisibility::Unreachable,
         },
@@ -49,13 +63,14 @@ fn identity_record(core: &Core, member: &Member) -> ConsoleIdentityRecord {
 }
 
 impl UnifiedRuntime {
-    /// All members as the console lists them, by name.
+    /// The members as the console lists them, by name: all whom its policy does not hide.
     pub fn console_identities(&self) -> Vec<ConsoleIdentityRecord> {
-        let core = &self.inner.core;
+        let (core, policy) = (&self.inner.core, self.inner.visibility);
         let members = core.members.all();
         members
             .iter()
-            .map(|member| identity_record(core, member))
+            .filter(|member| !is_hidden(policy, member))
+            .map(|member| identity_record(core, policy, member))
             .collect()
     }
 
@@ -67,12 +82,14 @@ impl UnifiedRuntime {
         &self,
         identity: &AgentIdentity,
     ) -> Result<ConsoleIdentityInspection, MobError> {
-        let core = &self.inner.core;
-        let record = identity_record(core, core.member(identity)?.as_ref());
+        let (core, policy) = (&self.inner.core, self.inner.visibility);
+        let record = identity_record(core, policy, core.member(identity)?.as_ref());
         let peers = record.topology_peers.iter();
         let peers = peers.filter_map(|peer| core.members.get(peer));
         Ok(ConsoleIdentityInspection {
-            peers: peers.map(|peer| identity_record(core, &peer)).collect(),
+            peers: peers
+                .map(|peer| identity_record(core, policy, &peer))
+                .collect(),
             identity: record,
         })
     }

@@ -12,6 +12,7 @@ mod event_log;
 mod events;
 mod feed;
 mod health;
+mod history;
 mod hooks;
 mod labels;
 mod metadata;
@@ -28,7 +29,10 @@ use futures::future::ready;
 use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 
-pub use builder::{IfLocked, SubscriptionStart, UnifiedRuntimeBuilder};
+pub use builder::{
+    ConsoleVisibilityPolicy, IfLocked, MobBootstrapSpec, RuntimeOptions, SubscriptionStart,
+    UnifiedRuntimeBuilder,
+};
 pub use console_events::{ConsoleEventStore, ConsoleIdentityEventEnvelope, ResponsePhase};
 pub use console_log::ConsoleLogStore;
 pub use edges::{EdgeOwner, OwnedEdge};
@@ -89,6 +93,7 @@ pub(crate) struct Inner {
     event_log_store: Option<Rc<dyn EventLogStore>>,
     host_cursor: Option<Rc<HostCursor>>,
     bootstrap_edges: RefCell<Option<UnifiedRuntimeReconcileEdgesReport>>,
+    visibility: ConsoleVisibilityPolicy,
     drain_timeout: Duration,
     errors: Errors,
     shutting_down: Cell<bool>,

@@ -10,11 +10,12 @@ use std::rc::Rc;
 use futures::StreamExt;
 use futures::stream::{self, LocalBoxStream};
 
-use crate::log::{LogItem, RawItem, RawReader};
+use crate::log::{GapReason, LogItem, RawItem, RawReader};
 use crate::mob::{Core, Interaction, InteractionStatus, MobError};
 use crate::runtime::UnifiedRuntime;
 use crate::runtime::console_events::kind_of;
 use crate::runtime::events::{self, StoredPage, record_of};
+use crate::runtime::history;
 use crate::wire::agent_record::RecordText;
 use crate::wire::console::{console_cursor, parse_console_cursor};
 use crate::wire::json::{self, FromJson, ToValue, object};
@@ -36,6 +37,8 @@ struct Group {
     updated: Option<String>,
     /// The JSON of its own frame.
     frame: Option<String>,
+    /// What a transcript has of the time that a hole is about.
+    history: Vec<String>,
 }
 
 impl Group {
@@ -44,7 +47,7 @@ impl Group {
         let updated = self
             .updated
             .map(|frame| update_frame(core, self.cursor, self.at, &frame));
-        updated.into_iter().chain(self.frame)
+        updated.into_iter().chain(self.frame).chain(self.history)
     }
 }
 
@@ -138,13 +141,15 @@ fn frame(core: &Core, cursor: Cursor, record: &RecordText<'_>, kind: &str) -> St
 }
 
 /// A frame that no event stands for.
-fn synthetic(
+#[expect(clippy::too_many_arguments, reason = "a frame is that many things")]
+pub(super) fn synthetic(
     core: &Core,
     id: &str,
     cursor: Cursor,
     at: TimestampMs,
     identity: &str,
     kind: &str,
+    source: ConsoleFrameSourceKind,
     payload: &str,
 ) -> String {
     let frame = json::text(&object!({
@@ -157,7 +162,7 @@ fn synthetic(
         "kind": kind,
         "status": ConsoleFrameStatus::Completed,
         "frame_version": 1_u64,
-        "source": object!({ "kind": ConsoleFrameSourceKind::Synthetic }),
+        "source": object!({ "kind": source }),
     }));
     let frame = frame.strip_suffix('}').unwrap_or_default();
     [frame, r#","payload":"#, payload, "}"].concat()
@@ -167,7 +172,17 @@ fn synthetic(
 fn update_frame(core: &Core, cursor: Cursor, at: TimestampMs, frame: &str) -> String {
     let id = [&event_id(cursor), "#frame-update"].concat();
     let payload = [r#"{"frame":"#, frame, "}"].concat();
-    synthetic(core, &id, cursor, at, CONSOLE, "frame_updated", &payload)
+    let source = ConsoleFrameSourceKind::Synthetic;
+    synthetic(
+        core,
+        &id,
+        cursor,
+        at,
+        CONSOLE,
+        "frame_updated",
+        source,
+        &payload,
+    )
 }
 
 /// What stands where numbers hold no event.
@@ -179,12 +194,14 @@ fn hole(core: &Core, from: Cursor, to: Cursor, reason: &str) -> Group {
     }));
     let id = ["gap-", &from.to_string(), "-", &to.to_string()].concat();
     let at = core.now();
-    let frame = synthetic(core, &id, to, at, CONSOLE, "replay_unavailable", &payload);
+    let (kind, source) = ("replay_unavailable", ConsoleFrameSourceKind::Synthetic);
+    let frame = synthetic(core, &id, to, at, CONSOLE, kind, source, &payload);
     Group {
         cursor: to,
         at,
         updated: None,
         frame: Some(frame),
+        history: Vec::new(),
     }
 }
 
@@ -198,6 +215,7 @@ fn bootstrapped(core: &Core) -> Group {
         at,
         SYSTEM,
         "runtime_bootstrapped",
+        ConsoleFrameSourceKind::Synthetic,
         r#"{"source":"unified_runtime"}"#,
     );
     Group {
@@ -205,6 +223,7 @@ fn bootstrapped(core: &Core) -> Group {
         at,
         updated: None,
         frame: Some(frame),
+        history: Vec::new(),
     }
 }
 
@@ -243,21 +262,40 @@ async fn group(core: &Core, item: &RawItem) -> Result<Group, MobError> {
         at: TimestampMs::new(record.timestamp_ms.parse().unwrap_or_default()),
         updated,
         frame: kind.map(|kind| frame(core, cursor, &record, kind)),
+        history: Vec::new(),
     })
 }
 
-/// The groups of a page, gaps in their places.
-async fn groups(core: &Core, page: &StoredPage) -> Result<Vec<Group>, MobError> {
+/// The groups of a page, gaps in their places. Where older events of a member were discarded its transcript tells of them.
+async fn groups(
+    core: &Core,
+    page: &StoredPage,
+    whose: Option<&String>,
+) -> Result<Vec<Group>, MobError> {
     let mut found = Vec::with_capacity(page.items.len());
     let mut gaps = page.gaps.iter().peekable();
-    for item in &page.items {
-        while let Some(gap) = gaps.next_if(|gap| gap.to < item.cursor()) {
-            found.push(hole(core, gap.from, gap.to, &gap.reason));
+    let mut items = page.items.iter().peekable();
+    loop {
+        let next = items.peek().map(|item| item.cursor());
+        if let Some(gap) = gaps.next_if(|gap| next.is_none_or(|next| gap.to < next)) {
+            let mut hole = hole(core, gap.from, gap.to, &gap.reason);
+            if let (true, Some(whose)) = (gap.reason == GapReason::Retention.as_str(), whose) {
+                let kept = match items.peek() {
+                    Some(LogItem::Entry { cursor, entry }) => {
+                        record_of(*cursor, entry.json())?.timestamp_ms.parse().ok()
+                    }
+                    _ => None,
+                };
+                let kept = kept.map_or_else(|| core.now(), TimestampMs::new);
+                hole.history = history::before(core, whose, kept, gap.to).await?;
+            }
+            found.push(hole);
+        } else if let Some(item) = items.next() {
+            found.push(group(core, item).await?);
+        } else {
+            return Ok(found);
         }
-        found.push(group(core, item).await?);
     }
-    found.extend(gaps.map(|gap| hole(core, gap.from, gap.to, &gap.reason)));
-    Ok(found)
 }
 
 /// The JSON of an array of what events become, for whoever is fed with it.
@@ -284,6 +322,9 @@ fn tell(told: &mut VecDeque<TimelineText>, group: Group) {
     if let Some(frame) = group.frame {
         let cursor = Some(group.cursor);
         told.push_back(TimelineText::new("console_frame", cursor, "frame", &frame));
+    }
+    for frame in group.history {
+        told.push_back(TimelineText::new("console_frame", None, "frame", &frame));
     }
 }
 
@@ -375,7 +416,8 @@ async fn page(core: &Core, query: &ConsoleTimelineQuery) -> Result<String, MobEr
         }
     };
     let latest = core.events.latest();
-    let mut found = groups(core, &stored).await?;
+    let whose = wanted.filter.identity.as_ref();
+    let mut found = groups(core, &stored, whose).await?;
     if from_start && wanted.is_everybody() && wanted.before != Some(Cursor::START) {
         found.insert(0, bootstrapped(core));
     }
@@ -482,7 +524,7 @@ impl Telling {
             if page.exhausted && self.wanted.is_everybody() {
                 tell(&mut self.told, bootstrapped(&self.core));
             }
-            for group in groups(&self.core, &page).await? {
+            for group in groups(&self.core, &page, filter.identity.as_ref()).await? {
                 tell(&mut self.told, group);
             }
         }

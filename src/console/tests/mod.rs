@@ -190,7 +190,7 @@ fn what_is_advertised_is_what_there_is() {
             .iter()
             .map(|name| name.as_str().unwrap())
             .collect();
-        assert_eq!(methods.len(), 41);
+        assert_eq!(methods.len(), 42);
         assert_eq!(
             methods.iter().collect::<BTreeSet<_>>().len(),
             methods.len(),
@@ -1455,5 +1455,62 @@ fn the_demo_mob_works_behind_the_contract() {
             );
             assert!(result.contains(specialist), "{result}");
         }
+    });
+}
+
+#[test]
+fn a_subscription_says_where_it_goes_on() {
+    with_runtime(async |runtime, _| {
+        let latest = runtime.status().latest_mob_cursor;
+        let subscribe =
+            async |params: Value| ok(&runtime, "mobkit/mob_events/subscribe", params).await;
+        let all = subscribe(json!({})).await;
+        assert_eq!(
+            (&all["stream"], &all["keep_alive"]),
+            (
+                &json!("mob_events"),
+                &json!({ "interval_ms": 15_000, "event": "keep_alive" })
+            )
+        );
+        assert_eq!(all["events"].as_array().unwrap().len() as u64, latest.get());
+        let base = "/mobkit/mob_events/stream?after_seq=";
+        assert_eq!(all["subscribe_url"], format!("{base}{latest}"));
+        for (params, url) in [
+            // What was found last, else what was asked after, else the newest before.
+            (
+                json!({ "event_types": ["member_spawned"], "limit": 1, "after_seq": 0 }),
+                format!("{base}2&event_types=member_spawned"),
+            ),
+            (
+                json!({ "run_id": "r 1&é", "after_seq": 1 }),
+                format!("{base}1&run_id=r+1%26%C3%A9"),
+            ),
+            (
+                json!({ "run_id": "r", "step_id": "s", "limit": 7 }),
+                format!("{base}{latest}&run_id=r&step_id=s"),
+            ),
+            (
+                json!({ "event_types": ["a", "b"], "until_ms": 9, "since_ms": 3, "member_id": "m", "identity": "i", "mob_id": "m" }),
+                format!(
+                    "{base}{latest}&mob_id=m&identity=i&member_id=m&since_ms=3&until_ms=9&event_types=a%2Cb"
+                ),
+            ),
+        ] {
+            let answer = subscribe(params.clone()).await;
+            assert_eq!(answer["subscribe_url"], url, "{params}");
+            // It is an address of this runtime, and the stream takes all its fields.
+            let response = fetch(&runtime, FetchRequest::get(url)).await;
+            assert_eq!(response.status, 200, "{params}");
+        }
+        let (code, _, data) = refused(
+            &runtime,
+            "mobkit/mob_events/subscribe",
+            json!({ "after_seq": 99 }),
+        )
+        .await;
+        assert_eq!(
+            (code, &data["error"]),
+            (-32010, &json!("event_query_stale"))
+        );
     });
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::mob::{IDLE_RETIRE, SOURCE_MOB, idle_after};
+use crate::runtime::{ConsoleVisibilityPolicy, MobBootstrapSpec, RuntimeOptions};
 use crate::sim::{CommitFault, SimError};
 use crate::wire::{Labels, SpawnMemberSpec};
 
@@ -264,7 +265,9 @@ fn never_means_never_and_the_default_is_the_runtimes() {
         in_sim(6, async |sim, host, disk| {
             let model = delegating(&host, args.clone());
             let runtime = built(&host, &disk, &model)
-                .implicit_delegate_idle_retire_secs(default)
+                .runtime_options(RuntimeOptions {
+                    implicit_delegate_idle_retire_secs: default,
+                })
                 .build()
                 .await
                 .unwrap();
@@ -709,5 +712,74 @@ fn only_a_profile_that_says_so_makes_members() {
             let makes = tools.contains(&"delegate") && tools.contains(&"mob_spawn_member");
             assert_eq!(makes, asked(&request) == "lead", "{tools:?}");
         }
+    });
+}
+
+#[test]
+fn a_console_may_leave_delegates_out() {
+    for (policy, listed) in [
+        (ConsoleVisibilityPolicy::AllowAll, true),
+        (ConsoleVisibilityPolicy::HideImplicitDelegateMembers, false),
+    ] {
+        in_sim(19, async |_, host, disk| {
+            let model = delegating(&host, json!({ "task": "t", "name": "mason" }));
+            let runtime = built(&host, &disk, &model).console_visibility(policy);
+            let runtime = runtime.build().await.unwrap();
+            ask(&runtime).await;
+            // By another role it is a member of its own right.
+            let mut other = SpawnMemberSpec::new("worker", "carl").unwrap();
+            other.labels.insert(SOURCE_MOB.into(), "team.lead".into());
+            runtime.spawn(other).await.unwrap();
+            let names: Vec<String> = runtime
+                .console_identities()
+                .iter()
+                .map(|one| one.identity.to_string())
+                .collect();
+            assert_eq!(names.contains(&"mason".to_owned()), listed, "{names:?}");
+            assert!(names.contains(&"carl".to_owned()));
+            let mason = runtime.inspect_identity(&id("mason")).unwrap().identity;
+            assert_eq!(mason.visibility.as_str() == "hidden", !listed);
+        });
+    }
+}
+
+#[test]
+fn a_mob_is_opened_from_a_spec_alone_and_with_options() {
+    in_sim(20, async |_, host, disk| {
+        let spec = || MobBootstrapSpec {
+            definition: makers(),
+            host: host.clone(),
+            storage: disk.open(&host, StoragePlan::default()),
+            models: vec![(
+                "scripted".into(),
+                Rc::new(delegating(&host, json!({ "task": "t" }))),
+            )],
+        };
+        let runtime = UnifiedRuntime::bootstrap(spec()).await.unwrap();
+        ask(&runtime).await;
+        host.sleep(Duration::from_secs(299)).await;
+        assert_eq!(delegates(&runtime).len(), 1);
+        host.sleep(Duration::from_secs(2)).await;
+        assert_eq!(
+            delegates(&runtime).len(),
+            0,
+            "the contract's default is 300 s"
+        );
+        runtime.shutdown().await;
+
+        let options = RuntimeOptions {
+            implicit_delegate_idle_retire_secs: None,
+        };
+        let runtime = UnifiedRuntime::bootstrap_with_options(spec(), options, None);
+        let runtime = runtime.await.unwrap();
+        ask(&runtime).await;
+        host.sleep(Duration::from_secs(1_000)).await;
+        assert_eq!(delegates(&runtime).len(), 1);
+        runtime.shutdown().await;
+
+        let mut wrong = spec();
+        wrong.definition.profiles.clear();
+        let refused = UnifiedRuntime::bootstrap(wrong).await;
+        assert!(refused.is_err());
     });
 }

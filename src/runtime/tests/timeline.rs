@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::log::Retention;
 use crate::mob::MobError;
 use crate::runtime::ResponsePhase;
 use crate::sim::CommitFault;
 use crate::wire::json::FromJson;
 use crate::wire::{
-    ConsoleFrame, ConsoleFrameStatus, ConsoleSendRequest, ConsoleTimelineEvent,
-    ConsoleTimelineQuery, ConsoleVisibility, SendInput, SendState, SpawnMemberSpec, TimelineMode,
+    ConsoleFrame, ConsoleFrameSourceKind, ConsoleFrameStatus, ConsoleSendRequest,
+    ConsoleTimelineEvent, ConsoleTimelineQuery, ConsoleVisibility, SendInput, SendState,
+    SpawnMemberSpec, TimelineMode,
 };
 
 /// The team after the lead was asked once.
@@ -857,5 +859,86 @@ fn a_message_takes_legal_steps_alone() {
                 (is, next) => panic!("{state:?} {input:?}: {is:?}, not {next:?}"),
             }
         }
+    }
+}
+
+#[test]
+fn what_was_discarded_is_told_from_the_transcript() {
+    let disk = SimDisk::new();
+    let asked = 40;
+    for life in 0..2 {
+        let sim = Sim::new(18 + life);
+        let host = sim.host();
+        sim.set_wall_clock(1_800_000_000_000 + life * 3_600_000);
+        sim.block_on(async {
+            let model = ScriptedModel::answering(host.clone(), |request| {
+                let answer = Reply::text(format!("answer {}", request.messages.len()));
+                answer.after(Duration::from_millis(5))
+            });
+            let retention = Retention {
+                max_age: None,
+                max_entries: Some(60),
+                max_bytes: None,
+            };
+            let runtime = builder(&host, &disk, &model).event_retention(retention);
+            let runtime = runtime.build().await.unwrap();
+            for number in 0..asked {
+                ask(&runtime, "ann", &format!("question {number}")).await;
+            }
+            host.sleep(Duration::from_secs(1)).await;
+            let query = ConsoleTimelineQuery {
+                identity: Some("ann".into()),
+                limit: Some(1_000),
+                ..ConsoleTimelineQuery::default()
+            };
+            let page = runtime.query_timeline(&query).await.unwrap();
+            let hole = page
+                .frames
+                .iter()
+                .position(|frame| frame.kind == "replay_unavailable")
+                .expect("the oldest events were discarded");
+            // Each question and each answer once, in order, from wherever they come.
+            let said = |kind: &str, field: &str| -> Vec<String> {
+                let frames = page.frames.iter().filter(|frame| frame.kind == kind);
+                frames
+                    .map(|frame| frame.payload[field].as_str().unwrap().to_owned())
+                    .collect()
+            };
+            let questions: Vec<String> = (0..=life)
+                .flat_map(|_| (0..asked).map(|number| format!("question {number}")))
+                .collect();
+            let mut told = said("user_input", "content");
+            told.dedup();
+            assert_eq!(told, questions, "life {life}");
+            let from_transcript = page
+                .frames
+                .iter()
+                .filter(|frame| frame.source.kind == ConsoleFrameSourceKind::SessionHistory);
+            assert!(from_transcript.count() > 60);
+            assert!(page.frames[hole + 1].id.starts_with("session-"));
+            let unique: BTreeSet<_> = ids(&page.frames).into_iter().collect();
+            assert_eq!(unique.len(), page.frames.len());
+            // Everybody's timeline has the hole alone.
+            let whole = runtime
+                .query_timeline(&ConsoleTimelineQuery::default())
+                .await
+                .unwrap();
+            assert!(
+                whole
+                    .frames
+                    .iter()
+                    .all(|frame| frame.source.kind != ConsoleFrameSourceKind::SessionHistory)
+            );
+            // A fresh reader is told the same.
+            let heard = frames_of(&hear(&runtime, &query).await);
+            let own: Vec<_> = page
+                .frames
+                .iter()
+                .filter(|frame| frame.kind != "frame_updated")
+                .map(|frame| frame.id.clone())
+                .collect();
+            assert_eq!(ids(&heard), own);
+            runtime.shutdown().await;
+        });
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Error, Value};
 
-use crate::runtime::IfLocked;
+use crate::runtime::{ConsoleVisibilityPolicy, IfLocked, RuntimeOptions};
 use crate::wire::json::{self, Fields, FromJson, from_json};
 
 /// The place of a function or an object in the list.
@@ -27,6 +27,7 @@ pub(super) struct BuildOptions {
     pub drain_timeout: Option<u64>,
     pub max_sessions: Option<usize>,
     pub runtime_options: RuntimeOptions,
+    pub console_visibility: ConsoleVisibilityPolicy,
     pub event_log: Option<EventLogParts>,
     pub console_log: Option<Place>,
     pub persistent_metadata: Option<MetadataParts>,
@@ -88,6 +89,7 @@ impl FromJson for BuildOptions {
             drain_timeout: fields.take("drainTimeout")?,
             max_sessions: fields.take("maxSessions")?,
             runtime_options: fields.take_or_default("runtimeOptions")?,
+            console_visibility: fields.take_or_default("consoleVisibility")?,
             event_log: fields.take("eventLog")?,
             console_log: fields.take("consoleLog")?,
             persistent_metadata: fields.take("persistentMetadata")?,
@@ -98,23 +100,18 @@ impl FromJson for BuildOptions {
     }
 }
 
-/// The contract's options that have a meaning here.
-#[derive(Default)]
-pub(super) struct RuntimeOptions {
-    /// None if it is not said; null for never.
-    pub idle_retire_secs: Option<Option<u64>>,
-}
-
 impl FromJson for RuntimeOptions {
     fn from_json(value: Value) -> Result<Self, Error> {
         const IDLE: &str = "implicitDelegateIdleRetireSecs";
         let said = value.get(IDLE).is_some();
         let mut fields = Fields::of(value)?;
         fields.only(&[IDLE])?;
-        let seconds = fields.take(IDLE)?;
-        Ok(Self {
-            idle_retire_secs: said.then_some(seconds),
-        })
+        let mut options = Self::default();
+        // Null is an answer: never.
+        if said {
+            options.implicit_delegate_idle_retire_secs = fields.take(IDLE)?;
+        }
+        Ok(options)
     }
 }
 

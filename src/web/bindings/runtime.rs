@@ -105,9 +105,9 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
             },
         });
     }
-    if let Some(seconds) = options.runtime_options.idle_retire_secs {
-        builder = builder.implicit_delegate_idle_retire_secs(seconds);
-    }
+    builder = builder
+        .runtime_options(options.runtime_options)
+        .console_visibility(options.console_visibility);
     if let Some(sessions) = options.max_sessions {
         builder = builder.max_sessions(sessions);
     }

@@ -3,6 +3,7 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { type ClientReport, ConsoleError, rpc, type RuntimeClient, toConsoleError } from "./client.ts";
 import { follow, type FollowSource } from "./follow.ts";
+import { followTimeline, type TimelineHandler } from "./timeline.ts";
 import { type ChatState, emptyChat, foldChat, foldGap, settle, shownState } from "./store/chat.ts";
 import { ownersOf } from "./store/edges.ts";
 import { ANY_EVENT, type EventFilter } from "./store/event-log.ts";
@@ -29,7 +30,7 @@ export const REPLAY_LIMIT = 20_000;
 export const LEDGER_LIMIT = 50_000;
 
 /** The panels of the middle column (and, on narrow screens, the side columns too). */
-export type View = "chat" | "ledger" | "events" | "mob" | "definition" | "storage" | "model" | "members" | "activity";
+export type View = "chat" | "timeline" | "ledger" | "events" | "mob" | "definition" | "storage" | "model" | "members" | "activity";
 
 /** One row of the sidebar: the ledger's member with the listing's and the chat's knowledge. */
 export interface MemberRow {
@@ -514,6 +515,11 @@ export class App {
   /** Any RPC method. */
   async call<T = unknown>(method: string, params: unknown = {}): Promise<T> {
     return rpc<T>(this.#client, method, params);
+  }
+
+  /** The timeline from a place on. Ends where there is no such place: then the logs are others too, and the page begins anew. */
+  async followTimeline(after: string, signal: AbortSignal, handler: TimelineHandler): Promise<void> {
+    await followTimeline(this.#client, handler, { after, signal });
   }
 
   /** Any control of the worker. */

@@ -161,7 +161,49 @@ export interface RuntimeStatus {
   latest_event_cursor: number;
   models: Record<string, ModelStatus>;
   definition_changes: DefinitionChange[];
+  /** How each supervised task fares. */
+  tasks?: TaskHealth[];
 }
+
+/** A supervised task of the runtime. */
+export interface TaskHealth {
+  name: string;
+  state: "running" | "retrying" | "failed";
+  /** Failed attempts since it worked last. */
+  attempts: number;
+  error?: string;
+  failed_at_ms?: number;
+  lost: number;
+}
+
+/** A frame of the timeline. */
+export interface ConsoleFrame {
+  id: string;
+  /** `console:` and a number. */
+  cursor: string;
+  timestamp_ms: number;
+  identity: string;
+  kind: string;
+  status: string;
+  frame_version: number;
+  payload: Record<string, unknown>;
+  interaction_id?: string;
+}
+
+/** A page of the timeline (`mobkit/console/query_timeline`), ascending. */
+export interface TimelinePage {
+  frames: ConsoleFrame[];
+  next_cursor: string | null;
+  latest_cursor: string;
+  exhausted: boolean;
+}
+
+/** An event of the timeline's stream. */
+export type TimelineEvent =
+  | { type: "snapshot_started"; after: string | null }
+  | { type: "console_frame"; frame: ConsoleFrame }
+  | { type: "frame_updated"; frame: ConsoleFrame }
+  | { type: "snapshot_complete"; cursor: string | null };
 
 /** One model name of the definition and what serves it. */
 export interface ModelStatus {

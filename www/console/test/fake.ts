@@ -2,7 +2,7 @@
 // It is no model of the real runtime's durability; it lets the page be tested without wasm.
 
 import type { ClientReport, ClientState, RuntimeClient } from "../src/client.ts";
-import type { Activity, AgentEventPayload, Gap, MemberEntry, PersistedEvent, StructuralEvent } from "../src/wire.ts";
+import type { Activity, AgentEventPayload, ConsoleFrame, Gap, MemberEntry, PersistedEvent, StructuralEvent } from "../src/wire.ts";
 
 interface FakeMember {
   identity: string;
@@ -30,6 +30,12 @@ export interface FakeOptions {
 
 function streamed({ member_id, timestamp_ms, event }: PersistedEvent): unknown {
   return { member_id, source: member_id, timestamp_ms, payload: event.payload };
+}
+
+function frameOf({ id, seq, timestamp_ms, member_id, identity, event }: PersistedEvent): ConsoleFrame {
+  const payload = (event.payload ?? {}) as AgentEventPayload;
+  const interaction = payload.interaction_id === undefined ? {} : { interaction_id: payload.interaction_id };
+  return { id, cursor: `console:${seq}`, timestamp_ms, identity: identity ?? member_id ?? "", kind: event.event_type, status: "completed", frame_version: 1, payload, ...interaction };
 }
 
 export class FakeRuntime implements RuntimeClient {
@@ -246,6 +252,10 @@ export class FakeRuntime implements RuntimeClient {
     if (url.pathname === "/mob/events") {
       return this.#stream(Number(url.searchParams.get("after_seq")), this.events, (event) => event.seq, (event) => `id: mob:${event.seq}\nevent: ${event.event.event_type}\ndata: ${JSON.stringify(streamed(event))}\n\n`, request.signal);
     }
+    if (url.pathname === "/console/timeline/stream") {
+      const told = (event: PersistedEvent): string => `id: console:${event.seq}\nevent: console_frame\ndata: ${JSON.stringify({ type: "console_frame", frame: frameOf(event) })}\n\n`;
+      return this.#stream(Number(url.searchParams.get("after")?.slice(8)), this.events, (event) => event.seq, told, request.signal);
+    }
     return new Response("not found", { status: 404 });
   }
 
@@ -384,6 +394,12 @@ export class FakeRuntime implements RuntimeClient {
         return page(this.structural, (event) => event.cursor);
       case "mobkit/query_events":
         return this.#queryEvents(params);
+      case "mobkit/console/query_timeline": {
+        const before = params.before === undefined ? Infinity : Number(params.before.slice(8));
+        const older = this.events.filter(({ seq }) => seq < before);
+        const frames = older.slice(-params.limit).map(frameOf);
+        return { result: { frames, next_cursor: frames[0]?.cursor ?? null, latest_cursor: `console:${this.events.at(-1)?.seq ?? 0}`, exhausted: older.length <= params.limit } };
+      }
       case "mobkit/list_edges": {
         const edges = [...this.members.values()].flatMap(({ identity: a, wired }) => [...wired].filter((b) => a < b).map((b) => ({ a, b, owner: this.discovered.has(`${a} ${b}`) ? "discovery" : a === "lead" || b === "lead" ? "definition" : "hand" })));
         return { result: { edges } };

@@ -75,6 +75,8 @@ export interface RawBuildOptions {
   /** Milliseconds. */
   drainTimeout: number | undefined;
   maxSessions: number | undefined;
+  /** A word. */
+  consoleVisibility: string | undefined;
   runtimeOptions: { implicitDelegateIdleRetireSecs?: number | null } | undefined;
   eventLog: RawEventLog | undefined;
   /** Takes JSON text; it may throw. */

@@ -1,6 +1,9 @@
 // `mobkit-web`: a durable mob of LLM agents in a browser tab or an edge worker.
 
 export type * from "./contract/index.js";
+export {
+  ConsoleAggregator, type AggregatedEvent, type AggregateOptions, type ConsoleCursors, type ConsoleRuntime,
+} from "./console.js";
 export type { IfLocked } from "./controls.js";
 export type { Accepted, InteractionOutcome } from "./convert.js";
 export { isMobkitError, MobkitError, type ErrorData } from "./error.js";
@@ -11,7 +14,7 @@ export {
 export type { RuntimeState, StateReport } from "./protocol.js";
 export {
   UnifiedRuntime, UnifiedRuntimeBuilder,
-  type BuildOptions, type Edges, type EventLogOptions, type EventLogStore, type EventQueryOptions, type PersistentMetadataStore, type EventStreamOptions, type SendOptions,
+  type BuildOptions, type ConsoleLogStore, type Edges, type EventLogOptions, type EventLogStore, type EventQueryOptions, type PersistentMetadataStore, type EventStreamOptions, type RuntimeOptions, type SendOptions,
   type Tool, type ToolContext, type ToolDecision, type ToolRequest,
 } from "./runtime.js";
 export { deleteStorage, exportStorage, storageSize, type StorageSize } from "./stored.js";

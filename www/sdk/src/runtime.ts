@@ -151,7 +151,7 @@ export class UnifiedRuntimeBuilder {
   readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
     postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
-    maxSessions: undefined, runtimeOptions: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
+    maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
   };
   #definition: string | MobDefinition | undefined;
   #storage: Storage | undefined;
@@ -302,6 +302,12 @@ export class UnifiedRuntimeBuilder {
   /** The contract's options that have a meaning here. An unknown one fails the build. */
   runtimeOptions(options: RuntimeOptions): this {
     this.#options.runtimeOptions = options;
+    return this;
+  }
+
+  /** Which members `consoleIdentities` lists: all (the default), or all but delegates of the role `delegate`. */
+  consoleVisibility(policy: "allow_all" | "hide_implicit_delegate_members"): this {
+    this.#options.consoleVisibility = policy;
     return this;
   }
 

@@ -104,7 +104,7 @@ const CROSSED = {
 
 const BUILD: RawBuildOptions = {
   ...CROSSED, models: [], tools: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
-        discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined, runtimeOptions: undefined, eventLog: undefined,
+        discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined,
         consoleLog: undefined,
         persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
 };

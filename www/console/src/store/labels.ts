@@ -37,7 +37,10 @@ export function labelsOfRows(rows: readonly LabelRow[]): Record<string, string> 
   return Object.fromEntries(rows.flatMap(({ key, value }) => (key.trim() === "" ? [] : [[key.trim(), value]])));
 }
 
-/** A member's labels as `key: value`, without the one that is its name on this page. */
+/** Labels that the page shows in another way: the name, and whose delegate it is. */
+const SHOWN_OTHERWISE = new Set(["display_name", "source_mob_id"]);
+
+/** A member's labels as `key: value`, without those that this page shows in another way. */
 export function shownLabels(labels: Readonly<Record<string, string>>): [string, string][] {
-  return rowsOfLabels(labels).flatMap(({ key, value }) => (key === "display_name" ? [] : [[key, value]]));
+  return rowsOfLabels(labels).flatMap(({ key, value }) => (SHOWN_OTHERWISE.has(key) ? [] : [[key, value]]));
 }

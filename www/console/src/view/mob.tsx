@@ -1,9 +1,10 @@
-// The mob as a whole: its labels, and the roster and edges that it ought to have.
+// The mob as a whole: its labels, the roster and edges that it ought to have, and how the runtime's tasks fare.
 
 import { useEffect } from "preact/hooks";
 import type { App } from "../app.ts";
 import { MobLabels } from "./labels.tsx";
 import { Reconcile } from "./reconcile.tsx";
+import { Tasks } from "./tasks.tsx";
 
 export function MobPanel({ app }: { app: App }) {
   // Labels that another tab has set leave no entry in the ledger, which would have them read anew.
@@ -13,6 +14,7 @@ export function MobPanel({ app }: { app: App }) {
       <h2 id="mob-title">Mob</h2>
       <MobLabels app={app} />
       <Reconcile app={app} />
+      <Tasks app={app} />
     </section>
   );
 }

@@ -17,12 +17,14 @@ import { MobPanel } from "./mob.tsx";
 import { ModelPanel } from "./model.tsx";
 import { Sidebar } from "./sidebar.tsx";
 import { StoragePanel } from "./storage.tsx";
+import { TimelinePanel } from "./timeline.tsx";
 import { Topology } from "./topology.tsx";
 
 const TABS: { view: View; label: string; narrowOnly?: boolean }[] = [
   { view: "members", label: "Members", narrowOnly: true },
   { view: "chat", label: "Chat" },
   { view: "activity", label: "Activity", narrowOnly: true },
+  { view: "timeline", label: "Timeline" },
   { view: "ledger", label: "Ledger" },
   { view: "events", label: "Events" },
   { view: "mob", label: "Mob" },
@@ -289,7 +291,9 @@ function Centre({ session }: { session: Session }) {
         ))}
       </div>
       <div class="tab-panel" role="tabpanel" id="centre-panel" aria-labelledby={`tab-${shown}`} ref={panel}>
-        {shown === "ledger" ? (
+        {shown === "timeline" ? (
+          <TimelinePanel app={app} />
+        ) : shown === "ledger" ? (
           <Ledger app={app} />
         ) : shown === "events" ? (
           <EventLog app={app} />

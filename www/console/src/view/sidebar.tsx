@@ -59,6 +59,12 @@ export function Sidebar({ app }: { app: App }) {
   );
 }
 
+/** Whose delegate somebody is: the label names the implicit mob, `{mob}.{parent}`. */
+export function parentOf(labels: Readonly<Record<string, string>>): string | undefined {
+  const group = labels["source_mob_id"];
+  return group === undefined ? undefined : group.slice(group.indexOf(".") + 1);
+}
+
 interface RowProps {
   row: MemberRow;
   selected: boolean;
@@ -75,6 +81,7 @@ function labelsText(row: MemberRow): string {
 
 function RowView({ row, selected, focusable, app }: RowProps) {
   const labels = labelsText(row);
+  const parent = parentOf(row.labels);
   const onSelect = (): void => app.select(row.identity);
   return (
     <div
@@ -97,6 +104,11 @@ function RowView({ row, selected, focusable, app }: RowProps) {
         <span class="member-name">
           <span class="name">{row.displayName}</span>
           {row.role !== row.identity && <span class="role">{row.role}</span>}
+          {parent !== undefined && (
+            <span class="badge" data-testid="delegate-badge" title={`Made by ${parent} for a task`}>
+              delegate
+            </span>
+          )}
         </span>
         <span class={`member-preview${row.state === "broken" ? " bad" : ""}`}>
           <span class="visually-hidden">{STATE_WORDS[row.state] ?? row.state}. </span>
