@@ -35,13 +35,21 @@ describe("the timeline", () => {
   });
 
   const rows = (of: Console, kind: string): Locator => of.get("timeline-list").locator(`[data-kind="${kind}"]`);
-  /** The rows in sight, as ids. */
+  /** How many rows there are, and the last of those in sight. */
   const seen = async (of: Console): Promise<(string | null)[]> => {
     await of.get("timeline-list").locator("[data-frame]").last().waitFor();
-    return await of.get("timeline-list").locator("[data-frame]").evaluateAll((list) => list.map((row) => row.getAttribute("data-frame")));
+    const last = await of.get("timeline-list").locator("[data-frame]").evaluateAll((list) => list.slice(-5).map((row) => row.getAttribute("data-frame")));
+    return [await of.get("timeline-list").getAttribute("data-row-count"), ...last];
+  };
+  /** Shows what belongs to one message, and waits until that is completed. */
+  const completed = async (of: Console, message: string): Promise<void> => {
+    await of.get("timeline-message").selectOption({ label: message });
+    await rows(of, "user_input").and(of.page.locator('[data-status="completed"]')).waitFor();
+    await of.get("timeline-message").selectOption("");
   };
 
   test("shows a message on its way, and what members say and do for it", async () => {
+    await console.tab("chat");
     await console.say("Plan a garden");
     await console.tab("timeline");
     await rows(console, "interaction_complete").and(console.page.locator('[data-identity="lead"]')).waitFor();
@@ -63,9 +71,10 @@ describe("the timeline", () => {
     await console.ready();
     await console.tab("timeline");
     assert.deepEqual(await seen(console), before);
+    await console.tab("chat");
     await console.say("Plan a pond");
     await console.tab("timeline");
-    await rows(console, "user_input").and(console.page.locator('[data-status="completed"]')).nth(1).waitFor();
+    await completed(console, "Plan a pond");
   });
 
   test("a second tab sees the same, and what happens meanwhile", async () => {
@@ -75,8 +84,9 @@ describe("the timeline", () => {
     await second.get("follower-banner").waitFor();
     await second.tab("timeline");
     assert.deepEqual(await seen(second), await seen(console));
+    await console.tab("chat");
     await console.say("Plan a hedge");
-    await rows(second, "user_input").and(second.page.locator('[data-status="completed"]')).nth(2).waitFor();
+    await completed(second, "Plan a hedge");
     await second.close();
   });
 
@@ -109,6 +119,8 @@ describe("the timeline", () => {
       await page.emulateMedia({ colorScheme: scheme });
       for (const tab of ["timeline", "mob"]) {
         await console.tab(tab);
+        // A colour on its way to another one is neither.
+        await page.evaluate(() => Promise.all(document.getAnimations().map(({ finished }) => finished)).then(() => undefined));
         await page.evaluate(AXE);
         const { violations } = (await page.evaluate("axe.run()")) as AxeResults;
         const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");

@@ -103,7 +103,7 @@ function RowView({ row, selected, focusable, app }: RowProps) {
       <span class="member-text">
         <span class="member-name">
           <span class="name">{row.displayName}</span>
-          {row.role !== row.identity && <span class="role">{row.role}</span>}
+          {row.role !== row.identity && parent === undefined && <span class="role">{row.role}</span>}
           {parent !== undefined && (
             <span class="badge" data-testid="delegate-badge" title={`Made by ${parent} for a task`}>
               delegate

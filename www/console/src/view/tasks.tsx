@@ -17,7 +17,7 @@ export function Tasks({ app }: { app: App }) {
   const tasks = app.status.value?.tasks ?? [];
   if (tasks.length === 0) return null;
   return (
-    <section aria-labelledby="tasks-title" data-testid="tasks">
+    <section class="card" aria-labelledby="tasks-title" data-testid="tasks">
       <h3 id="tasks-title">Tasks</h3>
       <ul class="tasks">
         {tasks.map((task) => (
