@@ -46,8 +46,8 @@ pub type EventLogFilter = Rc<dyn Fn(&UnifiedEvent) -> bool>;
 pub struct EventLogConfig {
     /// Where to.
     pub store: Rc<dyn EventLogStore>,
-    /// Which; all, if none. What is left out leaves a hole in the numbers.
-    pub filter: Option<EventLogFilter>,
+    /// Which; all, if none.
+    wants: Option<Wants>,
     /// How many at a time, at most; at least 1.
     pub batch_size: usize,
     /// How long the first of a batch waits for others; at least a millisecond.
@@ -59,33 +59,36 @@ impl EventLogConfig {
     pub fn new(store: Rc<dyn EventLogStore>) -> Self {
         Self {
             store,
-            filter: None,
+            wants: None,
             batch_size: BATCH_SIZE,
             flush_interval: FLUSH_INTERVAL,
         }
+    }
+
+    /// Only those events that `filter` says. What is left out leaves a hole in the numbers.
+    #[must_use]
+    pub fn filter(mut self, filter: EventLogFilter) -> Self {
+        self.wants = Some(Rc::new(move |item| {
+            let LogItem::Entry { cursor, entry } = item else {
+                return true;
+            };
+            let record = RecordText::of(entry.json());
+            let event = record.and_then(|record| record.to_persisted_event(*cursor));
+            event.is_none_or(|event| filter(&event.event))
+        }));
+        self
     }
 
     pub(super) fn sink(&self) -> Sink {
         let store = self.store.clone();
         Sink {
             name: "event_log",
-            wants: self.filter.clone().map(wants),
+            wants: self.wants.clone(),
             deliver: Box::new(move |items| store.append_text(array(&items))),
             batch_size: self.batch_size,
             flush_interval: self.flush_interval,
         }
     }
-}
-
-fn wants(filter: EventLogFilter) -> Wants {
-    Box::new(move |item| {
-        let LogItem::Entry { cursor, entry } = item else {
-            return true;
-        };
-        let record = RecordText::of(entry.json());
-        let event = record.and_then(|record| record.to_persisted_event(*cursor));
-        event.is_none_or(|event| filter(&event.event))
-    })
 }
 
 /// The JSON of the events.

@@ -29,7 +29,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
 /// Which entries are sent; each is an agent event.
-pub(super) type Wants = Box<dyn Fn(&RawItem) -> bool>;
+pub(super) type Wants = Rc<dyn Fn(&RawItem) -> bool>;
 /// Gives entries to the store: all of them are agent events, ascending.
 pub(super) type Deliver = Box<dyn Fn(Vec<RawItem>) -> LocalBoxFuture<'static, Result<(), String>>>;
 

@@ -4,8 +4,6 @@
 //! A transcript is read once from its beginning up to the first event that is left, and each message becomes a frame. There is
 //! nothing to compare with what is there already, for what is older than the first event cannot be.
 
-use std::collections::VecDeque;
-
 use serde_json::Value;
 
 use crate::agent::model::ChatMessage;
@@ -85,7 +83,7 @@ pub(super) async fn before(
     let Some(member) = identity.and_then(|identity| core.members.get(&identity)) else {
         return Ok(Vec::new());
     };
-    let mut frames = VecDeque::new();
+    let mut frames = Vec::new();
     let mut offset = 0;
     loop {
         let (rows, total) = core
@@ -97,11 +95,10 @@ pub(super) async fn before(
             .take_while(|row| row.entry.timestamp_ms < first_kept);
         let found = older.clone().count();
         frames.extend(older.filter_map(|row| frame(core, &member, place, row)));
-        while frames.len() > MAX_TIMELINE_LIMIT {
-            frames.pop_front();
-        }
+        let excess = frames.len().saturating_sub(MAX_TIMELINE_LIMIT);
+        frames.drain(..excess);
         if found < rows.len() || rows.is_empty() || offset >= total {
-            return Ok(frames.into());
+            return Ok(frames);
         }
         core.host.yield_now().await;
     }

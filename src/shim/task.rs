@@ -39,24 +39,36 @@ where
             result.set(Ok(output));
         }
     });
+    let task = begin(driver, group, body, result.clone(), origin);
+    JoinHandle { task, result }
+}
+
+/// The part of spawning that needs no type, so that it is compiled once and not for each kind of task.
+fn begin(
+    driver: &dyn HostDriver,
+    group: Option<&Rc<GroupState>>,
+    body: LocalBoxFuture<'static, ()>,
+    result: Rc<dyn Conclude>,
+    origin: &'static Location<'static>,
+) -> Rc<TaskCell> {
     let task = Rc::new(TaskCell {
         phase: Cell::new(Phase::Idle),
         abort_requested: Cell::new(false),
         body: RefCell::new(Some(body)),
         runner: RefCell::new(None),
-        result: result.clone(),
+        result,
         group: RefCell::new(None),
     });
     if let Some(group) = group {
         let Some(id) = group.register(&task) else {
             // The group ended before: the task never begins.
             task.abort();
-            return JoinHandle { task, result };
+            return task;
         };
         *task.group.borrow_mut() = Some((Rc::downgrade(group), id));
     }
     driver.spawn(Box::pin(Runner(task.clone())), origin);
-    JoinHandle { task, result }
+    task
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

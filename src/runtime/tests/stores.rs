@@ -325,7 +325,7 @@ fn a_filter_leaves_holes_and_a_batch_of_none_is_one_of_one() {
         let store = Store::new(&host);
         let mut config = store.config();
         (config.batch_size, config.flush_interval) = (0, Duration::ZERO);
-        config.filter = Some(Rc::new(|event: &UnifiedEvent| {
+        config = config.filter(Rc::new(|event: &UnifiedEvent| {
             event.event_type() == "run_completed"
         }));
         let runtime = fed(&host, &disk, config, &errors).build().await.unwrap();
