@@ -13,6 +13,7 @@ use crate::mob::core::{Core, Stage};
 use crate::mob::error::MobError;
 use crate::mob::prompt;
 use crate::mob::rows::{Member, OpenTurn};
+use crate::mob::work::same_run;
 use crate::shim::Sleep;
 use crate::storage::{Batch, Durability, StorageError};
 use crate::wire::{AgentErrorClass, AgentEvent, AgentIdentity, BudgetType, HandlingMode};
@@ -52,6 +53,11 @@ impl MemberRun {
 
     fn show(&self, event: AgentEvent) {
         let Some(member) = &self.member else { return };
+        // Its turn may be closed by a commit that is under way: nothing of a run comes after the event that tells of its end.
+        let open = self.core.turns.staged(&self.turn.identity);
+        if !open.is_some_and(|open| same_run(&open, &self.turn)) {
+            return;
+        }
         let item = &self.turn.item;
         let record = self.core.record(
             member,

@@ -32,7 +32,7 @@ use crate::storage::{
     WriterConfig, migrations, take_token, token_key, token_value,
 };
 use crate::wire::json::words;
-use crate::wire::{Cursor, MobId, MobStructuralEventEnvelope};
+use crate::wire::{Cursor, ErrorEvent, MobId, MobStructuralEventEnvelope};
 
 /// What is kept of the agent events: long histories, and a fraction of what any browser grants an origin.
 const EVENT_RETENTION: Retention = Retention {
@@ -171,6 +171,7 @@ struct Parts {
     options: RuntimeOptions,
     visibility: ConsoleVisibilityPolicy,
     retention: Option<Retention>,
+    reopen: bool,
     persistent_metadata: Option<Rc<dyn PersistentMetadataStore>>,
     on_mob_event: Option<Projected>,
     lease: Option<Rc<dyn Lease>>,
@@ -280,6 +281,13 @@ impl UnifiedRuntimeBuilder {
     /// Which members a console lists.
     pub fn console_visibility(mut self, policy: ConsoleVisibilityPolicy) -> Self {
         self.0.visibility = policy;
+        self
+    }
+
+    /// For whoever opens again what was open: a pre-spawn hook or a discovery that fails does not fail the build. The error hook is
+    /// told (`rediscover_failure`), and the mob goes on as it is stored.
+    pub fn reopen(mut self, reopen: bool) -> Self {
+        self.0.reopen = reopen;
         self
     }
 
@@ -582,6 +590,13 @@ impl UnifiedRuntimeBuilder {
                 .boxed_local()
                 .await
         {
+            use UnifiedRuntimeBuilderError::{Discovery, PreSpawnHook};
+            if parts.reopen && matches!(startup_error, PreSpawnHook(_) | Discovery(_)) {
+                let error = startup_error.to_string();
+                let event = ErrorEvent::RediscoverFailure { error };
+                runtime.inner.errors.fire(event);
+                return Ok(runtime);
+            }
             // What was opened ends in good order: no task goes on, and the lease is free again.
             return Err(match runtime.shutdown().await.mob_stop {
                 Ok(()) => startup_error,

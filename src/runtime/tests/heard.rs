@@ -157,6 +157,18 @@ fn row_7_a_respawn_between_anything_leaves_every_event_with_the_incarnation_that
                 };
                 assert!(begins, "seed {seed}: heard from the first on: {told:?}");
                 let completed = told.contains(&"run_completed");
+                let ended = told.iter().rposition(|kind| kind.starts_with("run_"));
+                let after = &told[ended.unwrap_or(0)..];
+                let work = after[1..].iter().find(|kind| {
+                    ["text_", "turn_", "tool_"]
+                        .iter()
+                        .any(|of| kind.starts_with(of))
+                });
+                let over = ended.is_some_and(|at| told[at] != "run_started");
+                assert!(
+                    !over || work.is_none(),
+                    "seed {seed}: after its end: {told:?}"
+                );
                 cut_short += u32::from(told.contains(&"turn_started") && !completed);
                 assert!(completed || life + 1 < LIVES, "seed {seed}: {told:?}");
             }

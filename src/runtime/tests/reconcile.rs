@@ -851,3 +851,46 @@ fn row_20_labels_are_kept_joined_when_read_and_isolated() {
         assert!(matches!(late, MobError::ShuttingDown));
     });
 }
+
+#[test]
+fn what_was_open_opens_again_though_its_discovery_fails() {
+    let (disk, log) = (SimDisk::new(), Told::default());
+    let fails = |what: &'static str| -> LocalBoxFuture<'static, Result<_, String>> {
+        ready(Err(what.to_owned())).boxed_local()
+    };
+    for (reopen, hook) in [(false, false), (true, false), (true, true)] {
+        let sim = Sim::new(77);
+        let host = sim.host();
+        sim.block_on(async {
+            let mut build = watched(&host, &disk, &log).reopen(reopen);
+            build = match hook {
+                true => build.pre_spawn_hook(Box::new(move || {
+                    ready(Err("no key".to_owned())).boxed_local()
+                })),
+                false => {
+                    let discovery = move |_: PreSpawnContext| fails("no net");
+                    build.discovery(Rc::new(discovery))
+                }
+            };
+            let built = build.build().await;
+            host.sleep(Duration::from_millis(1)).await;
+            let heard = told(&log).join("; ");
+            match built {
+                Err(error) => {
+                    assert!(!reopen, "{error}");
+                    assert!(error.to_string().contains("no net"));
+                }
+                Ok(runtime) => {
+                    assert!(reopen);
+                    assert_eq!(runtime.members().len(), 3, "as it is stored");
+                    let why = if hook { "no key" } else { "no net" };
+                    assert!(
+                        heard.contains("rediscover_failure") && heard.contains(why),
+                        "{heard}"
+                    );
+                    runtime.shutdown().await;
+                }
+            }
+        });
+    }
+}

@@ -26,6 +26,7 @@ pub(super) struct BuildOptions {
     /// Milliseconds.
     pub drain_timeout: Option<u64>,
     pub max_sessions: Option<usize>,
+    pub reopen: bool,
     pub runtime_options: RuntimeOptions,
     pub console_visibility: ConsoleVisibilityPolicy,
     pub event_log: Option<EventLogParts>,
@@ -88,6 +89,7 @@ impl FromJson for BuildOptions {
             edge_discovery: fields.take("edgeDiscovery")?,
             drain_timeout: fields.take("drainTimeout")?,
             max_sessions: fields.take("maxSessions")?,
+            reopen: fields.take_or_default("reopen")?,
             runtime_options: fields.take_or_default("runtimeOptions")?,
             console_visibility: fields.take_or_default("consoleVisibility")?,
             event_log: fields.take("eventLog")?,

@@ -106,6 +106,7 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
         });
     }
     builder = builder
+        .reopen(options.reopen)
         .runtime_options(options.runtime_options)
         .console_visibility(options.console_visibility);
     if let Some(sessions) = options.max_sessions {

@@ -877,6 +877,32 @@ test("a page with a runtime can sleep in the back-forward cache, and goes on whe
   await page.close();
 });
 
+test("a crash restarts a mob whose discovery fails by then: what is stored goes on, and the failure is reported", async () => {
+  const seen = await inPage(async () => {
+    let online = true;
+    const errors = [];
+    const runtime = await builder(mobkit.indexedDb("offline"))
+      .discovery(async () => {
+        if (!online) throw new Error("no net");
+        return [{ profile: "other", meerkat_id: "found" }];
+      })
+      .onError((event) => errors.push(`${event.category}: ${event.error}`))
+      .build();
+    online = false;
+    breakRandomness();
+    await codeOf(runtime.send("lead", "hi"));
+    // Waits for the fresh instance.
+    const members = (await runtime.members()).map((member) => member.agent_identity);
+    const answer = (await runtime.ask("lead", "still there?")).result;
+    await until(() => errors.length > 0);
+    await runtime.shutdown();
+    return { members, answer, errors };
+  });
+  assert.deepEqual(seen.members, ["found", "lead"]);
+  assert.equal(seen.answer, "echo: still there?");
+  assert.match(seen.errors.join("; "), /rediscover_failure: .*no net/);
+});
+
 test("a build that crashes holds nothing back", async () => {
   const seen = await inPage(async () => {
     breakRandomness();

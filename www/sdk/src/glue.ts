@@ -88,6 +88,8 @@ export interface RawBuildOptions {
   /** `latest`, `earliest` or a cursor. */
   start: string | undefined;
   ifLocked: string;
+  /** It was open before: a discovery that fails is reported, and what is stored goes on. */
+  reopen?: true;
 }
 
 /** Why a runtime cannot go on. */

@@ -183,6 +183,8 @@ export class Supervisor {
   #enter(session: Session): void {
     const { instance, raw } = session;
     this.current = session;
+    // Nobody waits for the builds that may follow: what their discoveries fail with must not end what was open.
+    this.#build = { ...this.#build, reopen: true };
     instance.onCrash((error) => this.#crashed(session, error));
     this.#tell({ state: raw.role as RuntimeState, error: null });
     void this.#watch(session);
