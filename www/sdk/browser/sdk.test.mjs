@@ -593,6 +593,48 @@ test("the timeline is paged, followed, resumed after a reload, and fed to a stor
   assert.deepEqual(second.ids, [...own.slice(4).map(({ cursor }) => cursor), first.page.latest_cursor]);
 });
 
+test("a member delegates, the answer comes back, and who is idle leaves after a reload too", async () => {
+  const first = await inPage(async () => {
+    const definition = { id: "d", profiles: { lead: { model: "m", tools: { mob: true } }, delegate: { model: "m" } }, members: [{ profile: "lead", identity: "lead" }] };
+    globalThis.delegating = () => mobkit.UnifiedRuntime.builder()
+      .definition(definition)
+      .storage(mobkit.indexedDb("delegates"))
+      .model("m", scripted((request) => {
+        const last = request.messages.at(-1);
+        if (request.system.includes("`mason`")) return "bricks are laid";
+        if (last.role === "tool") return "I wait.";
+        if (last.from) return `${last.from} says: ${last.content}`;
+        return [
+          { type: "tool_call", index: 0, id: "c1", name: "delegate", args: { task: "lay bricks", name: "mason", idle_retire_secs: 1 } },
+          { type: "stop", reason: "tool_use" },
+        ];
+      }));
+    const runtime = await delegating().runtimeOptions({ implicitDelegateIdleRetireSecs: null }).build();
+    const wrong = await codeOf(mobkit.UnifiedRuntime.builder().definition(definition).runtimeOptions({ idle: 1 }).build());
+    const answer = await runtime.ask("lead", "build a wall");
+    const members = await runtime.members();
+    const hidden = (await runtime.consoleIdentities()).map(({ identity }) => identity);
+    return { answer, wrong, members: members.map((member) => [member.agent_identity, member.wired_to, member.labels]), hidden };
+  });
+  assert.equal(first.wrong, "invalid_params");
+  assert.deepEqual([first.answer.status, first.answer.result], ["completed", "mason says: bricks are laid"]);
+  assert.deepEqual(first.members.map(([name, wired]) => [name, wired]), [["lead", ["mason"]], ["mason", ["lead"]]]);
+  assert.deepEqual(first.members[1][2], { implicit_delegate_idle_retire_secs: "1", source_mob_id: "d.lead" });
+  assert.deepEqual(first.hidden, ["lead", "mason"]);
+  // The page is gone without a farewell; the next one retires who is due.
+  const later = await inPage(async () => {
+    const runtime = await mobkit.UnifiedRuntime.builder()
+      .definition({ id: "d", profiles: { lead: { model: "m", tools: { mob: true } }, delegate: { model: "m" } }, members: [{ profile: "lead", identity: "lead" }] })
+      .storage(mobkit.indexedDb("delegates")).model("m", scripted(() => "")).consoleVisibility("hide_implicit_delegate_members").build();
+    const listed = (await runtime.consoleIdentities()).map(({ identity }) => identity);
+    await until(async () => (await runtime.members()).length === 1);
+    const { events } = await runtime.queryMobEvents({ eventTypes: ["member_retired"] });
+    await runtime.shutdown();
+    return { listed, retired: events.map((event) => event.agent_identity) };
+  });
+  assert.deepEqual(later, { listed: ["lead"], retired: ["mason"] });
+});
+
 test("row 3: a slow subscriber reads five thousand events in order, once each", async () => {
   const seen = await inPage(async () => {
     const runtime = await builder().storage(mobkit.indexedDb("slow")).build();

@@ -1,7 +1,10 @@
 //! What must hold of a mob in which everything that was asked has ended.
 
 use super::*;
-use crate::wire::{MobEventKind, PersistedEvent, QueryGap, UnifiedEvent};
+use crate::wire::{
+    ConsoleFrame, ConsoleFrameStatus, ConsoleTimelineQuery, MobEventKind, PersistedEvent, QueryGap,
+    UnifiedEvent,
+};
 
 impl Watched {
     /// What must hold of a mob in which everything that was asked has ended.
@@ -57,6 +60,7 @@ impl Watched {
             check_end(id, interaction.status, &events.events)?;
             check_interaction_reader(host, runtime, id).await?;
         }
+        check_timeline(runtime, &stored).await?;
         self.check_transcripts(runtime, people).await
     }
 
@@ -229,4 +233,59 @@ fn fold(events: &[MobStructuralEventEnvelope]) -> (BTreeSet<String>, BTreeSet<(S
         }
     }
     (members, edges)
+}
+
+/// The timeline has each event once, ends an interaction once for the member that was asked, and leaves no message on its way.
+async fn check_timeline(runtime: &UnifiedRuntime, stored: &BTreeSet<u64>) -> Result<(), Trouble> {
+    let mut query = ConsoleTimelineQuery {
+        limit: Some(50),
+        ..ConsoleTimelineQuery::default()
+    };
+    let mut frames = Vec::new();
+    loop {
+        let page = runtime.query_timeline(&query).await?;
+        frames.extend(page.frames);
+        if page.exhausted {
+            break;
+        }
+        query.after = page.next_cursor;
+    }
+    let own = frames
+        .iter()
+        .filter_map(|frame| frame.id.strip_prefix("evt-agent-")?.parse::<u64>().ok());
+    let own: Vec<u64> = own.collect();
+    if own != stored.iter().copied().collect::<Vec<_>>() {
+        return Err(format!("the timeline has {own:?}, and the log {stored:?}").into());
+    }
+    for interaction in runtime.inner.core.interactions.all() {
+        let of = |frame: &&ConsoleFrame| {
+            frame.identity == interaction.identity.as_str()
+                && frame.interaction_id.as_ref() == Some(&interaction.interaction_id)
+        };
+        let mine: Vec<_> = frames.iter().filter(of).collect();
+        let ends = mine.iter().filter(|frame| {
+            ["interaction_complete", "interaction_failed"].contains(&frame.kind.as_str())
+        });
+        if ends.clone().count() != 1 {
+            return Err(format!(
+                "not ended once in the timeline: {:?}",
+                ends.collect::<Vec<_>>()
+            )
+            .into());
+        }
+        let under_way = mine
+            .iter()
+            .filter(|frame| frame.kind == "user_input")
+            .find(|frame| {
+                ![
+                    ConsoleFrameStatus::Completed,
+                    ConsoleFrameStatus::DeliveryFailed,
+                ]
+                .contains(&frame.status)
+            });
+        if let Some(frame) = under_way {
+            return Err(format!("a message of the past is on its way: {frame:?}").into());
+        }
+    }
+    Ok(())
 }
