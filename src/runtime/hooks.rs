@@ -4,9 +4,11 @@
 
 use std::rc::Rc;
 
-use futures::future::LocalBoxFuture;
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, ready};
 use serde_json::Value;
 
+use crate::mob::definition::MobDefinition;
 use crate::shim::Host;
 use crate::wire::{
     AgentDiscoverySpec, DesiredPeerEdge, EdgeMemberView, ErrorEvent, UnifiedRuntimeReconcileReport,
@@ -64,6 +66,38 @@ where
         members: Vec<EdgeMemberView>,
     ) -> LocalBoxFuture<'static, Result<Vec<DesiredPeerEdge>, String>> {
         self(members)
+    }
+}
+
+/// The wiring rules of a definition as an edge discovery: those whom they wire when they join ought to be wired at any time. So a
+/// reconciliation mends what was unwired meanwhile, and wires those whom an edited definition wires now.
+pub struct DefinitionEdges(MobDefinition);
+
+impl DefinitionEdges {
+    /// The rules of this definition.
+    pub fn of(definition: &MobDefinition) -> Self {
+        Self(definition.clone())
+    }
+}
+
+impl EdgeDiscovery for DefinitionEdges {
+    fn discover_edges(
+        &self,
+        members: Vec<EdgeMemberView>,
+    ) -> LocalBoxFuture<'static, Result<Vec<DesiredPeerEdge>, String>> {
+        let mut edges = Vec::new();
+        for (at, a) in members.iter().enumerate() {
+            for b in &members[at + 1..] {
+                if !self.0.wires(&a.role, &b.role) {
+                    continue;
+                }
+                match DesiredPeerEdge::new(a.agent_identity.as_str(), b.agent_identity.as_str()) {
+                    Ok(edge) => edges.push(edge),
+                    Err(error) => return ready(Err(error.to_string())).boxed_local(),
+                }
+            }
+        }
+        ready(Ok(edges)).boxed_local()
     }
 }
 

@@ -43,8 +43,8 @@ pub use event_log::{EventLogConfig, EventLogFilter, EventLogStore};
 pub use events::{EventFilter, EventReader, EventTexts, EventsPage};
 pub use health::{TaskHealth, TaskState};
 pub use hooks::{
-    Discovery, EdgeDiscovery, ErrorHook, PostReconcileHook, PostSpawnHook, PreSpawnContext,
-    PreSpawnHook,
+    DefinitionEdges, Discovery, EdgeDiscovery, ErrorHook, PostReconcileHook, PostSpawnHook,
+    PreSpawnContext, PreSpawnHook,
 };
 pub use metadata::PersistentMetadataStore;
 pub use mob_events::MobEventReader;

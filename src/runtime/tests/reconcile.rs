@@ -9,7 +9,7 @@ use super::*;
 use crate::agent::model::RetryPolicy;
 use crate::mob::MobError;
 use crate::runtime::{
-    Ensured, IfLocked, PreSpawnContext, Role, UnifiedRuntimeBuilderError,
+    DefinitionEdges, Ensured, IfLocked, PreSpawnContext, Role, UnifiedRuntimeBuilderError,
     UnifiedRuntimeReconcileError,
 };
 use crate::storage::{
@@ -893,4 +893,33 @@ fn what_was_open_opens_again_though_its_discovery_fails() {
             }
         });
     }
+}
+
+#[test]
+fn the_definitions_rules_are_a_discovery_of_their_own() {
+    let sim = Sim::new(5);
+    let (host, disk) = (sim.host(), SimDisk::new());
+    sim.block_on(async {
+        let edges = DefinitionEdges::of(&team());
+        let runtime = builder(&host, &disk, &ScriptedModel::new(host.clone()))
+            .edge_discovery(Rc::new(edges))
+            .build()
+            .await
+            .unwrap();
+        // What the rules have wired already stays the definition's.
+        let report = runtime.bootstrap_edges_report().unwrap();
+        assert_eq!(
+            (report.preexisting_edges.len(), report.wired_edges.len()),
+            (2, 0)
+        );
+        runtime.unwire(&id("lead"), &id("ann")).await.unwrap();
+        runtime.wire(&id("ann"), &id("bob")).await.unwrap();
+        let report = runtime.reconcile_edges().await.unwrap();
+        assert!(report.is_complete());
+        let mended = DesiredPeerEdge::new("lead", "ann").unwrap();
+        assert_eq!(report.wired_edges, [mended]);
+        // What somebody else has wired is theirs.
+        let lead = runtime.mob_handle().get_member(&id("ann")).unwrap();
+        assert_eq!(lead.wired_to, [id("bob"), id("lead")]);
+    });
 }

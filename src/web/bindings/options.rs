@@ -22,7 +22,7 @@ pub(super) struct BuildOptions {
     pub post_reconcile_hook: Option<Place>,
     pub pre_spawn_hook: Option<Place>,
     pub discovery: Option<Place>,
-    pub edge_discovery: Option<Place>,
+    pub edge_discovery: Option<EdgeChoice>,
     /// Milliseconds.
     pub drain_timeout: Option<u64>,
     pub max_sessions: Option<usize>,
@@ -114,6 +114,23 @@ impl FromJson for RuntimeOptions {
             options.implicit_delegate_idle_retire_secs = fields.take(IDLE)?;
         }
         Ok(options)
+    }
+}
+
+/// Who says which edges ought to be.
+pub(super) enum EdgeChoice {
+    /// The definition's wiring rules.
+    Definition,
+    /// A function.
+    Function(Place),
+}
+
+impl FromJson for EdgeChoice {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        match value.as_str() {
+            Some("definition") => Ok(Self::Definition),
+            _ => Place::from_json(value).map(Self::Function),
+        }
     }
 }
 

@@ -14,12 +14,12 @@ use super::error::Failure;
 use super::hooks;
 use super::methods;
 use super::model::{self, Named};
-use super::options::{BuildOptions, ModelChoice, StorageChoice};
+use super::options::{BuildOptions, EdgeChoice, ModelChoice, StorageChoice};
 use super::reader::{Items, Reader};
 use super::tool::{JsTool, JsToolGate};
 use crate::console::{FetchBody, FetchRequest, fetch};
 use crate::mob::definition::MobDefinition;
-use crate::runtime::{EventFilter, SubscriptionStart, UnifiedRuntime};
+use crate::runtime::{DefinitionEdges, EventFilter, SubscriptionStart, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
@@ -76,9 +76,15 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
     if let Some(place) = options.discovery {
         builder = builder.discovery(hooks::discovery(objects.function(place)?));
     }
-    if let Some(place) = options.edge_discovery {
-        builder = builder.edge_discovery(hooks::edge_discovery(objects.function(place)?));
-    }
+    builder = match options.edge_discovery {
+        None => builder,
+        Some(EdgeChoice::Definition) => {
+            builder.edge_discovery(Rc::new(DefinitionEdges::of(&definition)))
+        }
+        Some(EdgeChoice::Function(place)) => {
+            builder.edge_discovery(hooks::edge_discovery(objects.function(place)?))
+        }
+    };
     if let Some(timeout) = options.drain_timeout {
         builder = builder.drain_timeout(Duration::from_millis(timeout));
     }

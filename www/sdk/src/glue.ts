@@ -71,7 +71,7 @@ export interface RawBuildOptions {
   preSpawnHook: (() => Promise<string>) | undefined;
   /** Take and give JSON text; they may throw. */
   discovery: ((context: string) => Promise<string>) | undefined;
-  edgeDiscovery: ((members: string) => Promise<string>) | undefined;
+  edgeDiscovery: ((members: string) => Promise<string>) | "definition" | undefined;
   /** Milliseconds. */
   drainTimeout: number | undefined;
   maxSessions: number | undefined;

@@ -229,9 +229,12 @@ export class UnifiedRuntimeBuilder {
     return this;
   }
 
-  /** Who ought to be wired to whom: `build`, `reconcile`, `reconcileEdges` and `rediscover` ask it. What it throws fails them. */
-  edgeDiscovery(discover: (members: EdgeMemberView[]) => Edges | Promise<Edges>): this {
-    this.#options.edgeDiscovery = async (members) => JSON.stringify(await discover(JSON.parse(members) as EdgeMemberView[]));
+  /**
+   * Who ought to be wired to whom: `build`, `reconcile`, `reconcileEdges` and `rediscover` ask it. What it throws fails them. `"definition"`
+   * stands for the definition's wiring rules: what was unwired meanwhile is mended then.
+   */
+  edgeDiscovery(discover: "definition" | ((members: EdgeMemberView[]) => Edges | Promise<Edges>)): this {
+    this.#options.edgeDiscovery = discover === "definition" ? discover : async (members) => JSON.stringify(await discover(JSON.parse(members) as EdgeMemberView[]));
     return this;
   }
 
