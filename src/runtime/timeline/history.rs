@@ -6,9 +6,9 @@
 
 use serde_json::Value;
 
+use super::frames::synthetic;
 use crate::agent::model::ChatMessage;
 use crate::mob::{Core, Member, MobError, TranscriptRow};
-use crate::runtime::timeline::synthetic;
 use crate::wire::json::{self, object};
 use crate::wire::{AgentIdentity, ConsoleFrameSourceKind, Cursor, MAX_TIMELINE_LIMIT, TimestampMs};
 
