@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 envelopes (MobKit contract, section 20.1). No batches.
+//! JSON-RPC 2.0 envelopes (MobKit contract, section 20.1), one by one or in batches (JSON-RPC 2.0, section 6).
 
 use serde_json::{Map, Value};
 
@@ -16,17 +16,35 @@ pub(super) struct RpcRequest {
     pub params: Map<String, Value>,
 }
 
-/// Reads a request.
-///
-/// # Errors
-/// The answer to give: a parse error or an invalid request without its id, invalid parameters with it.
-pub(super) fn parse(body: &[u8]) -> Result<RpcRequest, Vec<u8>> {
-    let value = json::parse(body).map_err(|_| {
-        error(
-            &Value::Null,
-            &Failure::new(PARSE_ERROR, "parse_error", "Parse error"),
-        )
-    })?;
+/// Requests in one batch, at most.
+const MAX_BATCH: usize = 256;
+
+/// A request, or the answer to give at once: an invalid request without its id, invalid parameters with it.
+pub(super) type Read = Result<RpcRequest, Vec<u8>>;
+
+/// What a body holds.
+pub(super) enum Body {
+    /// One request.
+    One(Read),
+    /// Several, at least one; they are answered together.
+    Batch(Vec<Read>),
+}
+
+/// Reads a body.
+pub(super) fn parse(body: &[u8]) -> Body {
+    match json::parse(body) {
+        Ok(Value::Array(batch)) if (1..=MAX_BATCH).contains(&batch.len()) => {
+            Body::Batch(batch.into_iter().map(request).collect())
+        }
+        Ok(value) => Body::One(request(value)),
+        Err(_) => {
+            let failure = Failure::new(PARSE_ERROR, "parse_error", "Parse error");
+            Body::One(Err(error(&Value::Null, &failure)))
+        }
+    }
+}
+
+fn request(value: Value) -> Read {
     let invalid = || {
         error(
             &Value::Null,

@@ -32,6 +32,8 @@ use crate::runtime::UnifiedRuntime;
 use crate::wire::ErrorData;
 use crate::wire::json::{self, object};
 use address::Address;
+use envelope::{Body, Read};
+use futures::future::join_all;
 
 /// The version of the contract that this runtime speaks.
 pub const CONTRACT_VERSION: &str = "0.5.0";
@@ -208,9 +210,30 @@ pub async fn call(
     answer.map_err(failure::Failure::into_error)
 }
 
-/// Answers the text of a JSON-RPC request; empty for a notification, whose side effects happen all the same.
+/// Answers the text of a JSON-RPC request, or of a batch; empty for a notification, whose side effects happen all the same.
 async fn rpc(runtime: &UnifiedRuntime, body: &[u8]) -> Vec<u8> {
-    let request = match envelope::parse(body) {
+    let batch = match envelope::parse(body) {
+        Body::One(request) => return answer(runtime, request).await,
+        Body::Batch(batch) => batch,
+    };
+    // All at once: one that waits holds up none of the others.
+    let answers = batch.into_iter().map(|request| answer(runtime, request));
+    let mut text = Vec::new();
+    for answer in join_all(answers).await {
+        if !answer.is_empty() {
+            text.push(if text.is_empty() { b'[' } else { b',' });
+            text.extend(answer);
+        }
+    }
+    if !text.is_empty() {
+        text.push(b']');
+    }
+    text
+}
+
+/// The answer to one request; empty for a notification.
+async fn answer(runtime: &UnifiedRuntime, request: Read) -> Vec<u8> {
+    let request = match request {
         Ok(request) => request,
         Err(answer) => return answer,
     };

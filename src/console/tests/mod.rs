@@ -114,10 +114,6 @@ fn envelopes_are_answered_as_the_contract_says() {
             ("7", invalid),
             ("null", invalid),
             ("{}", invalid),
-            (
-                r#"[{"jsonrpc":"2.0","id":1,"method":"mobkit/stop"}]"#,
-                invalid,
-            ),
             (r#"{"id":1,"method":"mobkit/status"}"#, invalid),
             (
                 r#"{"jsonrpc":2.0,"id":1,"method":"mobkit/status"}"#,
@@ -1305,6 +1301,9 @@ fn sensible() -> Vec<Vec<u8>> {
         json!({"jsonrpc": "2.0", "id": 4, "method": "mobkit/session_history", "params": {"member_id": "lead", "offset": 0, "limit": 2}}),
         json!({"jsonrpc": "2.0", "id": null, "method": "mobkit/wire_members", "params": {"a": "lead", "b": "w-1"}}),
         json!({"jsonrpc": "2.0", "method": "mobkit/resume"}),
+        json!({"jsonrpc": "2.0", "id": 5, "method": "mobkit/console/query_timeline", "params": {"after": "console:0", "limit": 3, "mode": "since", "identity": "lead"}}),
+        json!({"jsonrpc": "2.0", "id": 6, "method": "mobkit/console/send", "params": {"identity": "lead", "content": "c", "origin": "o", "idempotency_key": "k"}}),
+        json!([{"jsonrpc": "2.0", "id": 7, "method": "mobkit/list_edges"}, {"jsonrpc": "2.0", "method": "mobkit/cancel_all"}]),
     ];
     bodies
         .iter()
@@ -1379,18 +1378,26 @@ fn nonsense_is_always_answered_and_never_kills() {
             if answer.is_empty() {
                 continue;
             }
-            let answer: Value = serde_json::from_str(&answer).unwrap();
-            assert!(
-                answer.get("result").is_some() != answer.get("error").is_some(),
-                "{shown}: {answer}"
-            );
-            if let Some(error) = answer.get("error") {
-                assert!(error["data"]["code"].is_string(), "{shown}: {answer}");
+            let answers = match serde_json::from_str(&answer).unwrap() {
+                Value::Array(answers) => answers,
+                answer => vec![answer],
+            };
+            for answer in answers {
+                assert!(
+                    answer.get("result").is_some() != answer.get("error").is_some(),
+                    "{shown}: {answer}"
+                );
+                if let Some(error) = answer.get("error") {
+                    assert!(error["data"]["code"].is_string(), "{shown}: {answer}");
+                }
             }
         }
         let urls = [
             "/mob/events?after_seq=0&identity=lead",
             "/mobkit/mob_events/stream?after_seq=1&event_types=a,b&since_ms=1",
+            "/console/timeline/stream?after=console:3&identity=lead&limit=7",
+            "/console/timeline?before=console:9&mode=recent&conversation_id=lead:0",
+            "/console/identity/lead/stream?after=console:0",
         ];
         for round in 0..20_000_usize {
             let mut url = urls[round % urls.len()].as_bytes().to_vec();
@@ -1400,7 +1407,10 @@ fn nonsense_is_always_answered_and_never_kills() {
             let request = FetchRequest::get(String::from_utf8_lossy(&url))
                 .header("last-event-id", &String::from_utf8_lossy(&id));
             let status = fetch(&runtime, request).await.status;
-            assert!(matches!(status, 200 | 400 | 404 | 410), "{status} {url:?}");
+            assert!(
+                matches!(status, 200 | 400 | 404 | 409 | 410),
+                "{status} {url:?}"
+            );
         }
         assert_eq!(
             ok(&runtime, "mobkit/status", Value::Null).await["mob_id"],
@@ -1512,5 +1522,70 @@ fn a_subscription_says_where_it_goes_on() {
             (code, &data["error"]),
             (-32010, &json!("event_query_stale"))
         );
+    });
+}
+
+#[test]
+fn a_batch_is_answered_together_and_nobody_in_it_waits_for_another() {
+    with_runtime(async |runtime, _| {
+        let call = |id: Value, method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let send = ok(
+            &runtime,
+            "mobkit/send_message",
+            json!({ "member_id": "lead", "message": "hi" }),
+        )
+        .await;
+        runtime.stop().await.unwrap();
+        let second = ok(
+            &runtime,
+            "mobkit/send_message",
+            json!({ "member_id": "lead", "message": "again" }),
+        )
+        .await;
+        let waits = json!({ "interaction_id": second["interaction_id"] });
+        // The first waits for what the third lets go on.
+        let batch = json!([
+            call(json!("w"), "mobkit/wait_interaction", waits),
+            { "jsonrpc": "2.0", "method": "mobkit/spawn_member", "params": { "profile": "worker", "meerkat_id": "w-2" } },
+            call(json!(3), "mobkit/resume", json!({})),
+            call(json!(null), "mobkit/no_such", json!({})),
+            7,
+            { "jsonrpc": "1.0", "id": 5, "method": "mobkit/status" },
+        ]);
+        let answers: Value =
+            serde_json::from_str(&post(&runtime, &batch.to_string()).await).unwrap();
+        let ids: Vec<_> = answers
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].clone())
+            .collect();
+        assert_eq!(
+            ids,
+            [json!("w"), json!(3), json!(null), json!(null), json!(null)]
+        );
+        assert_eq!(answers[0]["result"]["status"], "completed");
+        assert_eq!(
+            answers[1]["result"],
+            json!({ "accepted": true, "changed": true })
+        );
+        let codes: Vec<_> = (2..5)
+            .map(|at| answers[at]["error"]["code"].clone())
+            .collect();
+        assert_eq!(codes, [json!(-32601), json!(-32600), json!(-32600)]);
+        assert_eq!(
+            runtime.members().len(),
+            3,
+            "the notification was carried out"
+        );
+        settled(&runtime, send["interaction_id"].as_str().unwrap()).await;
+        // Notifications alone are answered by nothing; an empty batch and one too long are no requests.
+        let told = json!([{ "jsonrpc": "2.0", "method": "mobkit/status" }]);
+        assert_eq!(post(&runtime, &told.to_string()).await, "");
+        for bad in [json!([]), Value::Array(vec![json!(1); 257])] {
+            let answer: Value =
+                serde_json::from_str(&post(&runtime, &bad.to_string()).await).unwrap();
+            assert_eq!(answer["error"]["code"], -32600);
+        }
     });
 }
