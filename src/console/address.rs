@@ -63,8 +63,13 @@ pub(super) fn encode(to: &mut String, value: &str) {
     }
 }
 
+/// Decodes a part of a path, where a plus sign is itself.
+pub(super) fn decode_path(part: &str) -> Option<String> {
+    decode(&part.replace('+', "%2B"))
+}
+
 /// Decodes `%41` and `+`; none when an escape is cut or the bytes are not UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
+fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -8,6 +8,7 @@
 //! | `POST /console/rpc` | JSON-RPC 2.0; the methods are listed by `mobkit/capabilities` |
 //! | `GET /mobkit/mob_events/stream` | the structural ledger as server-sent events |
 //! | `GET /mob/events` | the agent events as server-sent events: the contract's fields and `timestamp_ms` |
+//! | `GET /agents/{id}/events` | one member's events as server-sent events |
 //! | `GET /console/identities` | the members as a console lists them |
 //! | `GET /console/timeline` | a page of the timeline |
 //! | `GET /console/timeline/stream`, `GET /console/identity/{identity}/stream` | the timeline as server-sent events |
@@ -168,6 +169,10 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
         ("GET", path) if is_timeline_stream(path) => {
             timeline::stream(runtime, path, address.query, last_event_id)
         }
+        ("GET", path) if member_of(path).is_some() => {
+            let name = member_of(path).unwrap_or_default();
+            streams::member_events(runtime, name, last_event_id)
+        }
         ("POST", "/console/send") => timeline::send(runtime, &request.body).await,
         ("GET", "/healthz") => {
             FetchResponse::bytes(200, "text/plain; charset=utf-8", b"ok".to_vec())
@@ -177,7 +182,7 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
                 "/console/rpc" | "/console/send" => "POST",
                 "/mobkit/mob_events/stream" | "/mob/events" | "/healthz" => "GET",
                 "/console/identities" | "/console/timeline" => "GET",
-                path if is_timeline_stream(path) => "GET",
+                path if is_timeline_stream(path) || member_of(path).is_some() => "GET",
                 _ => return FetchResponse::json(404, &object!({ "error": "not_found" })),
             };
             let mut response =
@@ -186,6 +191,12 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
             response
         }
     }
+}
+
+/// Whose events a path asks for.
+fn member_of(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("/agents/")?.strip_suffix("/events")?;
+    (!name.contains('/')).then_some(name)
 }
 
 /// Whether a path is the timeline's stream, or that of one identity.

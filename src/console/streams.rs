@@ -12,7 +12,7 @@ use crate::mob::MobError;
 use crate::runtime::{EventFilter, UnifiedRuntime};
 use crate::wire::agent_record::RecordText;
 use crate::wire::json::{self, object};
-use crate::wire::{Cursor, EventQuery, MobStructuralEventEnvelope, TimestampMs};
+use crate::wire::{AgentIdentity, Cursor, EventQuery, MobStructuralEventEnvelope, TimestampMs};
 
 /// A query string's fields, taken out one by one.
 struct Fields(LiteMap<String, String>);
@@ -168,6 +168,56 @@ pub(super) fn subscribe_url(query: &EventQuery, last: Option<Cursor>, fallback: 
         Some(types.as_str()).filter(|types| !types.is_empty()),
     );
     url
+}
+
+/// `GET /agents/{id}/events`: one member's events after `Last-Event-ID`, from now on without one (MobKit contract, section 21.1).
+/// The ids go by the log's numbers, so that a stream that broke off goes on where it was.
+pub(super) fn member_events(
+    runtime: &UnifiedRuntime,
+    name: &str,
+    last_event_id: Option<&str>,
+) -> FetchResponse {
+    let Some(name) = address::decode_path(name).filter(|name| !name.is_empty()) else {
+        return bad_request("the member's name is empty, or not percent-encoded");
+    };
+    let known = AgentIdentity::new(&name).ok();
+    let known = known.filter(|identity| runtime.mob_handle().get_member(identity).is_ok());
+    let Some(identity) = known else {
+        return FetchResponse::json(
+            404,
+            &object!({ "error": "member_not_found", "member_id": name }),
+        );
+    };
+    let prefix = [name.as_str(), ":"].concat();
+    let after = match resume(last_event_id, &prefix) {
+        Ok(after) => after,
+        Err(message) => return bad_request(&message),
+    };
+    let log = match runtime.event_texts(&EventFilter {
+        identity: Some(identity),
+        after,
+        ..EventFilter::default()
+    }) {
+        Ok(log) => log.items(),
+        Err(error) => return refused(error),
+    };
+    let said = log.map(move |next| match next {
+        Ok(LogItem::Entry { cursor, entry }) => {
+            let record = RecordText::of(entry.json());
+            Said::Event(record.map(|record| {
+                let id = [&prefix, cursor.to_string().as_str()].concat();
+                let name = record.event_type.trim_matches('"');
+                sse::encode(Some(&id), name, &record.tool_payload())
+            }))
+        }
+        Ok(LogItem::Gap { from, to, reason }) => {
+            let gap = object!({ "from": from, "to": to, "reason": reason.as_str() });
+            let id = [&prefix, to.to_string().as_str()].concat();
+            Said::Event(Some(sse::encode(Some(&id), "gap", &json::text(&gap))))
+        }
+        Err(error) => Said::Broken(error.data()),
+    });
+    FetchResponse::event_stream(sse::body(runtime.host(), said))
 }
 
 fn read_query(

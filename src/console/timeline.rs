@@ -62,8 +62,7 @@ pub(super) fn stream(
 ) -> FetchResponse {
     let named = path.strip_prefix("/console/identity/");
     if let Some(name) = named.and_then(|rest| rest.strip_suffix("/stream")) {
-        // In a path a plus sign is itself.
-        let Some(identity) = address::decode(&name.replace('+', "%2B")) else {
+        let Some(identity) = address::decode_path(name) else {
             return bad_request(&format!("{name} is not a percent-encoded name"));
         };
         fields.insert("identity".to_owned(), identity);

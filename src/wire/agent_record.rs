@@ -132,6 +132,8 @@ pub(crate) struct RecordText<'a> {
     pub continues: bool,
     /// Who it is from, where the event says so.
     pub from: Option<&'a str>,
+    /// Which call it is about, where it is about one.
+    id: Option<&'a str>,
     generation: &'a str,
     work_id: Option<&'a str>,
     event: &'a str,
@@ -163,8 +165,8 @@ impl<'a> RecordText<'a> {
             ],
         )?;
         let event = event?;
-        let names = ["type", "interaction_id", "work_id", "from"];
-        let [event_type, own_interaction, own_work, from] = pieces(event.as_bytes(), names)?;
+        let names = ["type", "interaction_id", "work_id", "from", "id"];
+        let [event_type, own_interaction, own_work, from, id] = pieces(event.as_bytes(), names)?;
         Some(Self {
             identity: identity?,
             timestamp_ms: timestamp_ms?,
@@ -172,6 +174,7 @@ impl<'a> RecordText<'a> {
             event_type: event_type?,
             continues: continues == Some("true"),
             from,
+            id,
             generation: generation?,
             work_id,
             event: event.strip_suffix('}')?,
@@ -200,6 +203,17 @@ impl<'a> RecordText<'a> {
         }
         text.push('}');
         text
+    }
+
+    /// [`payload`](Self::payload), where an event about a tool call names the call as `tool_call_id` too.
+    pub fn tool_payload(&self) -> String {
+        let payload = self.payload();
+        let about_tool = self.event_type.starts_with(r#""tool_"#);
+        let id = about_tool.then_some(self.id).flatten();
+        match (id, payload.strip_suffix('}')) {
+            (Some(id), Some(fields)) => [fields, r#","tool_call_id":"#, id, "}"].concat(),
+            _ => payload,
+        }
     }
 
     /// [`AgentEventRecord::to_persisted`]; none, if a piece is not what it should be.

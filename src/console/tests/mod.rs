@@ -1589,3 +1589,77 @@ fn a_batch_is_answered_together_and_nobody_in_it_waits_for_another() {
         }
     });
 }
+
+#[test]
+fn one_members_events_stream_and_name_their_tool_calls() {
+    let sim = Rc::new(Sim::new(8));
+    sim.block_on(async {
+        let model = ScriptedModel::new(sim.host());
+        model.push(Reply::call("peers", json!({})));
+        model.push(Reply::text("nobody"));
+        let runtime = UnifiedRuntime::builder()
+            .definition(MobDefinition::from_toml(MOB).unwrap())
+            .host(sim.host())
+            .storage(Rc::new(MemoryStorage::new()))
+            .model("scripted", Rc::new(model))
+            .build()
+            .await
+            .unwrap();
+        let mut live = Client::open(&runtime, FetchRequest::get("/agents/lead/events")).await;
+        let sent = ok(
+            &runtime,
+            "mobkit/send_message",
+            json!({ "member_id": "lead", "message": "who?" }),
+        )
+        .await;
+        settled(&runtime, sent["interaction_id"].as_str().unwrap()).await;
+        let mut heard = Vec::new();
+        while heard
+            .last()
+            .is_none_or(|event: &Event| event.event != "interaction_complete")
+        {
+            heard.push(live.next().await);
+        }
+        assert_eq!(
+            (heard[0].event.as_str(), heard[0].id.as_str()),
+            ("user_input", "lead:1")
+        );
+        for event in &heard {
+            assert_eq!(event.data["type"], event.event);
+            let about_tool = event.event.starts_with("tool_");
+            assert_eq!(
+                event.data.get("tool_call_id").is_some(),
+                about_tool,
+                "{event:?}"
+            );
+            if about_tool {
+                assert_eq!(event.data["tool_call_id"], event.data["id"]);
+            }
+        }
+        assert!(
+            heard
+                .iter()
+                .any(|event| event.event == "tool_execution_completed")
+        );
+        // Taken up again behind any of them.
+        let again =
+            FetchRequest::get("/agents/le%61d/events").header("last-event-id", &heard[2].id);
+        let mut again = Client::open(&runtime, again).await;
+        for event in &heard[3..] {
+            assert_eq!(again.next().await, *event);
+        }
+        for (url, id, status) in [
+            ("/agents/nobody/events", "", 404),
+            ("/agents//events", "", 400),
+            ("/agents/%ff/events", "", 400),
+            ("/agents/lead/events", "mob:3", 400),
+            ("/agents/lead/events", "lead:x", 400),
+            ("/agents/lead/events", "lead:99999", 410),
+            ("/agents/lead", "", 404),
+            ("/agents/a/b/events", "", 404),
+        ] {
+            let request = FetchRequest::get(url).header("last-event-id", id);
+            assert_eq!(fetch(&runtime, request).await.status, status, "{url} {id}");
+        }
+    });
+}
