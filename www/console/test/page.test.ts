@@ -397,6 +397,8 @@ describe("keyboard", () => {
       await page.locator(`${id("chat-form")} textarea:focus`).waitFor();
       await page.locator(id("tab-chat")).focus();
       await page.keyboard.press("ArrowRight");
+      await page.locator(id("timeline-list")).waitFor();
+      await page.keyboard.press("ArrowRight");
       await page.locator(id("ledger-table")).waitFor();
       await page.keyboard.press("End");
       await page.locator(id("model-settings")).waitFor();
