@@ -16,9 +16,9 @@ use wasmparser::{Parser, Payload, TypeRef};
 /// Bytes of the sequences that are compared.
 const SHINGLE: usize = 4;
 /// Hashes that stand for a function.
-const HASHES: usize = 128;
+const HASHES: usize = 512;
 /// How much each function further back counts for the next choice.
-const DECAY: f32 = 0.85;
+const DECAY: f32 = 0.92;
 
 type Signature = [u32; HASHES];
 
