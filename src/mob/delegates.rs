@@ -146,12 +146,13 @@ impl Core {
         let mut touched = self.members.touched();
         touched.extend(self.turns.touched());
         touched.extend(self.mailbox.touched().into_iter().map(|(to, _)| to));
-        for identity in touched {
-            let member = self.members.staged(&identity);
-            let after = member
-                .and_then(|member| idle_after(&member.spec.labels, self.kit.idle_retire_secs));
+        self.stage_due_of(batch, touched);
+    }
+
+    fn stage_due_of(&self, batch: &mut Batch, members: Vec<AgentIdentity>) {
+        for identity in members {
             let due = self.due.staged(&identity);
-            match after.filter(|_| self.is_idle(&identity)) {
+            match self.watched(&identity) {
                 Some(seconds) if due.is_none() => {
                     let at = self
                         .now()
@@ -166,12 +167,24 @@ impl Core {
         }
     }
 
-    /// Retires everybody whose time has come.
+    /// After how many seconds a member that is idle is retired for it.
+    fn watched(&self, identity: &AgentIdentity) -> Option<u64> {
+        let member = self.members.staged(identity)?;
+        idle_after(&member.spec.labels, self.kit.idle_retire_secs)
+            .filter(|_| self.is_idle(identity))
+    }
+
+    /// Retires everybody whose time has come. Whoever is not watched any more, for the runtime's default is another one by now,
+    /// is due no more.
     fn stage_retire_idle(&self, batch: &mut Batch) -> Result<(), MobError> {
         let now = self.now();
         for due in self.due.staged_range(..) {
-            if due.at <= now && self.is_idle(&due.identity) {
-                self.stage_retire(batch, &due.identity)?;
+            if due.at > now {
+                continue;
+            }
+            match self.watched(&due.identity) {
+                Some(_) => self.stage_retire(batch, &due.identity)?,
+                None => self.due.delete(batch, &due.identity),
             }
         }
         Ok(())
@@ -183,9 +196,30 @@ impl Core {
         due.filter(|_| self.status() == MobStatus::Running)
     }
 
+    /// Those who ought to be due and are not, or are and ought not to be: an earlier runtime had another default.
+    fn misjudged(&self) -> Vec<AgentIdentity> {
+        let members = self.members.staged_range(..);
+        let misjudged = members.iter().filter(|member| {
+            let due = self.due.staged(member.identity()).is_some();
+            due != self.watched(member.identity()).is_some()
+        });
+        misjudged.map(|member| member.identity().clone()).collect()
+    }
+
     /// Retires idle members for as long as the mob is open.
     pub async fn retire_idle(self: Rc<Self>) {
         let mut pause = RETRY_FIRST;
+        if let Some(first) = self.misjudged().first() {
+            let judged = self.execute_accepted(Durability::Relaxed, |core, batch| {
+                core.stage_due_of(batch, core.misjudged());
+                Ok(())
+            });
+            if let Err(error) = judged.await {
+                // The next commit about any of them makes up for it.
+                let error = format!("when idle members are due could not be stored: {error}");
+                self.trouble.report(first, error);
+            }
+        }
         while self.check_open().is_ok() {
             let moved = self.due_moved.notified();
             let Some(at) = self.next_due() else {

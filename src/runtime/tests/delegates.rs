@@ -783,3 +783,33 @@ fn a_mob_is_opened_from_a_spec_alone_and_with_options() {
         assert!(refused.is_err());
     });
 }
+
+#[test]
+fn another_default_holds_for_those_who_are_idle_already() {
+    for (defaults, stays) in [([Some(60), None], true), ([None, Some(60)], false)] {
+        let disk = SimDisk::new();
+        for (life, default) in (0..).zip(defaults) {
+            let sim = Sim::new(21 + life);
+            let host = sim.host();
+            sim.block_on(async {
+                let model = delegating(&host, json!({ "task": "t" }));
+                let options = RuntimeOptions {
+                    implicit_delegate_idle_retire_secs: default,
+                };
+                let runtime = built(&host, &disk, &model).runtime_options(options);
+                let runtime = runtime.build().await.unwrap();
+                if life == 0 {
+                    ask(&runtime).await;
+                }
+                host.sleep(Duration::from_secs(1)).await;
+                let armed = usize::from(default.is_some());
+                assert_eq!((delegates(&runtime).len(), sim.armed_timers()), (1, armed));
+                if life == 1 {
+                    host.sleep(Duration::from_secs(900)).await;
+                    assert_eq!(delegates(&runtime).len() == 1, stays);
+                    assert_eq!(sim.armed_timers(), 0);
+                }
+            });
+        }
+    }
+}

@@ -942,3 +942,30 @@ fn what_was_discarded_is_told_from_the_transcript() {
         });
     }
 }
+
+#[test]
+fn names_with_quotation_marks_and_backslashes_are_frames_all_the_same() {
+    in_sim(20, async |host, disk| {
+        let text = TEAM
+            .replace("id = \"team\"", "id = 't\\\"'")
+            .replace("identity = \"ann\"", "identity = '\"a\\'");
+        let definition = MobDefinition::from_toml(&text).unwrap();
+        let model = ScriptedModel::answering(host.clone(), |_| Reply::text("done"));
+        let runtime = builder(&host, &disk, &model).definition(definition);
+        let runtime = runtime.build().await.unwrap();
+        ask(&runtime, "\"a\\", "hello").await;
+        let frames = since(&runtime, 100).await;
+        check_whole(&runtime, &frames);
+        let last = frames.last().unwrap();
+        assert_eq!(
+            (last.identity.as_str(), last.runtime_key.as_str()),
+            ("\"a\\", "t\\\"")
+        );
+        assert_eq!(last.dedupe_key, format!("console-event:t\\\":{}", last.id));
+        assert_eq!(last.conversation_id.as_deref(), Some("\"a\\:0"));
+        assert_eq!(
+            frames_of(&hear(&runtime, &after(0)).await).last(),
+            Some(last)
+        );
+    });
+}

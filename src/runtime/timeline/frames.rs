@@ -95,7 +95,8 @@ fn frame(core: &Core, cursor: Cursor, record: &RecordText<'_>, kind: &str) -> St
         r#"","cursor":""#,
         &console_cursor(cursor),
         r#"","dedupe_key":"console-event:"#,
-        runtime.trim_matches('"'),
+        // The JSON text without its quotation marks.
+        &runtime[1..runtime.len() - 1],
         ":",
         &id,
         r#"","timestamp_ms":"#,
