@@ -483,7 +483,9 @@ pub(super) fn identities(runtime: &UnifiedRuntime) -> String {
 
 fn inspect_identity(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let identity = params.only_identity("identity")?;
-    now(text(&runtime.inspect_identity(&identity)?))
+    let runtime = runtime.clone();
+    let inspected = async move { runtime.inspect_identity(&identity).await };
+    later(inspected.boxed_local(), text)
 }
 
 fn query_timeline(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {

@@ -74,16 +74,18 @@ impl UnifiedRuntime {
             .collect()
     }
 
-    /// A member and those it can reach.
+    /// A member, those it can reach, and what it is doing.
     ///
     /// # Errors
-    /// [`MobError::MemberNotFound`].
-    pub fn inspect_identity(
+    /// [`MobError::MemberNotFound`], or storage's.
+    pub async fn inspect_identity(
         &self,
         identity: &AgentIdentity,
     ) -> Result<ConsoleIdentityInspection, MobError> {
         let (core, policy) = (&self.inner.core, self.inner.visibility);
         let record = identity_record(core, policy, core.member(identity)?.as_ref());
+        let phase = self.console_events();
+        let phase = phase.response_phase_for_identity(identity).await?;
         let peers = record.topology_peers.iter();
         let peers = peers.filter_map(|peer| core.members.get(peer));
         Ok(ConsoleIdentityInspection {
@@ -91,6 +93,7 @@ impl UnifiedRuntime {
                 .map(|peer| identity_record(core, policy, &peer))
                 .collect(),
             identity: record,
+            response_phase: phase,
         })
     }
 

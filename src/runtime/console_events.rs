@@ -14,9 +14,9 @@ use crate::runtime::UnifiedRuntime;
 use crate::runtime::events::{self, record_of};
 use crate::runtime::timeline::event_id;
 use crate::wire::agent_record::RecordText;
-use crate::wire::json::{self, words};
+use crate::wire::json;
 use crate::wire::{
-    AgentEventRecord, AgentIdentity, Cursor, EventQuery, InteractionId, TimestampMs,
+    AgentEventRecord, AgentIdentity, Cursor, EventQuery, InteractionId, ResponsePhase, TimestampMs,
 };
 
 /// The console's name, as JSON, of what a record tells; none for what a console does not show.
@@ -45,18 +45,6 @@ pub struct ConsoleIdentityEventEnvelope {
     pub timestamp_ms: TimestampMs,
     /// The event, and its own type as `source_event_type`.
     pub data: Value,
-}
-
-words! {
-    /// What a member is doing for whoever waits for it.
-    pub enum ResponsePhase {
-        /// Its work waits, or it has begun and said nothing yet.
-        Waiting = "waiting",
-        /// It writes.
-        Generating = "generating",
-        /// It has called tools.
-        ToolExecuting = "tool-executing",
-    }
 }
 
 /// The console events of a mob. Clones are the same events.

@@ -32,7 +32,7 @@ use futures::{FutureExt, StreamExt};
 
 pub use bootstrap::{ConsoleVisibilityPolicy, MobBootstrapSpec, RuntimeOptions};
 pub use builder::{IfLocked, SubscriptionStart, UnifiedRuntimeBuilder};
-pub use console_events::{ConsoleEventStore, ConsoleIdentityEventEnvelope, ResponsePhase};
+pub use console_events::{ConsoleEventStore, ConsoleIdentityEventEnvelope};
 pub use console_log::ConsoleLogStore;
 pub use edges::{EdgeOwner, OwnedEdge};
 pub use error::{

@@ -347,6 +347,18 @@ words! {
     }
 }
 
+words! {
+    /// What a member is doing for whoever waits for it (MobKit contract, section 11.3).
+    pub enum ResponsePhase {
+        /// Its work waits, or it has begun and said nothing yet.
+        Waiting = "waiting",
+        /// It writes.
+        Generating = "generating",
+        /// It has called tools.
+        ToolExecuting = "tool-executing",
+    }
+}
+
 /// A member as the console lists it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConsoleIdentityRecord {
@@ -380,4 +392,7 @@ pub struct ConsoleIdentityInspection {
     pub identity: ConsoleIdentityRecord,
     /// Whom it can reach.
     pub peers: Vec<ConsoleIdentityRecord>,
+    /// What it is doing for whoever waits for it; null when nobody does (an addition to the contract).
+    #[serde(default)]
+    pub response_phase: Option<ResponsePhase>,
 }

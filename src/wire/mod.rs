@@ -27,8 +27,8 @@ pub use console::{
     ConsoleFrame, ConsoleFrameSource, ConsoleFrameSourceKind, ConsoleFrameStatus,
     ConsoleIdentityInspection, ConsoleIdentityRecord, ConsoleInteractionAccepted,
     ConsoleSendRequest, ConsoleTimelineEvent, ConsoleTimelinePage, ConsoleTimelineQuery,
-    ConsoleVisibility, DEFAULT_TIMELINE_LIMIT, MAX_TIMELINE_LIMIT, SendInput, SendState,
-    TimelineMode,
+    ConsoleVisibility, DEFAULT_TIMELINE_LIMIT, MAX_TIMELINE_LIMIT, ResponsePhase, SendInput,
+    SendState, TimelineMode,
 };
 pub use content::{ContentBlock, ContentInput, MediaSource};
 pub use discovery::{AgentDiscoverySpec, EdgeMemberView, discovery_spec_to_spawn_spec};

@@ -737,7 +737,11 @@ fn a_console_may_leave_delegates_out() {
                 .collect();
             assert_eq!(names.contains(&"mason".to_owned()), listed, "{names:?}");
             assert!(names.contains(&"carl".to_owned()));
-            let mason = runtime.inspect_identity(&id("mason")).unwrap().identity;
+            let mason = runtime
+                .inspect_identity(&id("mason"))
+                .await
+                .unwrap()
+                .identity;
             assert_eq!(mason.visibility.as_str() == "hidden", !listed);
         });
     }

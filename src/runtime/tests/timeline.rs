@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::log::Retention;
 use crate::mob::MobError;
-use crate::runtime::ResponsePhase;
 use crate::sim::CommitFault;
 use crate::wire::json::FromJson;
 use crate::wire::{
     ConsoleFrame, ConsoleFrameSourceKind, ConsoleFrameStatus, ConsoleSendRequest,
-    ConsoleTimelineEvent, ConsoleTimelineQuery, ConsoleVisibility, SendInput, SendState,
-    SpawnMemberSpec, TimelineMode,
+    ConsoleTimelineEvent, ConsoleTimelineQuery, ConsoleVisibility, ResponsePhase, SendInput,
+    SendState, SpawnMemberSpec, TimelineMode,
 };
 
 /// The team after the lead was asked once.
@@ -715,7 +714,7 @@ fn who_may_be_written_to_is_said_by_profile_and_label() {
             ),
             ("Quiet One", ConsoleVisibility::Unreachable, false)
         );
-        let lead = runtime.inspect_identity(&id("lead")).unwrap();
+        let lead = runtime.inspect_identity(&id("lead")).await.unwrap();
         assert_eq!(
             (
                 lead.identity.runtime_member_id.as_str(),

@@ -547,7 +547,7 @@ test("the timeline is paged, followed, resumed after a reload, and fed to a stor
     await runtime.shutdown();
     return {
       accepted, again, statuses, names, refused, ahead, page, identities: identities.map((one) => [one.identity, one.visibility]),
-      lead: lead.identity.runtime_member_id, kept: [...kept.values()],
+      lead: [lead.identity.runtime_member_id, lead.response_phase], kept: [...kept.values()],
     };
   });
   assert.equal(first.accepted.status, "accepted");
@@ -557,7 +557,7 @@ test("the timeline is paged, followed, resumed after a reload, and fed to a stor
   assert.ok(first.names.includes("snapshot_complete"));
   assert.deepEqual([first.refused, first.ahead], ["idempotency_conflict", "replay_unavailable"]);
   assert.deepEqual(first.identities, [["lead", "addressable"]]);
-  assert.equal(first.lead, "lead:0");
+  assert.deepEqual(first.lead, ["lead:0", null]);
   const own = first.page.frames.filter(({ kind }) => kind !== "frame_updated" && kind !== "runtime_bootstrapped");
   assert.deepEqual(first.kept, own);
   assert.equal(own.filter(({ kind }) => kind === "user_input").length, 1);

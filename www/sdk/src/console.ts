@@ -70,8 +70,8 @@ export class ConsoleAggregator {
   /** A member and those it can reach. */
   async inspectIdentity(identity: string): Promise<ConsoleIdentityInspection> {
     const { source, own } = await this.#find(identity);
-    const { identity: record, peers } = await source.runtime.inspectIdentity(own);
-    return { identity: named(source, record), peers: peers.map((peer) => named(source, peer)) };
+    const { identity: record, peers, ...rest } = await source.runtime.inspectIdentity(own);
+    return { ...rest, identity: named(source, record), peers: peers.map((peer) => named(source, peer)) };
   }
 
   /** Sends a message to a member of whichever runtime. */

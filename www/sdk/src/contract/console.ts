@@ -114,4 +114,6 @@ export interface ConsoleIdentityRecord {
 export interface ConsoleIdentityInspection {
   identity: ConsoleIdentityRecord;
   peers: ConsoleIdentityRecord[];
+  /** What it is doing for whoever waits for it; null when nobody does. */
+  response_phase: "waiting" | "generating" | "tool-executing" | null;
 }
