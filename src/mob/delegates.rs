@@ -16,7 +16,7 @@ use litemap::LiteMap;
 use crate::mob::core::Core;
 use crate::mob::error::MobError;
 use crate::mob::roster::SpawnOrder;
-use crate::mob::rows::{DueRow, Edge, Member, MobStatus};
+use crate::mob::rows::{DueRow, Edge, InteractionStatus, Member, MobStatus, WorkItem};
 use crate::storage::{Batch, Durability};
 use crate::wire::{AgentIdentity, Cause, ContentInput, Labels, MobId, TimestampMs};
 
@@ -137,15 +137,45 @@ impl Core {
                     .is_some_and(|parent| self.stays_with_parent(&parent, wanted, depth + 1))
     }
 
+    /// Whether a member works on nothing, and nothing is under way that it was asked for or waits for.
     fn is_idle(&self, identity: &AgentIdentity) -> bool {
-        self.turns.staged(identity).is_none() && self.staged_mailbox(identity).is_empty()
+        let awaited = |item: &WorkItem| item.reply && item.from.as_ref() == Some(identity);
+        self.turns.staged(identity).is_none()
+            && self.staged_mailbox(identity).is_empty()
+            && !self
+                .interactions
+                .staged_range(..)
+                .iter()
+                .any(|asked| asked.status == InteractionStatus::Open && asked.identity == *identity)
+            && !self
+                .turns
+                .staged_range(..)
+                .iter()
+                .any(|turn| turn.items().any(awaited))
+            && !self
+                .mailbox
+                .staged_range(..)
+                .iter()
+                .any(|item| awaited(item))
     }
 
     /// Brings the due rows of all whom the running commit touches to what they ought to be.
     pub fn stage_due(&self, batch: &mut Batch) {
-        let mut touched = self.members.touched();
-        touched.extend(self.turns.touched());
-        touched.extend(self.mailbox.touched().into_iter().map(|(to, _)| to));
+        let mut touched = Vec::new();
+        for member in self.members.touched() {
+            touched.push(member.identity().clone());
+        }
+        for turn in self.turns.touched() {
+            touched.push(turn.identity.clone());
+            touched.extend(turn.items().filter_map(|item| item.from.clone()));
+        }
+        for item in self.mailbox.touched() {
+            touched.push(item.to.clone());
+            touched.extend(item.from.clone());
+        }
+        for interaction in self.interactions.touched() {
+            touched.push(interaction.identity.clone());
+        }
         self.stage_due_of(batch, touched);
     }
 

@@ -155,13 +155,9 @@ impl<V: Record> Table<V> {
         batch.delete_range(range);
     }
 
-    /// The keys of the rows that the running commit puts or deletes, some twice.
-    pub fn touched(&self) -> Vec<V::Key> {
-        let touched = self.rows.touched();
-        touched
-            .into_iter()
-            .map(|row| typed::<V>(row).key())
-            .collect()
+    /// The rows that the running commit puts, and those that it deletes.
+    pub fn touched(&self) -> Vec<Rc<V>> {
+        self.rows.touched().into_iter().map(typed).collect()
     }
 
     /// Ends the running commit: applies what it staged, or forgets it. Answers the keys that changed.

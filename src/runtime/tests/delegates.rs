@@ -817,3 +817,99 @@ fn another_default_holds_for_those_who_are_idle_already() {
         }
     }
 }
+
+#[test]
+fn whoever_waits_for_others_is_not_idle() {
+    in_sim(23, async |_, host, disk| {
+        let model = ScriptedModel::answering(host.clone(), |request| {
+            let told = news(request).into_iter().next();
+            let asks = matches!(told, Some(ChatMessage::User { from: None, .. }));
+            match (asked(request).as_str(), told) {
+                ("lead", _) if asks => Reply::call(
+                    "delegate",
+                    json!({ "task": "t", "name": "mason", "idle_retire_secs": 5 }),
+                ),
+                // Asked by a person, it asks somebody who takes his time, and ends its turn.
+                ("mason", _) if asks => {
+                    Reply::call("send_message", json!({ "to": "lead", "content": "may I?" }))
+                }
+                ("mason", Some(ChatMessage::User { content, .. })) => Reply::text(content.text()),
+                ("lead", Some(ChatMessage::User { content, .. })) if content.text() == "may I?" => {
+                    Reply::call(
+                        "send_message",
+                        json!({ "to": "mason", "content": "you may" }),
+                    )
+                    .after(Duration::from_secs(60))
+                }
+                _ => Reply::text("waiting"),
+            }
+        });
+        let runtime = built(&host, &disk, &model).build().await.unwrap();
+        ask(&runtime).await;
+        let request = SendRequest::new("and a chimney?");
+        let outcome = runtime.ask(&id("mason"), request).await.unwrap();
+        assert_eq!(outcome.status, InteractionStatus::Completed, "{outcome:?}");
+        assert_eq!(outcome.result, "you may");
+        host.sleep(Duration::from_secs(4)).await;
+        assert_eq!(delegates(&runtime), ["mason"]);
+        host.sleep(Duration::from_secs(2)).await;
+        assert_eq!(delegates(&runtime), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_delegate_waits_for_its_own_delegate() {
+    let mut nested = serde_json::to_value(makers()).unwrap();
+    nested["profiles"]["delegate"]["tools"] = json!({ "mob": true });
+    let nested = MobDefinition::from_value(&nested).unwrap();
+    in_sim(24, async |_, host, disk| {
+        let model = ScriptedModel::answering(host.clone(), |request| {
+            let told = news(request).into_iter().next();
+            match (asked(request).as_str(), told) {
+                ("lead", Some(ChatMessage::User { from: None, .. })) => Reply::call(
+                    "delegate",
+                    json!({ "task": "t", "name": "mason", "idle_retire_secs": 5 }),
+                ),
+                (
+                    "mason",
+                    Some(ChatMessage::User {
+                        from: Some(from), ..
+                    }),
+                ) if from == "lead" => Reply::call(
+                    "delegate",
+                    json!({ "task": "t", "name": "digger", "idle_retire_secs": 1 }),
+                ),
+                ("digger", _) => Reply::text("dug").after(Duration::from_secs(60)),
+                (_, Some(ChatMessage::User { content, .. })) => Reply::text(content.text()),
+                _ => Reply::text("waiting"),
+            }
+        });
+        let runtime = builder(&host, &disk, &model)
+            .definition(nested)
+            .build()
+            .await
+            .unwrap();
+        let request = SendRequest::new("go");
+        let sent = runtime.send(&id("lead"), request).await.unwrap();
+        host.sleep(Duration::from_secs(50)).await;
+        assert_eq!(delegates(&runtime), ["digger", "mason"], "it waits");
+        let handle = runtime.mob_handle();
+        handle.wait_interaction(&sent.interaction_id).await.unwrap();
+        let heard = kinds(&all_events(&runtime).await, "mason");
+        assert_eq!(
+            heard.iter().filter(|kind| *kind == "peer_message").count(),
+            2
+        );
+        host.sleep(Duration::from_secs(6)).await;
+        assert_eq!(delegates(&runtime), Vec::<String>::new());
+
+        // Cancelled in the middle, it waits for nobody.
+        let request = SendRequest::new("go");
+        let sent = runtime.send(&id("lead"), request).await.unwrap();
+        host.sleep(Duration::from_secs(20)).await;
+        assert_eq!(delegates(&runtime), ["digger", "mason"]);
+        runtime.cancel(&sent.interaction_id).await.unwrap();
+        host.sleep(Duration::from_secs(6)).await;
+        assert_eq!(delegates(&runtime), Vec::<String>::new());
+    });
+}
