@@ -24,7 +24,8 @@ use crate::mob::rows::{
     WorkItem,
 };
 use crate::mob::trouble::Trouble;
-use crate::shim::{Host, Notify};
+use crate::mob::wake::Armed;
+use crate::shim::{Host, Notify, Wake};
 use crate::storage::{
     Batch, Durability, Key, Participant, Staged, Storage, SubmitError, Table, Writer, WriterClosed,
 };
@@ -53,6 +54,8 @@ pub(crate) struct Kit {
     pub max_sessions: usize,
     /// After how many idle seconds delegates are retired, when nothing says otherwise; none for never.
     pub idle_retire_secs: Option<u64>,
+    /// The alarm of a host that may die meanwhile.
+    pub wake: Option<Rc<dyn Wake>>,
 }
 
 /// The models by name, in the order of their names.
@@ -129,6 +132,7 @@ pub(crate) struct Core {
     pub changed: Notify,
     /// Told after every commit that changed when somebody is due, or whether the mob works.
     pub due_moved: Notify,
+    pub armed: Armed,
     /// Why nothing is taken and no run starts any more, once that is so.
     pub closed: RefCell<Option<MobError>>,
     pub trouble: Trouble,
@@ -389,6 +393,7 @@ impl Participant for Core {
         }
         if !due.is_empty() || !state.is_empty() {
             self.due_moved.notify_waiters();
+            self.arm();
         }
         let mut touched = members;
         touched.extend(turns);

@@ -221,7 +221,7 @@ impl Core {
     }
 
     /// When the next one is due; none when nobody is watched, and while the mob is stopped.
-    fn next_due(&self) -> Option<TimestampMs> {
+    pub fn next_due(&self) -> Option<TimestampMs> {
         let due = self.due.all().into_iter().map(|due| due.at).min();
         due.filter(|_| self.status() == MobStatus::Running)
     }
@@ -258,8 +258,13 @@ impl Core {
             };
             let now = self.now();
             if at > now {
-                let wait = Duration::from_millis(at.get() - now.get());
-                select(self.host.sleep(wait), moved).await;
+                if self.kit.wake.is_some() {
+                    // The alarm is set; a timer would only keep the host from being evicted.
+                    moved.await;
+                } else {
+                    let wait = Duration::from_millis(at.get() - now.get());
+                    select(self.host.sleep(wait), moved).await;
+                }
                 continue;
             }
             let retired = self.execute_accepted(Durability::Strict, |core, batch| {

@@ -101,6 +101,7 @@ impl Runners {
                 .insert(identity.clone(), runner.clone());
             let identity = identity.clone();
             core.host.spawn(pump(strong, identity, runner));
+            core.arm();
         } else if let Some(member) = core.members.get(identity) {
             // Its turn may have been closed while nobody worked on it.
             core.rest_transcript(identity, &member.session_id);
@@ -140,8 +141,11 @@ impl Runners {
         }
     }
 
-    fn set_waiting(&self, runner: &Runner, reason: Option<String>) {
-        *runner.waiting.borrow_mut() = reason;
+    /// Whether somebody works, or is about to.
+    pub fn are_at_work(&self) -> bool {
+        let active = self.active.borrow();
+        let mut runners = active.values();
+        runners.any(|runner| runner.waiting.borrow().is_none())
     }
 }
 
@@ -266,6 +270,7 @@ async fn pump(core: Rc<Core>, identity: AgentIdentity, runner: Rc<Runner>) {
         core.runners.awake.borrow_mut().remove(&identity);
     }
     core.runners.rest(&core);
+    core.arm();
     // `changed` readers show activity.
     core.changed.notify_waiters();
 }
@@ -278,7 +283,7 @@ async fn next(
 ) -> Result<Option<(Rc<OpenTurn>, RunSpec)>, MobError> {
     loop {
         if !core.has_work(identity) {
-            core.runners.set_waiting(runner, None);
+            set_waiting(core, runner, None);
             return Ok(None);
         }
         let member = core.member(identity)?;
@@ -291,7 +296,7 @@ async fn next(
             }
         };
         if runner.waiting.borrow().is_some() {
-            core.runners.set_waiting(runner, None);
+            set_waiting(core, runner, None);
             core.changed.notify_waiters();
         }
         let session = &member.session_id;
@@ -327,12 +332,17 @@ async fn next(
     }
 }
 
+fn set_waiting(core: &Core, runner: &Runner, reason: Option<String>) {
+    *runner.waiting.borrow_mut() = reason;
+    core.arm();
+}
+
 fn wait_for_model(core: &Core, member: &Member, runner: &Runner, model: String, reason: String) {
     let told = runner.waiting.borrow().as_ref() == Some(&reason);
     if told {
         return;
     }
-    core.runners.set_waiting(runner, Some(reason.clone()));
+    set_waiting(core, runner, Some(reason.clone()));
     let waiting = core
         .mailbox
         .range((member.identity().clone(), 0)..=(member.identity().clone(), u64::MAX));

@@ -20,6 +20,7 @@ mod roster;
 mod rows;
 mod transcripts;
 mod trouble;
+mod wake;
 mod work;
 
 pub use error::MobError;

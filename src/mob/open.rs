@@ -10,6 +10,7 @@ use crate::mob::error::MobError;
 use crate::mob::roster::SpawnOrder;
 use crate::mob::rows::{MobRow, MobStatus};
 use crate::mob::trouble::Trouble;
+use crate::mob::wake::Armed;
 use crate::shim::{Host, Notify};
 use crate::storage::{Durability, Record, Storage, StorageError, Table, Writer};
 use crate::wire::{AgentIdentity, MobEventKind, MobId, SpawnMemberSpec};
@@ -79,6 +80,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         runners: Default::default(),
         changed: Notify::new(),
         due_moved: Notify::new(),
+        armed: Armed::default(),
         closed: RefCell::default(),
         trouble: Trouble::default(),
         host,

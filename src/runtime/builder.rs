@@ -27,7 +27,7 @@ use crate::runtime::hooks::{
 use crate::runtime::metadata::{HostCursor, PersistentMetadataStore};
 use crate::runtime::mob_events::{Heard, Projected, Projection};
 use crate::runtime::{Inner, Role, UnifiedRuntime, mob_events};
-use crate::shim::{Host, Notify};
+use crate::shim::{Host, Notify, Wake};
 use crate::storage::{
     AcquireMode, Batch, Lease, LeaseError, LeaseGuard, Participant, Signal, Storage, Writer,
     WriterConfig, migrations, take_token, token_key, token_value,
@@ -105,6 +105,7 @@ struct Parts {
     if_locked: IfLocked,
     start: SubscriptionStart,
     tail_capacity: Option<usize>,
+    wake: Option<Rc<dyn Wake>>,
 }
 
 impl UnifiedRuntimeBuilder {
@@ -214,6 +215,12 @@ impl UnifiedRuntimeBuilder {
     /// told (`rediscover_failure`), and the mob goes on as it is stored.
     pub fn reopen(mut self, reopen: bool) -> Self {
         self.0.reopen = reopen;
+        self
+    }
+
+    /// The alarm of a host that may be evicted, or die, while a member is due or at work. Without one a timer does it.
+    pub fn wake(mut self, wake: Rc<dyn Wake>) -> Self {
+        self.0.wake = Some(wake);
         self
     }
 
@@ -394,6 +401,7 @@ impl UnifiedRuntimeBuilder {
                 retry: parts.retry,
                 max_sessions: parts.max_sessions.unwrap_or(DEFAULT_MAX_SESSIONS),
                 idle_retire_secs: parts.options.implicit_delegate_idle_retire_secs,
+                wake: parts.wake.take(),
             },
             ledger: LogConfig {
                 block: 0,
@@ -499,6 +507,7 @@ impl UnifiedRuntimeBuilder {
                 host.spawn(feed.clone().run());
             }
             core.runners.start(&core);
+            core.arm();
             host.spawn(core.clone().retire_idle());
         }
         inner.watch_lease();

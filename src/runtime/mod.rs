@@ -478,6 +478,14 @@ impl UnifiedRuntime {
         self.guarded(|handle| handle.resume())
     }
 
+    /// The alarm rang that the builder was [given](UnifiedRuntimeBuilder::wake): who is due is retired, and the alarm set anew if it
+    /// has to be.
+    pub fn woken(&self) {
+        if self.role() == Role::Leader {
+            self.inner.core.woken();
+        }
+    }
+
     /// Agent events, live or from a cursor.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ mod sleep;
 mod tail;
 mod task;
 mod timeout;
+mod wake;
 
 pub use budget::YieldBudget;
 pub use fault::Fault;
@@ -49,3 +50,4 @@ pub use sleep::Sleep;
 pub use tail::{Tail, TailRead};
 pub use task::{AbortHandle, Aborted, JoinHandle};
 pub use timeout::Elapsed;
+pub use wake::Wake;

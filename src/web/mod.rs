@@ -9,6 +9,7 @@ mod http;
 mod indexed_db;
 pub(crate) mod js_error;
 mod js_model;
+mod js_storage;
 mod locks;
 mod macrotask;
 
@@ -17,4 +18,5 @@ pub use host::BrowserHost;
 pub use http::WebFetch;
 pub use indexed_db::{IndexedDbConfig, IndexedDbStorage};
 pub use js_model::JsModel;
+pub use js_storage::JsStorage;
 pub use locks::WebLocks;

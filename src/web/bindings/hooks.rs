@@ -17,6 +17,7 @@ use crate::runtime::{
     Discovery, EdgeDiscovery, ErrorHook, EventLogConfig, EventLogStore, PersistentMetadataStore,
     PostReconcileHook, PostSpawnHook, PreSpawnContext, PreSpawnHook,
 };
+use crate::shim::Wake;
 use crate::wire::json::{self, FromJson};
 use crate::wire::{
     AgentDiscoverySpec, Cursor, DesiredPeerEdge, EdgeMemberView, ErrorEvent, MobId,
@@ -42,6 +43,19 @@ fn ask(function: &Function, text: String) -> LocalBoxFuture<'static, Result<Valu
         json::parse(answer.as_bytes()).map_err(|error| error.to_string())
     }
     .boxed_local()
+}
+
+/// Takes the time, or undefined, and whether somebody is at work.
+pub(super) fn wake(function: Function) -> Rc<dyn Wake> {
+    struct JsWake(Function);
+    impl Wake for JsWake {
+        fn arm(&self, at: Option<u64>, works: bool) {
+            let at = at.map_or(JsValue::UNDEFINED, |at| JsValue::from(at as f64));
+            // The package's function reports what the host's throws.
+            let _ = self.0.call2(&JsValue::UNDEFINED, &at, &works.into());
+        }
+    }
+    Rc::new(JsWake(function))
 }
 
 /// Takes an error event.

@@ -14,6 +14,12 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
             runtime.flush().await?;
             Ok("null".to_owned())
         }
+        "woken" => {
+            runtime.woken();
+            // Who is due leaves before this is answered.
+            runtime.flush().await?;
+            Ok("null".to_owned())
+        }
         "shutdown" => Ok(convert::text(&runtime.shutdown().await)),
         _ => Ok(console::call(runtime, method, convert::object(args)?).await?),
     }

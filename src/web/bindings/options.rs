@@ -36,12 +36,19 @@ pub(super) struct BuildOptions {
     /// `latest`, `earliest` or a cursor.
     pub start: Option<String>,
     pub if_locked: IfLocked,
+    pub wake: Option<Place>,
 }
 
 /// Where the mob lives.
 pub(super) enum StorageChoice {
     Memory,
-    IndexedDb { name: String },
+    IndexedDb {
+        name: String,
+    },
+    /// An object with the functions of a [`JsStorage`](crate::web::JsStorage).
+    Driver {
+        driver: Place,
+    },
 }
 
 /// A model by kind.
@@ -98,6 +105,7 @@ impl FromJson for BuildOptions {
             on_mob_event: fields.take("onMobEvent")?,
             start: fields.take("start")?,
             if_locked: fields.take("ifLocked")?,
+            wake: fields.take("wake")?,
         })
     }
 }
@@ -177,7 +185,14 @@ impl FromJson for StorageChoice {
             "indexedDb" => Ok(Self::IndexedDb {
                 name: fields.take("name")?,
             }),
-            other => Err(json::unknown("variant", other, &["memory", "indexedDb"])),
+            "driver" => Ok(Self::Driver {
+                driver: fields.take("driver")?,
+            }),
+            other => Err(json::unknown(
+                "variant",
+                other,
+                &["memory", "indexedDb", "driver"],
+            )),
         }
     }
 }

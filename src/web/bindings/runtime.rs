@@ -22,7 +22,9 @@ use crate::mob::definition::MobDefinition;
 use crate::runtime::{DefinitionEdges, EventFilter, SubscriptionStart, UnifiedRuntime};
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
-use crate::web::{BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, WebLocks};
+use crate::web::{
+    BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, JsStorage, WebLocks,
+};
 use crate::wire::{ErrorData, InteractionId};
 
 /// A runtime and what its methods need beside it.
@@ -115,6 +117,9 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
         .reopen(options.reopen)
         .runtime_options(options.runtime_options)
         .console_visibility(options.console_visibility);
+    if let Some(place) = options.wake {
+        builder = builder.wake(hooks::wake(objects.function(place)?));
+    }
     if let Some(sessions) = options.max_sessions {
         builder = builder.max_sessions(sessions);
     }
@@ -124,6 +129,7 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
     builder.check()?;
     let storage: Rc<dyn Storage> = match options.storage {
         StorageChoice::Memory => Rc::new(MemoryStorage::new()),
+        StorageChoice::Driver { driver } => Rc::new(JsStorage::new(objects.value(driver)?)),
         StorageChoice::IndexedDb { name } => {
             // One lock and one channel for each storage: who may write, and that there is more to read.
             let shared = format!("mobkit-web/{name}");

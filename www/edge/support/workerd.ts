@@ -1,7 +1,7 @@
 // workerd, the runtime of an edge provider, with one worker of ours in it.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -14,34 +14,36 @@ const COMPATIBILITY_DATE = "2026-11-01";
 /** How long the runtime may take to listen on a busy machine. */
 const START_MS = 60_000;
 
-export class Workerd {
-  /** Ends without a slash. */
-  readonly url: string;
-  readonly #process: ChildProcess;
-  readonly #directory: string;
-  readonly #said: string[];
+/** What a worker has beside its script. */
+export interface WorkerOptions {
+  /** Classes of Durable Objects with SQLite, by the names of their bindings. */
+  objects?: Record<string, string>;
+  /** Text by the names of the bindings. */
+  text?: Record<string, string>;
+}
 
-  private constructor(process: ChildProcess, directory: string, said: string[], port: number) {
-    this.url = `http://127.0.0.1:${port}`;
-    this.#process = process;
+export class Workerd {
+  readonly #directory: string;
+  readonly #said: string[] = [];
+  #process!: ChildProcess;
+  #url = "";
+
+  private constructor(directory: string) {
     this.#directory = directory;
-    this.#said = said;
   }
 
-  /** Starts the runtime with the worker whose script is `src/{name}.ts`. */
-  static async start(name: string): Promise<Workerd> {
-    const directory = mkdtempSync(join(tmpdir(), "mobkit-edge-"));
-    await bundle(name, directory);
-    const child = spawn(binary(), ["serve", join(directory, "config.capnp"), "--socket-addr", "http=127.0.0.1:0", "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
-    process.once("exit", () => child.kill());
-    const said: string[] = [];
-    for (const stream of [child.stdout, child.stderr]) if (stream) createInterface({ input: stream }).on("line", (line) => said.push(line));
-    try {
-      return new Workerd(child, directory, said, await listening(child));
-    } catch (error) {
-      child.kill();
-      throw new Error(`${String(error)}\n${said.join("\n")}`);
-    }
+  /** Starts the runtime with the worker whose script is `workers/{name}.ts`. */
+  static async start(name: string, options: WorkerOptions = {}): Promise<Workerd> {
+    const workerd = new Workerd(mkdtempSync(join(tmpdir(), "mobkit-edge-")));
+    mkdirSync(join(workerd.#directory, "storage"));
+    await bundle(name, workerd.#directory, options);
+    await workerd.#serve();
+    return workerd;
+  }
+
+  /** Ends without a slash. */
+  get url(): string {
+    return this.#url;
   }
 
   /** What the worker and the runtime have said; the reason of a failure is often among it. */
@@ -49,22 +51,60 @@ export class Workerd {
     return this.#said.join("\n");
   }
 
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  /** Kills the process as a power cut would, and starts another one over what it has stored. */
+  async killAndRestart(): Promise<void> {
+    await this.kill();
+    await this.#serve();
+  }
+
+  /** Kills the process. What is stored stays. */
+  async kill(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Starts the process after `kill`. */
+  restart(): Promise<void> {
+    return this.#serve();
+  }
+
   close(): void {
     this.#process.kill();
     rmSync(this.#directory, { recursive: true, force: true });
   }
+
+  async #serve(): Promise<void> {
+    const config = join(this.#directory, "config.capnp");
+    const child = spawn(binary(), ["serve", config, "--socket-addr", "http=127.0.0.1:0", "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
+    process.once("exit", () => child.kill());
+    this.#process = child;
+    for (const stream of [child.stdout, child.stderr]) if (stream) createInterface({ input: stream }).on("line", (line) => this.#said.push(line));
+    try {
+      this.#url = `http://127.0.0.1:${await listening(child)}`;
+    } catch (error) {
+      child.kill();
+      throw new Error(`${String(error)}\n${this.said}`);
+    }
+  }
 }
 
 /** The worker as one script, its wasm beside it, and the configuration that names both. */
-async function bundle(name: string, directory: string): Promise<void> {
+async function bundle(name: string, directory: string, { objects = {}, text = {} }: WorkerOptions): Promise<void> {
   const modules: string[] = [];
   await build({
-    entryPoints: [fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url))],
+    entryPoints: [fileURLToPath(new URL(`../workers/${name}.ts`, import.meta.url))],
     bundle: true,
     outfile: join(directory, "worker.js"),
     format: "esm",
     target: "es2022",
     logLevel: "warning",
+    loader: { ".toml": "text" },
+    external: ["cloudflare:workers"],
     plugins: [{
       name: "wasm",
       setup(build) {
@@ -80,17 +120,26 @@ async function bundle(name: string, directory: string): Promise<void> {
     }],
   });
   const listed = modules.map((file) => `(name = "${file}", wasm = embed "${file}")`);
+  const namespaces = Object.values(objects).map((className) => `(className = "${className}", uniqueKey = "${className}", enableSql = true)`);
+  const bindings = [
+    ...Object.entries(objects).map(([binding, className]) => `(name = "${binding}", durableObjectNamespace = "${className}")`),
+    ...Object.entries(text).map(([binding, value]) => `(name = "${binding}", text = ${JSON.stringify(value)})`),
+  ];
   writeFileSync(join(directory, "config.capnp"), `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
     (name = "internet", network = (allow = ["public", "private"])),
+    (name = "storage", disk = (path = "${join(directory, "storage")}", writable = true)),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 const worker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js"), ${listed.join(", ")}],
   compatibilityDate = "${COMPATIBILITY_DATE}",
+  durableObjectNamespaces = [${namespaces.join(", ")}],
+  durableObjectStorage = (localDisk = "storage"),
+  bindings = [${bindings.join(", ")}],
 );
 `);
 }

@@ -16,7 +16,7 @@ export interface Glue {
 }
 
 /** A storage, by kind. */
-export type RawStorage = { kind: "memory" } | { kind: "indexedDb"; name: string };
+export type RawStorage = { kind: "memory" } | { kind: "indexedDb"; name: string } | { kind: "driver"; driver: ObjectHandle };
 
 /** A model, by kind. */
 export type RawModel =
@@ -88,6 +88,8 @@ export interface RawBuildOptions {
   /** `latest`, `earliest` or a cursor. */
   start: string | undefined;
   ifLocked: string;
+  /** Takes milliseconds since the epoch, or undefined, and whether somebody is at work; does not throw. */
+  wake: ((at: number | undefined, works: boolean) => void) | undefined;
   /** It was open before: a discovery that fails is reported, and what is stored goes on. */
   reopen?: true;
 }

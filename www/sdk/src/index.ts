@@ -18,6 +18,6 @@ export {
   type Tool, type ToolContext, type ToolDecision, type ToolRequest,
 } from "./runtime.js";
 export { deleteStorage, exportStorage, storageSize, type StorageSize } from "./stored.js";
-export { indexedDb, memory, type Storage } from "./storage.js";
+export { customStorage, indexedDb, memory, type Storage, type StorageCheck, type StorageDriver, type StorageWrite } from "./storage.js";
 export type { EventStream } from "./stream.js";
 export { init, type InitOptions, type WasmSource } from "./wasm.js";

@@ -151,7 +151,7 @@ export class UnifiedRuntimeBuilder {
   readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
     postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
-    maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
+    maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined,
   };
   #definition: string | MobDefinition | undefined;
   #storage: Storage | undefined;
@@ -162,7 +162,7 @@ export class UnifiedRuntimeBuilder {
     return this;
   }
 
-  /** Where the mob lives: `indexedDb(name)` or `memory()`. Default: memory. */
+  /** Where the mob lives: `indexedDb(name)`, `memory()` or `customStorage(driver)`. Default: memory. */
   storage(storage: Storage): this {
     this.#storage = storage;
     return this;
@@ -311,6 +311,22 @@ export class UnifiedRuntimeBuilder {
   /** Which members `consoleIdentities` lists: all (the default), or all but delegates of the role `delegate`. */
   consoleVisibility(policy: "allow_all" | "hide_implicit_delegate_members"): this {
     this.#options.consoleVisibility = policy;
+    return this;
+  }
+
+  /**
+   * An alarm for a host that may be evicted, or die, and be called back: it is set to a time in milliseconds since the epoch, in place of
+   * any earlier one, or taken away. When it rings, open the mob if it is not, and call `woken`. It is set while members are at work (`works`),
+   * and for those that are to be retired for being idle; an idle mob has none. Without it timers do what they can.
+   */
+  alarm(arm: (at: number | undefined, works: boolean) => void): this {
+    this.#options.wake = (at, works) => {
+      try {
+        arm(at, works);
+      } catch (error) {
+        reportError(error);
+      }
+    };
     return this;
   }
 
@@ -651,6 +667,11 @@ export class UnifiedRuntime {
     answer.then((response) => { if (signal.aborted) closeBody(response); }, () => {});
     const response = await untilAborted(answer, signal);
     return toResponse(response, (call) => instance.run(call), signal);
+  }
+
+  /** The builder's alarm rang: what is due is done when it resolves. */
+  async woken(): Promise<void> {
+    await this.#call("woken");
   }
 
   /** Writes what is pending. */

@@ -6,3 +6,7 @@ declare module "*.wasm" {
 declare module "*/mobkit_web_edge_glue.js" {
   export function createInstance(globals: object): unknown;
 }
+declare module "*.toml" {
+  const text: string;
+  export default text;
+}
