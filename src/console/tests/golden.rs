@@ -19,16 +19,20 @@ use template::Captures;
 
 /// A stream that says as often that it is still there has nothing more to say.
 const PATIENCE: usize = 3;
+/// Tokens in and out of each answer.
+const USAGE: (u64, u64) = (5, 2);
 /// What answers may not depend on.
 const SEEDS: [u64; 3] = [7, 8, 9];
 
 /// The rule by which both runners' models answer the last message: `hang` never, `fail` with an error, `call {tool} {arguments}` with a
-/// call and then `called`, anything else with an echo.
+/// call and then `called`, anything else with an echo. Every answer takes five tokens and gives two.
 struct EchoModel(ScriptedModel);
 
 impl EchoModel {
     fn new(sim: &Sim) -> Self {
-        Self(ScriptedModel::answering(sim.host(), Self::reply))
+        Self(ScriptedModel::answering(sim.host(), |request| {
+            Self::reply(request).with_usage(USAGE.0, USAGE.1)
+        }))
     }
 
     fn reply(request: &ModelRequest) -> Reply {
@@ -197,10 +201,14 @@ async fn run(name: &str, scenario: &mut Value, sim: &Sim, update: bool, found: &
     let mut captures = Captures::default();
     for step in scenario["steps"].as_array_mut().unwrap() {
         let at = format!("{name}: {}", step["name"]);
-        let request = captures.fill(&step["request"]);
-        let request = request.unwrap_or_else(|unknown| panic!("{at}: {unknown}"));
-        let response = fetch(&runtime, request_of(&request)).await;
-        let got = match response_of(response, &step["response"]).await {
+        let got = match captures.fill(&step["request"]) {
+            Ok(request) => {
+                let response = fetch(&runtime, request_of(&request)).await;
+                response_of(response, &step["response"]).await
+            }
+            Err(unknown) => Err(unknown),
+        };
+        let got = match got {
             Ok(got) => got,
             Err(error) => {
                 found.push(format!("{at}: {error}"));
