@@ -18,7 +18,8 @@ pub(super) fn flat(value: &Value) -> String {
             ["[", &parts.join(", "), "]"].concat()
         }
         Value::Object(fields) => {
-            let field = |(key, value)| format!("{}: {}", Value::String(String::clone(key)), flat(value));
+            let field =
+                |(key, value)| format!("{}: {}", Value::String(String::clone(key)), flat(value));
             list("{", fields.iter().map(field).collect(), "}")
         }
         other => other.to_string(),
@@ -47,7 +48,11 @@ fn push(text: &mut String, value: &Value, indent: usize, used: usize) {
         }
         _ => {
             let values = value.as_array().into_iter().flatten();
-            ('[', ']', values.map(|value| (String::new(), value)).collect())
+            (
+                '[',
+                ']',
+                values.map(|value| (String::new(), value)).collect(),
+            )
         }
     };
     text.push(open);

@@ -64,7 +64,11 @@ fn span(kind: &str, text: &str, next: Option<&str>) -> Option<usize> {
     match kind {
         "uuid" => uuid_at(text),
         "*" => next.map_or(Some(text.len()), |next| text.find(next)),
-        _ => Some(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len())).filter(|n| *n > 0),
+        _ => Some(
+            text.find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(text.len()),
+        )
+        .filter(|n| *n > 0),
     }
 }
 
@@ -149,7 +153,9 @@ impl Captures {
         if let [Piece::Placeholder { kind, name }] = pieces[..] {
             return is_of(kind, got) && self.bind(name, got.clone());
         }
-        let Some(mut text) = got.as_str() else { return false };
+        let Some(mut text) = got.as_str() else {
+            return false;
+        };
         for (index, piece) in pieces.iter().enumerate() {
             let taken = match piece {
                 Piece::Literal(literal) => text.starts_with(literal).then_some(literal.len()),
@@ -210,7 +216,9 @@ impl Captures {
     pub fn generalise(&mut self, key: &str, value: &Value) -> Value {
         match value {
             Value::Object(fields) => {
-                let fields = fields.iter().map(|(k, v)| (k.clone(), self.generalise(k, v)));
+                let fields = fields
+                    .iter()
+                    .map(|(k, v)| (k.clone(), self.generalise(k, v)));
                 Value::Object(fields.collect::<Map<_, _>>())
             }
             Value::Array(list) => list.iter().map(|one| self.generalise(key, one)).collect(),
@@ -251,46 +259,40 @@ impl Captures {
 
 #[test]
 fn placeholders_stand_for_what_they_say() {
-    use serde_json::json;
-    let uuid = "0b5f2a52-3f0a-4c1e-9d86-0123456789ab";
+    let file: Value = serde_json::from_str(include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/cases/placeholders.json"
+    )))
+    .unwrap();
     let mut captures = Captures::default();
-    let mut differ = |want: Value, got: Value| {
+    for case in file["cases"].as_array().unwrap() {
         let mut found = Vec::new();
-        captures.differences("$", &want, &got, &mut found);
-        found
-    };
-    for (want, got) in [
-        (json!({"a": 1, "b": [null, "x"]}), json!({"b": [null, "x"], "a": 1})),
-        (json!(["{{*}}", "{{*}}"]), json!([1, {"a": 2}])),
-        (json!(["{{uuid}}", "{{ms}}", "{{cursor}}", "{{cursor}}"]), json!([uuid, 0, 7, "9"])),
-        (json!("{{uuid:first}}"), json!(uuid)),
-        (json!("x-{{first}}/{{cursor:at}}."), json!(format!("x-{uuid}/12."))),
-        (json!("{{at}}"), json!(12)),
-        (json!("{{word}} ends"), json!("this ends")),
-    ] {
-        assert_eq!(differ(want, got), Vec::<String>::new());
+        captures.differences("$", &case["want"], &case["got"], &mut found);
+        let places = found.iter().map(|one| one.split(": ").next());
+        let places: Value = places.collect::<Option<Vec<_>>>().unwrap().into();
+        assert_eq!(places, case["differs"], "{case}: {found:?}");
     }
-    for (want, got, said) in [
-        (json!({"a": 1}), json!({"b": 1}), "$.a: missing; wanted 1"),
-        (json!({}), json!({"b": "c"}), "$.b: not wanted; got \"c\""),
-        (json!([1]), json!([]), "$: wanted 1 entries, got 0: []"),
-        (json!("{{first}}"), json!("no"), "$: wanted {{first}} = \"0b5f"),
-        (json!("{{uuid}}"), json!("no"), "$: wanted {{uuid}}, got \"no\""),
-        (json!("{{ms}}"), json!(-1), "$: wanted {{ms}}, got -1"),
-        (json!("x{{cursor}}"), json!("xy"), "$: wanted x{{cursor}}, got \"xy\""),
-        (json!("x{{cursor}}"), json!("x1y"), "$: wanted x{{cursor}}, got \"x1y\""),
-    ] {
-        let found = differ(want, got);
-        assert!(found[0].starts_with(said), "{found:?}");
-    }
-    let request = json!({"id": "{{first}}", "path": "/x?after={{at}}"});
-    let filled = json!({"id": uuid, "path": "/x?after=12"});
-    assert_eq!(captures.fill(&request), Ok(filled));
-    assert!(captures.fill(&json!("{{never}}")).is_err());
-    let other = uuid.replace('0', "1");
-    let answer = json!({"interaction_id": other, "text": format!("of {other} and {uuid}"), "at_ms": 3});
+    assert_eq!(
+        captures.fill(&file["request"]).as_ref(),
+        Ok(&file["filled"])
+    );
+    assert!(captures.fill(&"{{never}}".into()).is_err());
+}
+
+#[test]
+fn an_answer_becomes_a_golden_one() {
+    use serde_json::json;
+    let ids = [
+        "0b5f2a52-3f0a-4c1e-9d86-0123456789ab",
+        "1b5f2a52-3f0a-4c1e-9d86-0123456789ab",
+    ];
+    let answer = json!({ "interaction_id": ids[0], "text": format!("of {} and {}", ids[1], ids[0]), "at_ms": 3 });
     let golden = json!({
-        "interaction_id": "{{uuid:interaction_1}}", "text": "of {{interaction_1}} and {{first}}", "at_ms": "{{ms}}"
+        "interaction_id": "{{uuid:interaction_1}}", "text": "of {{uuid:uuid_1}} and {{interaction_1}}", "at_ms": "{{ms}}"
     });
+    let mut captures = Captures::default();
     assert_eq!(captures.generalise("", &answer), golden);
+    let mut found = Vec::new();
+    captures.differences("$", &golden, &answer, &mut found);
+    assert_eq!(found, Vec::<String>::new());
 }
