@@ -210,17 +210,29 @@ async fn first_events(
     Ok(events.into())
 }
 
+/// Sends a step's request, as often as `times` says, and what is sent `meanwhile`; answers the last response.
+async fn ask(runtime: &UnifiedRuntime, request: &Value, want: &Value) -> Result<Value, String> {
+    for _ in 1..request["times"].as_u64().unwrap_or(1) {
+        fetch(runtime, request_of(request)).await;
+    }
+    let response = fetch(runtime, request_of(request)).await;
+    for request in request["meanwhile"].as_array().into_iter().flatten() {
+        let answer = response_of(fetch(runtime, request_of(request)).await, &Value::Null).await?;
+        if answer["status"] != 200 || answer["json"].get("error").is_some() {
+            return Err(format!("meanwhile: {}", print::flat(&answer)));
+        }
+    }
+    response_of(response, want).await
+}
+
 /// Does a scenario's steps; what differs from the golden answers goes to `found`. With `update` the missing answers are written into it.
 async fn run(name: &str, scenario: &mut Value, sim: &Sim, update: bool, found: &mut Vec<String>) {
     let runtime = open_for(scenario, sim).await;
-    let mut captures = Captures::default();
+    let mut captures = Captures::of(scenario);
     for step in scenario["steps"].as_array_mut().unwrap() {
         let at = format!("{name}: {}", step["name"]);
         let got = match captures.fill(&step["request"]) {
-            Ok(request) => {
-                let response = fetch(&runtime, request_of(&request)).await;
-                response_of(response, &step["response"]).await
-            }
+            Ok(request) => ask(&runtime, &request, &step["response"]).await,
             Err(unknown) => Err(unknown),
         };
         let got = match got {

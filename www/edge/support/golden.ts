@@ -15,6 +15,10 @@ export interface GoldenRequest {
   headers?: Record<string, string>;
   json?: Json;
   text?: string;
+  /** How often it is sent; the last answer counts. Default: once. */
+  times?: number;
+  /** What is sent between a stream's opening and its reading. */
+  meanwhile?: GoldenRequest[];
 }
 
 /** What must come back; of the headers those that are named, of a stream as many events as are listed. */
@@ -41,6 +45,9 @@ export interface Scenario {
   edge_discovery?: "definition" | DesiredPeerEdge[];
   steps: GoldenStep[];
 }
+
+/** Whatever answers requests. */
+export type FetchLike = (request: Request) => Promise<Response>;
 
 /** How long a step may take. */
 const LIMIT_MS = 20_000;
@@ -83,20 +90,32 @@ function textOf(content: string | readonly object[]): string {
 }
 
 /** Does a scenario's steps against `fetchLike`; throws an error that names everything in which the answers differ. */
-export async function runGolden(fetchLike: (request: Request) => Promise<Response>, scenario: Scenario): Promise<void> {
+export async function runGolden(fetchLike: FetchLike, scenario: Scenario): Promise<void> {
   const captures = new Captures();
   const found: string[] = [];
   for (const { name, request, response: want } of scenario.steps) {
     const at = `${scenario.name}: ${JSON.stringify(name)}`;
     try {
-      const asked = requestOf(captures.fill(request as Json) as GoldenRequest);
-      const got = await withLimit(async (signal) => responseOf(await fetchLike(asked), want, signal));
+      const asked = captures.fill(request as Json) as GoldenRequest;
+      const got = await withLimit((signal) => ask(fetchLike, asked, want, signal));
       captures.differences(`${at}: response`, want as unknown as Json, got, found);
     } catch (error) {
       found.push(`${at}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
   if (found.length > 0) throw new Error(found.join("\n"));
+}
+
+/** Sends a step's request, as often as `times` says, and what is sent `meanwhile`; answers the last response. */
+async function ask(fetchLike: FetchLike, request: GoldenRequest, want: GoldenResponse, signal: AbortSignal): Promise<JsonObject> {
+  for (let time = 1; time < (request.times ?? 1); time++) await (await fetchLike(requestOf(request))).arrayBuffer();
+  const response = await fetchLike(requestOf(request));
+  for (const other of request.meanwhile ?? []) {
+    const answer = await fetchLike(requestOf(other));
+    const text = await answer.text();
+    if (answer.status !== 200 || /"error":/.test(text)) throw new Error(`meanwhile: ${answer.status} ${text}`);
+  }
+  return await responseOf(response, want, signal);
 }
 
 /** Runs a step, and gives it up when it takes too long: then its signal is aborted. */

@@ -91,11 +91,19 @@ fn as_text(value: &Value) -> String {
 #[derive(Default)]
 pub(super) struct Captures {
     values: BTreeMap<String, Value>,
-    /// How many values of a name `generalise` has named.
-    named: BTreeMap<String, usize>,
+    /// The scenario as text: names that are given there are not given again by `generalise`.
+    scenario: String,
 }
 
 impl Captures {
+    /// None yet of this scenario.
+    pub fn of(scenario: &Value) -> Self {
+        Self {
+            scenario: flat(scenario),
+            ..Self::default()
+        }
+    }
+
     /// Keeps a value under a name; false, when it is not the one that is kept there.
     fn bind(&mut self, name: Option<&str>, value: Value) -> bool {
         let Some(name) = name else { return true };
@@ -249,9 +257,12 @@ impl Captures {
         }
         let field = key.strip_suffix("_id").unwrap_or("uuid");
         let field = field.rsplit('_').next().unwrap_or(field);
-        let number = self.named.entry(field.to_owned()).or_default();
-        *number += 1;
-        let name = format!("{field}_{number}");
+        let is_free = |name: &String| {
+            let given = format!(":{name}}}}}");
+            !self.values.contains_key(name) && !self.scenario.contains(&given)
+        };
+        let mut names = (1..).map(|number| format!("{field}_{number}"));
+        let name = names.find(is_free).unwrap_or_default();
         self.values.insert(name.clone(), uuid.into());
         format!("{{{{uuid:{name}}}}}")
     }
