@@ -143,11 +143,11 @@ fn request_of(step: &Value) -> FetchRequest {
     if let Some(body) = step.get("text") {
         request.body = text(body).into_bytes();
     }
-    if rpc.is_none() {
-        (request.method, request.url) = (text(&step["method"]), text(&step["path"]));
-    }
+    let or = |name: &str, otherwise: &str| step.get(name).map_or(otherwise.to_owned(), text);
+    (request.method, request.url) = (or("method", "POST"), or("path", "/console/rpc"));
     for (name, value) in step["headers"].as_object().into_iter().flatten() {
-        request = request.header(name, &text(value));
+        // Before what goes without saying: the first of a name counts.
+        request.headers.insert(0, (name.clone(), text(value)));
     }
     request
 }

@@ -1,8 +1,7 @@
 // The contract as data: runs a scenario of `tests/golden` against whatever answers requests. The native runner of the same files, which
 // also writes them, is `src/console/tests/golden.rs`; what placeholders mean is written at the top of its `template.rs`.
 
-import type { ModelDelta, ModelObject, UnifiedRuntimeBuilder } from "mobkit-web";
-import type { AgentDiscoverySpec, DesiredPeerEdge, MobDefinition } from "mobkit-web";
+import type { AgentDiscoverySpec, DesiredPeerEdge, MobDefinition, ModelDelta, ModelObject, UnifiedRuntimeBuilder } from "mobkit-web";
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type JsonObject = { [key: string]: Json };
@@ -111,9 +110,9 @@ async function ask(fetchLike: FetchLike, request: GoldenRequest, want: GoldenRes
   for (let time = 1; time < (request.times ?? 1); time++) await (await fetchLike(requestOf(request))).arrayBuffer();
   const response = await fetchLike(requestOf(request));
   for (const other of request.meanwhile ?? []) {
-    const answer = await fetchLike(requestOf(other));
-    const text = await answer.text();
-    if (answer.status !== 200 || /"error":/.test(text)) throw new Error(`meanwhile: ${answer.status} ${text}`);
+    const answer = await responseOf(await fetchLike(requestOf(other)), { status: 200 }, signal);
+    const { json = null } = answer;
+    if (answer.status !== 200 || (isObject(json) && "error" in json)) throw new Error(`meanwhile: ${JSON.stringify(answer)}`);
   }
   return await responseOf(response, want, signal);
 }
