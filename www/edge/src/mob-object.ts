@@ -6,7 +6,7 @@ import {
   type StorageDriver, type UnifiedRuntimeBuilder, type WasmSource,
 } from "mobkit-web";
 import type { ObjectState, ObjectStorage } from "./cloudflare-types.js";
-import { gate } from "./gate.js";
+import { gate, refuse } from "./gate.js";
 import type { Definition } from "./mobs.js";
 import { sqlDriver, type SqlDatabase, type SqlValue } from "./sql.js";
 
@@ -134,7 +134,11 @@ export class MobObject<Env> extends DurableObject<Env> {
 
   async #answer(request: Request): Promise<Response> {
     if (this.#remembered() === undefined) return new Response(null, { status: 404, headers: { [NO_MOB]: "1" } });
-    return await (await this.runtime()).fetch(request);
+    await this.#start();
+    if (this.#runtime) return await this.#runtime.fetch(request);
+    // What went wrong is in the object's own log: it may name what strangers must not see.
+    const code = isMobkitError(this.#failure) ? this.#failure.code : "mob_unavailable";
+    return refuse(503, code, "the mob could not be started", { "retry-after": "5" });
   }
 
   async #put(name: string, definition: Definition | undefined): Promise<boolean> {

@@ -1,8 +1,8 @@
-// Many mobs in Durable Objects, as an application would have them.
+// Many mobs in Durable Objects, as an application would have them; and behind its back what tests need.
 
 import wasm from "mobkit-web/mobkit_web_bg.wasm";
 import { bearerToken, mobObject, mobWorker } from "mobkit-web/cloudflare";
-import { demoModel, openAiCompatible, type UnifiedRuntimeBuilder } from "mobkit-web";
+import { demoModel, openAiCompatible } from "mobkit-web";
 import definition from "../../console/public/demo.toml";
 
 export { MobDirectory } from "mobkit-web/cloudflare";
@@ -13,26 +13,35 @@ interface Env {
   TOKEN: string;
   /** A server with OpenAI-compatible chat completions, in place of the demo. */
   MODEL_URL: string;
-  /** A mob of this name cannot be started while `faults` says so. */
+  /** Milliseconds between the demo's words. */
+  PACE: string;
 }
 
-/** Names of mobs that fail to start, in this process: the tests set them. */
+/** The mobs that fail to start, as long as this process lives. */
 const failing = new Set<string>();
+/** Alarms ring so many times sooner than they are set to. */
+const HURRY = 30;
 
-class Base extends mobObject<Env>({
+export class Mob extends mobObject<Env>({
   wasm,
   definition,
-  configure(builder: UnifiedRuntimeBuilder, { name, env }) {
+  configure(builder, { name, env }) {
     if (failing.has(name)) throw new Error(`the test lets ${name} fail`);
-    return builder.defaultModel(env.MODEL_URL ? openAiCompatible({ baseUrl: env.MODEL_URL, apiKey: "k" }) : demoModel({ pace: 1 }));
+    const model = name.startsWith("demo-") || !env.MODEL_URL ? demoModel({ pace: Number(env.PACE) }) : openAiCompatible({ baseUrl: env.MODEL_URL, apiKey: "k" });
+    return builder.defaultModel(model);
   },
-}) {}
+}) {
+  readonly #storage: any;
 
-export class Mob extends Base {
+  constructor(ctx: any, env: Env) {
+    super(hurried(ctx), env);
+    this.#storage = ctx.storage;
+  }
+
   /** What the object's storage says of itself. */
   async inspect(): Promise<object> {
-    const { storage } = (this as any).ctx;
-    return { alarm: await storage.getAlarm(), tables: storage.sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'").raw().toArray().flat() };
+    const tables = this.#storage.sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\'");
+    return { alarm: await this.#storage.getAlarm(), tables: tables.raw().toArray().flat() };
   }
 
   /** Ends this object as an eviction does: what is in memory is gone, what is stored is not. */
@@ -44,6 +53,23 @@ export class Mob extends Base {
     if (fails) failing.add(name);
     else failing.delete(name);
   }
+
+  /** Makes the wasm panic: randomness is the one thing that can be broken from outside. */
+  async panic(): Promise<string> {
+    const runtime = await this.runtime();
+    crypto.getRandomValues = () => {
+      delete (crypto as any).getRandomValues;
+      throw new Error("no randomness");
+    };
+    return await runtime.send("lead", "panic").then(() => "accepted", (error) => error.code);
+  }
+}
+
+function hurried(ctx: any): any {
+  const { storage } = ctx;
+  const setAlarm = storage.setAlarm.bind(storage);
+  Object.defineProperty(storage, "setAlarm", { value: (at: number) => setAlarm(Date.now() + (at - Date.now()) / HURRY) });
+  return ctx;
 }
 
 const worker = mobWorker<Env>({
@@ -60,14 +86,21 @@ const worker = mobWorker<Env>({
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     // The tests' own door, which no application has.
-    const [, door, name, verb, argument] = new URL(request.url).pathname.split("/");
-    if (door === "-test") {
-      const stub = env.MOBS.get(env.MOBS.idFromName(name));
-      if (verb === "evict") await stub.evict().catch(() => {});
-      else if (verb === "fail") await stub.fail(name, argument === "on");
-      else return Response.json(await stub.inspect());
-      return new Response("ok");
+    const [, door, name = "", verb, argument] = new URL(request.url).pathname.split("/");
+    if (door !== "-test") return await worker.fetch(request, env);
+    const stub = env.MOBS.get(env.MOBS.idFromName(name));
+    switch (verb) {
+      case "evict":
+        // The call ends with the object.
+        await stub.evict().catch(() => {});
+        return Response.json(null);
+      case "fail":
+        await stub.fail(name, argument === "on");
+        return Response.json(null);
+      case "panic":
+        return Response.json(await stub.panic());
+      default:
+        return Response.json(await stub.inspect());
     }
-    return await worker.fetch(request, env);
   },
 };
