@@ -72,7 +72,7 @@ impl Failure {
         self.error
     }
 
-    /// As `error` of the envelope: the name is `data.code`, and parameters get the contract's prefix.
+    /// As `error` of the envelope: the name is `data.code` and, but for the contract's other words, `data.kind`, which tells apart what shares a number; parameters get the contract's prefix.
     pub fn to_json(&self) -> Value {
         let ErrorData {
             code: name,
@@ -81,6 +81,9 @@ impl Failure {
         } = &self.error;
         let mut data = Map::new();
         data.insert("code".to_owned(), Value::String(name.clone()));
+        if details.get("kind").is_none() {
+            data.insert("kind".to_owned(), Value::String(name.clone()));
+        }
         match details {
             Value::Null => {}
             Value::Object(fields) => {
@@ -93,11 +96,9 @@ impl Failure {
             }
         }
         if self.code == STALE_CURSOR {
-            let (field, kind) = match name.as_str() {
-                "replay_unavailable" => ("kind", "replay_unavailable"),
-                _ => ("error", "event_query_stale"),
-            };
-            data.insert(field.to_owned(), kind.into());
+            if name == "stale_event_cursor" {
+                data.insert("error".to_owned(), "event_query_stale".into());
+            }
         }
         let prefix = match self.code {
             INVALID_PARAMS => "Invalid params: ",
@@ -111,7 +112,7 @@ impl Failure {
 fn code_of(name: &str) -> i64 {
     match name {
         "invalid_input" | "invalid_params" | "profile_not_found" => INVALID_PARAMS,
-        "member_not_found" | "interaction_not_found" => UNKNOWN_IDENTITY,
+        "member_not_found" | "interaction_not_found" | "blob_not_found" => UNKNOWN_IDENTITY,
         "not_addressable" => NOT_ADDRESSABLE,
         "not_leader" | "stale_fence_token" | "member_retired" => LEASE_LOST,
         "idempotency_conflict" => IDEMPOTENCY_CONFLICT,

@@ -3,24 +3,35 @@
 //! One table: dispatch and `mobkit/capabilities` are made from it, so that what is advertised is what there is. A method reads
 //! its parameters at once, begins what it does, and says how the answer becomes JSON.
 
+use std::time::Duration;
+
 use futures::future::{FutureExt, LocalBoxFuture, ready};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::CONTRACT_VERSION;
-use super::failure::Failure;
+use super::failure::{Failure, OPERATION_FAILED};
+use super::multipart;
 use super::params::Params;
 use super::sse::KEEP_ALIVE_MS;
 use super::streams;
 use crate::mob::{InteractionOutcome, MobError, SendRequest, SpawnManyReport, SpawnReceipt};
-use crate::runtime::{Role, UnifiedRuntime, UnifiedRuntimeReconcileError};
+use crate::runtime::{Blob, Role, UnifiedRuntime, UnifiedRuntimeReconcileError};
+use crate::wire::base64;
 use crate::wire::json::{self, object, value_of};
 use crate::wire::{
-    ConsoleSendRequest, ConsoleTimelineQuery, EventQuery, InteractionId, Labels, SpawnMemberSpec,
+    ConsoleSendRequest, ConsoleTimelineQuery, EventQuery, InteractionId, Labels, ProfileName,
+    SpawnMemberSpec, Usage,
 };
 
 /// The most entries that one query answers with: as many as are kept.
 const MAX_LIMIT: usize = 200_000;
+/// The method that a form with a file calls.
+pub(super) const UPLOAD: &str = "mobkit/blob/upload";
+/// How many milliseconds it waits at most: a day.
+const MAX_WAIT_MS: usize = 86_400_000;
+/// How many milliseconds `mobkit/wait_ready` waits when it does not say.
+const DEFAULT_READY_MS: usize = 30_000;
 /// How many messages of a transcript a page has when it does not say.
 const DEFAULT_HISTORY: usize = 200;
 
@@ -36,7 +47,7 @@ struct Method {
 
 /// The table: each method with what begins it.
 macro_rules! methods {
-    ($($name:literal => $begin:ident,)*) => {
+    ($($name:expr => $begin:ident,)*) => {
         const METHODS: &[Method] = &[$(Method { name: $name, begin: $begin },)*];
     };
 }
@@ -84,6 +95,13 @@ methods! {
     "mobkit/session_history" => session_history,
     "mobkit/profiles" => profiles,
     "mobkit/definition" => definition,
+    "mobkit/models/catalog" => models_catalog,
+    "mobkit/attach_existing_session" => attach_existing_session,
+    "mobkit/spawn_helper" => helper,
+    "mobkit/fork_helper" => helper,
+    "mobkit/wait_ready" => wait_ready,
+    "mobkit/blob/get" => blob_get,
+    UPLOAD => blob_upload,
 }
 
 /// Calls a method by its name.
@@ -177,20 +195,28 @@ fn status(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
 
 fn capabilities(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
-    let leads = runtime.role() == Role::Leader;
     now(json::text(&object!({
         "contract_version": CONTRACT_VERSION,
         "methods": METHODS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
         "loaded_modules": Vec::<Value>::new(),
         "runtime_type": "unified",
-        "runtime_capabilities": object!({
-            "can_spawn_members": leads,
-            "can_send_messages": leads,
-            "can_wire_members": leads,
-            "can_retire_members": leads,
-            "available_spawn_modes": vec!["profile"],
-        }),
+        "runtime_capabilities": runtime_capabilities(runtime),
+        // Whoever is not stopped at the door.
+        "authenticated": true,
+        "features": object!({ "console_aggregator": true, "multi_runtime_console": false }),
     })))
+}
+
+/// What this context can do with the mob.
+pub(super) fn runtime_capabilities(runtime: &UnifiedRuntime) -> Value {
+    let leads = runtime.role() == Role::Leader;
+    object!({
+        "can_spawn_members": leads,
+        "can_send_messages": leads,
+        "can_wire_members": leads,
+        "can_retire_members": leads,
+        "available_spawn_modes": vec!["profile"],
+    })
 }
 
 fn list_members(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
@@ -546,4 +572,144 @@ fn profiles(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
 fn definition(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
     now(json::text(&runtime.definition().to_json()))
+}
+
+/// The models that members can have, by the names that profiles give them.
+fn models_catalog(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    let models = runtime.status().models;
+    let models = models
+        .iter()
+        .map(|model| object!({ "id": model.name, "provider": model.provider }));
+    now(json::text(&object!({
+        "models": models.collect::<Vec<_>>(),
+        "provider_defaults": Vec::<Value>::new(),
+    })))
+}
+
+fn attach_existing_session(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let spec = SpawnMemberSpec {
+        resume_session_id: Some(params.value("session_id")?),
+        ..SpawnMemberSpec::of(params.value("role")?, params.identity("agent_identity")?)
+    };
+    params.finish()?;
+    let runtime = runtime.clone();
+    let pending = async move { runtime.spawn(spec).await };
+    later(pending.boxed_local(), spawned)
+}
+
+/// `mobkit/spawn_helper` and `mobkit/fork_helper`.
+fn helper(runtime: &UnifiedRuntime, method: &str, mut params: Params) -> Begun {
+    let identity = params.identity("agent_identity")?;
+    let task = params.required_string("task")?;
+    let mut options = params.object("options")?;
+    let role = options.string("role")?;
+    options.finish()?;
+    let source = match method {
+        "mobkit/fork_helper" => Some(params.identity("source_member_id")?),
+        _ => None,
+    };
+    let messages = match source.is_some() {
+        true => {
+            let mut context = params.object("fork_context")?;
+            let messages = context.number("last_messages", MAX_LIMIT)?;
+            context.finish()?;
+            messages
+        }
+        false => None,
+    };
+    params.finish()?;
+    // A mob with one kind of members has no choice to make.
+    let definition = runtime.definition();
+    let mut names = definition.profiles.iter().map(|(name, _)| name);
+    let role = match (role, names.next(), names.next()) {
+        (Some(role), ..) => ProfileName::new(role).map_err(Failure::params)?,
+        (None, Some(only), None) => only.clone(),
+        _ => return Err(Failure::params("options.role must be a non-empty string")),
+    };
+    let spec = SpawnMemberSpec::of(role, identity);
+    let runtime = runtime.clone();
+    let outcome = async move {
+        let task = task.into();
+        let outcome = match source {
+            None => runtime.spawn_helper(spec, task).await,
+            Some(source) => runtime.fork_helper(&source, messages, spec, task).await,
+        }?;
+        match outcome.error {
+            None => Ok(outcome),
+            Some(error) => {
+                let message = format!("the helper failed: {}", error.message);
+                Err(Failure::new(OPERATION_FAILED, "helper_failed", message))
+            }
+        }
+    };
+    later(outcome.boxed_local(), |outcome: &InteractionOutcome| {
+        let Usage {
+            input_tokens,
+            output_tokens,
+            ..
+        } = outcome.usage;
+        json::text(
+            &object!({ "output": outcome.result, "tokens_used": input_tokens + output_tokens }),
+        )
+    })
+}
+
+fn wait_ready(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let limit = params.number("timeout_ms", MAX_WAIT_MS)?;
+    params.finish()?;
+    let limit = Duration::from_millis(limit.unwrap_or(DEFAULT_READY_MS) as u64);
+    let runtime = runtime.clone();
+    let ready = async move { runtime.wait_ready(limit).await };
+    later(ready.boxed_local(), |(ready, timeout)| {
+        let ready = ready.iter().map(|(identity, snapshot)| {
+            object!({ "agent_identity": identity, "snapshot": value_of(snapshot) })
+        });
+        json::text(&object!({ "ready": ready.collect::<Vec<_>>(), "timeout": *timeout }))
+    })
+}
+
+fn blob_get(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let id = match params.string("blob_id")? {
+        Some(id) => id,
+        None => params.required_string("id")?,
+    };
+    params.finish()?;
+    later(runtime.blobs().get_bytes(&id), |blob: &Blob| {
+        json::text(&object!({
+            "blob_id": blob.reference.blob_id,
+            "media_type": blob.reference.media_type,
+            "size": blob.data.len(),
+            "data": base64::encode(&blob.data),
+        }))
+    })
+}
+
+/// An image in base64; as it is it comes in a form.
+fn blob_upload(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let media_type = params.required_string("media_type")?;
+    let data = params.required_string("data")?;
+    params.finish()?;
+    let bytes = base64::decode(&data).ok_or_else(|| Failure::params("data must be base64"))?;
+    multipart::check("data", &media_type, &bytes)?;
+    Ok(keep(runtime, &media_type, bytes))
+}
+
+/// Keeps bytes, and says where.
+pub(super) fn keep(
+    runtime: &UnifiedRuntime,
+    media_type: &str,
+    bytes: Vec<u8>,
+) -> LocalBoxFuture<'static, Answer> {
+    let size = bytes.len();
+    let kept = runtime.blobs().put_bytes(media_type, bytes);
+    let kept = async move {
+        let kept = kept.await?;
+        Ok(json::text(&object!({
+            "blob_id": kept.blob_id,
+            "media_type": kept.media_type,
+            "size": size,
+        })))
+    };
+    kept.boxed_local()
 }

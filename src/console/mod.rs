@@ -13,12 +13,19 @@
 //! | `GET /console/timeline` | a page of the timeline |
 //! | `GET /console/timeline/stream`, `GET /console/identity/{identity}/stream` | the timeline as server-sent events |
 //! | `POST /console/send` | a person's message, once for each idempotency key |
+//! | `POST /console/rpc/multipart` | a JSON-RPC request as a form, with images |
+//! | `GET /console/experience` | what a console is made of: panels, and who is in the mob |
+//! | `GET /console/modules` | the modules |
+//! | `GET /blobs/{id}` | bytes that are kept |
 //! | `GET /healthz` | `ok` |
 
 mod address;
+mod blobs;
 mod envelope;
+mod experience;
 mod failure;
 mod methods;
+mod multipart;
 mod params;
 mod sse;
 mod streams;
@@ -173,15 +180,27 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
             let name = member_of(path).unwrap_or_default();
             streams::member_events(runtime, name, last_event_id)
         }
+        ("POST", "/console/rpc/multipart") => multipart::rpc(runtime, &request).await,
+        ("GET", "/console/experience") => {
+            let text = experience::experience(runtime);
+            FetchResponse::bytes(200, "application/json", text.into_bytes())
+        }
+        ("GET", "/console/modules") => FetchResponse::json(
+            200,
+            &object!({ "contract_version": CONTRACT_VERSION, "modules": Vec::<Value>::new() }),
+        ),
+        ("GET", path) if path.starts_with(BLOBS) => blobs::get(runtime, &path[BLOBS.len()..]).await,
         ("POST", "/console/send") => timeline::send(runtime, &request.body).await,
         ("GET", "/healthz") => {
             FetchResponse::bytes(200, "text/plain; charset=utf-8", b"ok".to_vec())
         }
         (_, path) => {
             let allowed = match path {
-                "/console/rpc" | "/console/send" => "POST",
+                "/console/rpc" | "/console/send" | "/console/rpc/multipart" => "POST",
                 "/mobkit/mob_events/stream" | "/mob/events" | "/healthz" => "GET",
                 "/console/identities" | "/console/timeline" => "GET",
+                "/console/experience" | "/console/modules" => "GET",
+                path if path.starts_with(BLOBS) => "GET",
                 path if is_timeline_stream(path) || member_of(path).is_some() => "GET",
                 _ => return FetchResponse::json(404, &object!({ "error": "not_found" })),
             };
@@ -192,6 +211,9 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
         }
     }
 }
+
+/// Where bytes are asked for.
+const BLOBS: &str = "/blobs/";
 
 /// Whose events a path asks for.
 fn member_of(path: &str) -> Option<&str> {
@@ -249,7 +271,12 @@ async fn answer(runtime: &UnifiedRuntime, request: Read) -> Vec<u8> {
         Err(answer) => return answer,
     };
     let outcome = methods::call(runtime, &request.method, request.params).await;
-    match (request.id, outcome) {
+    answered(request.id, outcome)
+}
+
+/// What came of a request; empty for a notification.
+fn answered(id: Option<Value>, outcome: Result<String, failure::Failure>) -> Vec<u8> {
+    match (id, outcome) {
         (None, _) => Vec::new(),
         (Some(id), Ok(result)) => envelope::result(&id, &result),
         (Some(id), Err(failure)) => envelope::error(&id, &failure),

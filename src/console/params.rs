@@ -93,6 +93,17 @@ impl Params {
         number.map(Some).ok_or_else(wrong)
     }
 
+    /// An object's fields; none, when it is left out.
+    pub fn object(&mut self, name: &'static str) -> Result<Params, Failure> {
+        match self.take(name) {
+            None => Ok(Params::new(Map::new())),
+            Some(Value::Object(fields)) => Ok(Params::new(fields)),
+            Some(_) => Err(Failure::params(format_args!(
+                "{name} must be a JSON object"
+            ))),
+        }
+    }
+
     pub fn handling_mode(&mut self) -> Result<HandlingMode, Failure> {
         match self.take("handling_mode") {
             None => Ok(HandlingMode::default()),

@@ -189,6 +189,11 @@ impl Core {
         )
     }
 
+    /// Whether a member has what it needs to work: its profile, tools and model.
+    pub fn is_ready(&self, member: &Member) -> bool {
+        matches!(self.readiness(member), Readiness::Ready { .. })
+    }
+
     /// The name of the model that a member works with.
     pub fn model_name(&self, member: &Member) -> String {
         let state = self.definition();

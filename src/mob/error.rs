@@ -62,6 +62,9 @@ pub enum MobError {
     /// No such interaction is known, or its row was pruned.
     #[error("interaction not found: {0}")]
     InteractionNotFound(InteractionId),
+    /// No bytes of this id are kept.
+    #[error("blob not found: {0}")]
+    BlobNotFound(String),
     /// The same idempotency key was used for another message.
     #[error("idempotency key was used before with other content: interaction {interaction_id}")]
     IdempotencyConflict {
@@ -135,6 +138,7 @@ impl MobError {
             Self::InvalidTransition { .. } => "invalid_state_transition",
             Self::InvalidInput { .. } => "invalid_input",
             Self::InteractionNotFound(_) => "interaction_not_found",
+            Self::BlobNotFound(_) => "blob_not_found",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::AdmissionBacklogFull { .. } => "admission_backlog_full",
             Self::StaleFenceToken { .. } => "stale_fence_token",
@@ -166,6 +170,8 @@ impl MobError {
             Self::InteractionNotFound(id) | Self::IdempotencyConflict { interaction_id: id } => {
                 object!({ "interaction_id": id })
             }
+            // The contract's word for it.
+            Self::BlobNotFound(id) => object!({ "kind": "not_found", "blob_id": id }),
             Self::AdmissionBacklogFull { what, limit } => object!({ "what": what, "limit": limit }),
             Self::StaleFenceToken {
                 identity,

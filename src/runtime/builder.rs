@@ -8,12 +8,14 @@ use std::time::Duration;
 use futures::future::{Either, LocalBoxFuture, pending, ready, select};
 use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
+use serde_json::{Map, Value};
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{Tool, ToolGate, ToolSet};
 use crate::log::{LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
 use crate::mob::{Core, Installed, Kit, MobHandle, MobOptions, Models, open};
+use crate::runtime::blobs::{BinaryBlobStore, StoredBlobs};
 use crate::runtime::bootstrap::{ConsoleVisibilityPolicy, RuntimeOptions};
 use crate::runtime::console_log::{self, ConsoleLogStore, TellFrames};
 use crate::runtime::error::{UnifiedRuntimeBuilderError, UnifiedRuntimeBuilderField};
@@ -106,6 +108,8 @@ struct Parts {
     start: SubscriptionStart,
     tail_capacity: Option<usize>,
     wake: Option<Rc<dyn Wake>>,
+    console_config: Map<String, Value>,
+    blobs: Option<Rc<dyn BinaryBlobStore>>,
 }
 
 impl UnifiedRuntimeBuilder {
@@ -208,6 +212,19 @@ impl UnifiedRuntimeBuilder {
     /// Which members a console lists.
     pub fn console_visibility(mut self, policy: ConsoleVisibilityPolicy) -> Self {
         self.0.visibility = policy;
+        self
+    }
+
+    /// What consoles are told of their looks, as it is: `title`, `brand`, `appearance`, `environment`, `layout`, `rail`, `sidebar`,
+    /// `agent_list`, `actions`.
+    pub fn console_config(mut self, config: Map<String, Value>) -> Self {
+        self.0.console_config = config;
+        self
+    }
+
+    /// Where bytes are kept; rows of the mob if it is not said.
+    pub fn blob_store(mut self, blobs: Rc<dyn BinaryBlobStore>) -> Self {
+        self.0.blobs = Some(blobs);
         self
     }
 
@@ -483,6 +500,11 @@ impl UnifiedRuntimeBuilder {
             host_cursor,
             bootstrap_edges: RefCell::new(None),
             visibility: parts.visibility,
+            console_config: std::mem::take(&mut parts.console_config),
+            blobs: parts
+                .blobs
+                .take()
+                .unwrap_or_else(|| Rc::new(StoredBlobs(core.clone()))),
             drain_timeout: parts.drain_timeout.unwrap_or(DEFAULT_DRAIN_TIMEOUT),
             errors,
             shutting_down: Cell::new(false),

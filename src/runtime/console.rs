@@ -1,5 +1,7 @@
 //! What a console asks about members, and how it writes to them (MobKit contract, sections 12.1 and 12.4).
 
+use serde_json::{Map, Value};
+
 use crate::mob::{Core, Member, MobError, SOURCE_MOB, SendRequest};
 use crate::runtime::timeline::{event_id, standing};
 use crate::runtime::{ConsoleVisibilityPolicy, UnifiedRuntime};
@@ -72,6 +74,11 @@ impl UnifiedRuntime {
             .filter(|member| !is_hidden(policy, member))
             .map(|member| identity_record(core, policy, member))
             .collect()
+    }
+
+    /// What the application says of the console's looks.
+    pub fn console_config(&self) -> &Map<String, Value> {
+        &self.inner.console_config
     }
 
     /// A member, those it can reach, and what it is doing.

@@ -2,6 +2,7 @@
 //!
 //! Mob, events and storage are in the rooms below; this one plugs them together and gives them the contract's names.
 
+mod blobs;
 mod bootstrap;
 mod builder;
 mod console;
@@ -13,6 +14,7 @@ mod event_log;
 mod events;
 mod feed;
 mod health;
+mod helper;
 mod hooks;
 mod labels;
 mod metadata;
@@ -29,7 +31,9 @@ use std::time::Duration;
 use futures::future::ready;
 use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
+use serde_json::{Map, Value};
 
+pub use blobs::{BinaryBlobStore, Blob, BlobRef, MAX_BLOB_BYTES, blob_id};
 pub use bootstrap::{ConsoleVisibilityPolicy, MobBootstrapSpec, RuntimeOptions};
 pub use builder::{IfLocked, SubscriptionStart, UnifiedRuntimeBuilder};
 pub use console_events::{ConsoleEventStore, ConsoleIdentityEventEnvelope};
@@ -92,6 +96,8 @@ pub(crate) struct Inner {
     host_cursor: Option<Rc<HostCursor>>,
     bootstrap_edges: RefCell<Option<UnifiedRuntimeReconcileEdgesReport>>,
     visibility: ConsoleVisibilityPolicy,
+    console_config: Map<String, Value>,
+    blobs: Rc<dyn BinaryBlobStore>,
     drain_timeout: Duration,
     errors: Errors,
     shutting_down: Cell<bool>,

@@ -382,6 +382,7 @@ pub struct ConsoleIdentityRecord {
     /// Whom it can reach.
     pub topology_peers: Vec<AgentIdentity>,
     /// Its labels.
+    #[serde(serialize_with = "json::map")]
     pub labels: Labels,
 }
 

@@ -314,7 +314,14 @@ macro_rules! whole_numbers {
         }
     )*};
 }
-whole_numbers!(u8 u32 u64 usize);
+whole_numbers!(u8 u32 u64);
+
+impl FromJson for usize {
+    /// The same everywhere, however many bits it has.
+    fn from_json(value: Value) -> Result<usize, Error> {
+        whole(&value, u32::MAX.into()).map(|number| number as usize)
+    }
+}
 
 impl<T: FromJson> FromJson for Option<T> {
     fn from_json(value: Value) -> Result<Option<T>, Error> {

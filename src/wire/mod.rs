@@ -5,6 +5,7 @@
 
 mod agent_event;
 pub(crate) mod agent_record;
+pub(crate) mod base64;
 pub(crate) mod console;
 mod content;
 mod discovery;

@@ -104,8 +104,8 @@ async fn refused(runtime: &UnifiedRuntime, method: &str, params: Value) -> (i64,
 #[test]
 fn envelopes_are_answered_as_the_contract_says() {
     with_runtime(async |runtime, _| {
-        let invalid = r#"{"error":{"code":-32600,"data":{"code":"invalid_request"},"message":"Invalid Request"},"id":null,"jsonrpc":"2.0"}"#;
-        let parse = r#"{"error":{"code":-32700,"data":{"code":"parse_error"},"message":"Parse error"},"id":null,"jsonrpc":"2.0"}"#;
+        let invalid = r#"{"error":{"code":-32600,"data":{"code":"invalid_request","kind":"invalid_request"},"message":"Invalid Request"},"id":null,"jsonrpc":"2.0"}"#;
+        let parse = r#"{"error":{"code":-32700,"data":{"code":"parse_error","kind":"parse_error"},"message":"Parse error"},"id":null,"jsonrpc":"2.0"}"#;
         let cases = [
             ("", parse),
             ("{", parse),
@@ -134,11 +134,11 @@ fn envelopes_are_answered_as_the_contract_says() {
             ),
             (
                 r#"{"jsonrpc":"2.0","id":"a","method":"mobkit/status","params":[]}"#,
-                r#"{"error":{"code":-32602,"data":{"code":"invalid_params"},"message":"Invalid params: params must be a JSON object"},"id":"a","jsonrpc":"2.0"}"#,
+                r#"{"error":{"code":-32602,"data":{"code":"invalid_params","kind":"invalid_params"},"message":"Invalid params: params must be a JSON object"},"id":"a","jsonrpc":"2.0"}"#,
             ),
             (
                 r#"{"jsonrpc":"2.0","id":null,"method":"mobkit/nothing"}"#,
-                r#"{"error":{"code":-32601,"data":{"code":"method_not_found"},"message":"Method not found: mobkit/nothing"},"id":null,"jsonrpc":"2.0"}"#,
+                r#"{"error":{"code":-32601,"data":{"code":"method_not_found","kind":"method_not_found"},"message":"Method not found: mobkit/nothing"},"id":null,"jsonrpc":"2.0"}"#,
             ),
             (r#"{"jsonrpc":"2.0","method":"mobkit/nothing"}"#, ""),
             (
@@ -187,7 +187,7 @@ fn what_is_advertised_is_what_there_is() {
             .iter()
             .map(|name| name.as_str().unwrap())
             .collect();
-        assert_eq!(methods.len(), 42);
+        assert_eq!(methods.len(), 49);
         assert_eq!(
             methods.iter().collect::<BTreeSet<_>>().len(),
             methods.len(),
@@ -575,7 +575,7 @@ fn wrong_parameters_have_fixed_texts() {
         .await;
         assert_eq!(
             data,
-            json!({"code": "member_not_found", "member_id": "ghost"})
+            json!({"code": "member_not_found", "kind": "member_not_found", "member_id": "ghost"})
         );
         assert_eq!(runtime.members().len(), 2, "nothing was done");
     });

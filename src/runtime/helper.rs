@@ -1,0 +1,128 @@
+//! Helpers: members that are there for one task (MobKit contract, section 20.4).
+
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use serde_json::Value;
+
+use crate::mob::{InteractionOutcome, MobError};
+use crate::runtime::UnifiedRuntime;
+use crate::wire::json::{object, value_of};
+use crate::wire::{AgentIdentity, ContentInput, MobMemberSnapshot, SpawnMemberSpec};
+
+/// The label by which a helper that somebody forgot leaves by itself.
+const IDLE_RETIRE: &str = "implicit_delegate_idle_retire_secs";
+/// After so many seconds: whoever waits for its answer has had it by then, or has died.
+const IDLE_SECS: &str = "60";
+/// Messages of another member's conversation that a helper is given, at most.
+const MAX_FORKED: usize = 50;
+
+impl UnifiedRuntime {
+    /// Spawns a member, gives it a task, waits for what comes of it, and retires it, however it went.
+    ///
+    /// # Errors
+    /// Those of [`spawn`](Self::spawn), and of retiring it.
+    pub async fn spawn_helper(
+        &self,
+        mut spec: SpawnMemberSpec,
+        task: ContentInput,
+    ) -> Result<InteractionOutcome, MobError> {
+        let identity = spec.identity.clone();
+        if !spec.labels.contains_key(IDLE_RETIRE) {
+            spec.labels
+                .insert(IDLE_RETIRE.to_owned(), IDLE_SECS.to_owned());
+        }
+        spec.initial_message = Some(task);
+        self.spawn(spec).await?;
+        let outcome = self.help(&identity).await;
+        self.retire(&identity).await?;
+        outcome
+    }
+
+    /// What came of a helper's task. It was spawned with it, so that its profile need not let people write to it.
+    async fn help(&self, identity: &AgentIdentity) -> Result<InteractionOutcome, MobError> {
+        let asked = self.inner.core.interactions.all();
+        let task = asked
+            .iter()
+            .filter(|asked| asked.identity == *identity)
+            .max_by_key(|asked| asked.input_event)
+            .ok_or_else(|| MobError::MemberNotFound(identity.clone()))?;
+        let handle = self.mob_handle();
+        handle.wait_interaction(&task.interaction_id).await
+    }
+
+    /// As [`spawn_helper`](Self::spawn_helper); the helper is told the last `messages` of another member's conversation, as data.
+    ///
+    /// # Errors
+    /// As [`spawn_helper`](Self::spawn_helper), and [`MobError::MemberNotFound`] for the other member.
+    pub async fn fork_helper(
+        &self,
+        source: &AgentIdentity,
+        messages: Option<usize>,
+        mut spec: SpawnMemberSpec,
+        task: ContentInput,
+    ) -> Result<InteractionOutcome, MobError> {
+        let wanted = messages.unwrap_or(MAX_FORKED).min(MAX_FORKED);
+        let (_, total) = self.session_history(source, 0, 0).await?;
+        let from = total.saturating_sub(wanted);
+        let (history, _) = self.session_history(source, from, wanted).await?;
+        let history: Vec<Value> = history
+            .iter()
+            .map(|entry| value_of(&entry.message))
+            .collect();
+        let own = spec.context.take();
+        spec.context = Some(object!({
+            "forked_from": source,
+            "conversation": history,
+            "context": own,
+        }));
+        self.spawn_helper(spec, task).await
+    }
+
+    /// Who has what it needs to work: its profile, tools, model. And whether everybody has.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub async fn ready_members(
+        &self,
+    ) -> Result<(Vec<(AgentIdentity, MobMemberSnapshot)>, bool), MobError> {
+        let core = &self.inner.core;
+        let (mut ready, mut all) = (Vec::new(), true);
+        for member in core.members.all() {
+            if !core.is_ready(&member) {
+                all = false;
+                continue;
+            }
+            match self.member_status(member.identity()).await {
+                Ok(snapshot) => ready.push((member.identity().clone(), snapshot)),
+                // It left in this moment.
+                Err(MobError::MemberNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((ready, all))
+    }
+
+    /// Waits until everybody [is ready](Self::ready_members), for so long at most; answers who is, and whether the time ran out.
+    ///
+    /// # Errors
+    /// Storage's; [`MobError::ShuttingDown`].
+    pub async fn wait_ready(
+        &self,
+        limit: Duration,
+    ) -> Result<(Vec<(AgentIdentity, MobMemberSnapshot)>, bool), MobError> {
+        let core = &self.inner.core;
+        let mut over = core.host.sleep(limit);
+        loop {
+            let changed = core.changed.notified();
+            core.check_open()?;
+            let (ready, all) = self.ready_members().await?;
+            if all {
+                return Ok((ready, false));
+            }
+            if let Either::Right(_) = select(changed, &mut over).await {
+                return Ok((ready, true));
+            }
+        }
+    }
+}
