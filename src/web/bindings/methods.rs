@@ -20,6 +20,10 @@ pub(super) async fn call(hosted: &Hosted, method: &str, args: &str) -> Result<St
             runtime.flush().await?;
             Ok("null".to_owned())
         }
+        "deleteBlob" => {
+            let id: String = convert::fields(args)?.take("blob_id")?;
+            Ok(convert::text(&runtime.blobs().delete(&id).await?))
+        }
         "shutdown" => Ok(convert::text(&runtime.shutdown().await)),
         _ => Ok(console::call(runtime, method, convert::object(args)?).await?),
     }

@@ -1,7 +1,7 @@
 //! What JavaScript builds a runtime from, as it crosses: JSON whose functions and objects are numbers, their places in the
 //! list beside it.
 
-use serde_json::{Error, Value};
+use serde_json::{Error, Map, Value};
 
 use crate::runtime::{ConsoleVisibilityPolicy, IfLocked, RuntimeOptions};
 use crate::wire::json::{self, Fields, FromJson, from_json};
@@ -37,6 +37,7 @@ pub(super) struct BuildOptions {
     pub start: Option<String>,
     pub if_locked: IfLocked,
     pub wake: Option<Place>,
+    pub console_config: Map<String, Value>,
 }
 
 /// Where the mob lives.
@@ -106,8 +107,29 @@ impl FromJson for BuildOptions {
             start: fields.take("start")?,
             if_locked: fields.take("ifLocked")?,
             wake: fields.take("wake")?,
+            console_config: console_config(fields.take("consoleConfig")?)?,
         })
     }
+}
+
+/// What a console may be told of its looks (MobKit contract, section 21.2); each is handed on as it is.
+fn console_config(config: Option<Value>) -> Result<Map<String, Value>, Error> {
+    let Some(config) = config else {
+        return Ok(Map::new());
+    };
+    let fields = Fields::of(config)?;
+    fields.only(&[
+        "title",
+        "brand",
+        "appearance",
+        "environment",
+        "layout",
+        "rail",
+        "sidebar",
+        "agent_list",
+        "actions",
+    ])?;
+    Ok(fields.rest())
 }
 
 impl FromJson for RuntimeOptions {

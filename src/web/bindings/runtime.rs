@@ -116,7 +116,8 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
     builder = builder
         .reopen(options.reopen)
         .runtime_options(options.runtime_options)
-        .console_visibility(options.console_visibility);
+        .console_visibility(options.console_visibility)
+        .console_config(options.console_config);
     if let Some(place) = options.wake {
         builder = builder.wake(hooks::wake(objects.function(place)?));
     }
@@ -227,6 +228,16 @@ impl RuntimeHandle {
                 &response.headers,
                 &body,
             ))
+        })
+    }
+
+    /// Keeps bytes; answers their id.
+    #[wasm_bindgen(js_name = putBlob)]
+    pub fn put_blob(&self, media_type: &str, bytes: Vec<u8>) -> Promise {
+        let kept = self.hosted.runtime.blobs().put_bytes(media_type, bytes);
+        convert::promise(async move {
+            let kept = kept.await.map_err(Failure::from);
+            Ok(kept.map_err(Failure::into_js)?.blob_id.into())
         })
     }
 

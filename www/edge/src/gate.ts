@@ -62,7 +62,8 @@ export function bearerToken(request: Request): string | undefined {
 /** The same request without its credentials: whoever answers it needs none. */
 export function withoutCredentials(request: Request): Request {
   const url = new URL(request.url);
-  url.searchParams.delete("auth_token");
+  // By hand: what else is in the query stays as it came, mistakes included.
+  url.search = url.search.slice(1).split("&").filter((field) => !/^auth_token(=|$)/.test(field)).join("&");
   const clean = new Request(url, request);
   clean.headers.delete("authorization");
   clean.headers.delete("cookie");

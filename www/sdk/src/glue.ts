@@ -88,6 +88,7 @@ export interface RawBuildOptions {
   /** `latest`, `earliest` or a cursor. */
   start: string | undefined;
   ifLocked: string;
+  consoleConfig: object | undefined;
   /** Takes milliseconds since the epoch, or undefined, and whether somebody is at work; does not throw. */
   wake: ((at: number | undefined, works: boolean) => void) | undefined;
   /** It was open before: a discovery that fails is reported, and what is stored goes on. */
@@ -116,6 +117,8 @@ export interface RawRuntime {
   /** Without a name: the default model. Returns the model names that it stands for now. */
   setModel(name: string | undefined, model: string | undefined, objects: unknown[]): string[];
   fetch(method: string, url: string, headers: [string, string][], body: Uint8Array | undefined): Promise<RawResponse>;
+  /** Answers the id. */
+  putBlob(mediaType: string, bytes: Uint8Array): Promise<string>;
   /** Resolves when the runtime cannot go on. */
   ended(): Promise<RawEnd>;
 }

@@ -151,7 +151,7 @@ export class UnifiedRuntimeBuilder {
   readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
     models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
     postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
-    maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined,
+    maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined, consoleConfig: undefined,
   };
   #definition: string | MobDefinition | undefined;
   #storage: Storage | undefined;
@@ -327,6 +327,15 @@ export class UnifiedRuntimeBuilder {
         reportError(error);
       }
     };
+    return this;
+  }
+
+  /**
+   * What `GET /console/experience` tells consoles of their looks, as it is: `title`, `brand`, `appearance`, `environment`, `layout`, `rail`,
+   * `sidebar`, `agent_list`, `actions`. Anything else fails the build.
+   */
+  consoleConfig(config: Record<string, Json>): this {
+    this.#options.consoleConfig = config;
     return this;
   }
 
@@ -651,6 +660,29 @@ export class UnifiedRuntime {
   /** Replaces the default model. Resolves with the model names of the definition that it stands for. */
   setDefaultModel(model: Model | ModelObject | null): Promise<string[]> {
     return this.#supervisor.setModel(undefined, model === null ? undefined : rawModel(model));
+  }
+
+  /**
+   * Keeps bytes with the mob, at most 25 MiB; durable when it resolves with their id, which is that of the same bytes everywhere:
+   * `sha256:` and the hash of media type and bytes.
+   */
+  async putBlob(blob: Blob | { type: string; bytes: Uint8Array }): Promise<string> {
+    const bytes = "bytes" in blob && blob.bytes instanceof Uint8Array ? blob.bytes : new Uint8Array(await (blob as Blob).arrayBuffer());
+    const { instance, raw } = await this.#supervisor.session();
+    return await instance.run(() => raw.putBlob(blob.type, bytes));
+  }
+
+  /** The bytes of an id. Fails with `blob_not_found`. */
+  async getBlob(id: string): Promise<Blob> {
+    const response = await this.fetch(`/blobs/${encodeURIComponent(id)}`);
+    if (response.ok) return await response.blob();
+    const { error, message } = (await response.json()) as { error: string; message: string };
+    throw new MobkitError(error, message, { blob_id: id });
+  }
+
+  /** Forgets the bytes of an id. Resolves with whether there were any. */
+  deleteBlob(id: string): Promise<boolean> {
+    return this.#call("deleteBlob", { blob_id: id });
   }
 
   /** Answers a request of the fetch contract: `POST /console/rpc`, event streams, `GET /healthz`. */
