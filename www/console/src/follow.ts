@@ -22,6 +22,8 @@ export interface FollowHandler<T> {
   gap(gap: Gap): void;
   /** The pages are read; what comes now is live. */
   caughtUp?(): void;
+  /** The stream is open; what comes now comes as it happens. */
+  connected?(): void;
   /** The connection broke; a retry follows after `delayMs`. */
   disconnected?(error: ConsoleError, delayMs: number): void;
   /** The log is shorter than the cursor: other storage than before. The follower has ended. */
@@ -87,6 +89,7 @@ export async function follow<T>(
       }
       if (!response.ok || !response.body) throw new ConsoleError("http_error", `The event stream answered HTTP ${response.status}`);
       failures = 0;
+      handler.connected?.();
       for await (const batch of sseBatches(response.body)) {
         if (signal.aborted) return;
         let items: T[] = [];
