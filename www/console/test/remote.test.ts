@@ -408,7 +408,7 @@ describe("the page over it", () => {
     // The token expires, and the streams are cut: what happens meanwhile is read afterwards, once.
     door.valid.clear();
     fake.cutStreams();
-    fake.emit("lead", { type: "text_delta", delta: "meanwhile" });
+    fake.emit("lead", { type: "user_input", interaction_id: "other", content: "meanwhile" });
     fake.ledger("members_unwired", { a: "critic", b: "lead" });
     await until("asked again", () => client.signIn.value.needed);
     const cursor = app.chat("lead").cursor;
