@@ -432,10 +432,17 @@ describe("the page over it", () => {
 
   test("something else at the address is told", async () => {
     const set = at({ token: "t" });
-    set.door.instead.push(() => new Response("<!doctype html><h1>Welcome</h1>", { headers: { "content-type": "text/html" } }));
     const page = session(set);
-    await page.start();
-    assert.ok(page.boot.value.phase === "failed" && page.boot.value.error.code === "no_mob_here" && page.boot.value.error.message.includes(BASE));
+    for (const strange of [
+      () => new Response("<!doctype html><h1>Welcome</h1>", { headers: { "content-type": "text/html" } }),
+      () => Response.json({ error: "not_found" }, { status: 404 }),
+      () => Response.json({ hello: "world" }),
+      () => Response.json(null),
+    ]) {
+      set.door.instead.push(strange);
+      await page.start();
+      assert.ok(page.boot.value.phase === "failed" && page.boot.value.error.code === "no_mob_here" && page.boot.value.error.message.includes(BASE));
+    }
     await page.start();
     assert.equal(page.boot.value.phase, "ready");
     page.app.close();
