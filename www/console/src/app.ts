@@ -532,7 +532,7 @@ export class App {
     if (!stopped) await this.call("mobkit/force_cancel_member", { member_id: identity });
   }
 
-  /** Any RPC method. */
+  /** Any RPC method. With a signal it is a reading, which waits for a server that is away; without, an order, which fails. */
   async call<T = unknown>(method: string, params: unknown = {}, signal?: AbortSignal): Promise<T> {
     return rpc<T>(this.#client, method, params, signal);
   }

@@ -23,6 +23,9 @@ export function mountRefusal(error: ConsoleError, root: HTMLElement): void {
     <main class="start-failed" data-testid="start-failed">
       <h1>This address shows no mob</h1>
       <ErrorText error={error} />
+      <p>
+        <a href={location.pathname}>Go on with a mob of this page's own</a>
+      </p>
     </main>,
     root,
   );

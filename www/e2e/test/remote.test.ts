@@ -101,7 +101,7 @@ describe("a mob of a server", () => {
     await console.ready();
     await panel(console).waitFor({ state: "detached" });
     await connection(console, "connected");
-    assert.match((await console.get("runtime").textContent()) ?? "", new RegExp(`demo.*${mob.host}.*connected`));
+    assert.match((await console.get("runtime").textContent()) ?? "", new RegExp(`demo.*connected.*${mob.host}`));
     await console.say("Plan a small garden");
     await console.answers("Plan a small garden").waitFor();
     await console.rest();

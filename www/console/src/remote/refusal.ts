@@ -22,7 +22,7 @@ export const LONGEST_WAIT_MS = 300_000;
 
 /** What a 401's reasons are for a person. */
 const REASONS: Readonly<Record<string, string>> = {
-  missing_credentials: "This mob answers those who sign in only.",
+  missing_credentials: "It answers only those who sign in.",
   invalid_token: "The server does not know this token.",
   expired_token: "The token has expired. Sign in with a new one.",
   revoked_token: "The token has been withdrawn. Sign in with another one.",

@@ -113,6 +113,7 @@ async function carry({ url, method, headers, body }: SendMessage, port: MessageP
   const abort = new AbortController();
   let wanted: () => void = () => undefined;
   let asked = 0;
+  let answered = false;
   port.onmessage = ({ data }: MessageEvent<ToWorker>) => {
     if (data === "cancel") abort.abort();
     else asked += 1;
@@ -132,6 +133,7 @@ async function carry({ url, method, headers, body }: SendMessage, port: MessageP
     });
     if (response.type === "opaqueredirect") return tell({ t: "failed", message: "The server sends this address on to another one. Give that one, for a token is sent to no address that was not named." });
     const { status, statusText } = response;
+    answered = true;
     tell({ t: "head", status, statusText, headers: [...response.headers] as [string, string][] });
     const reader = response.body?.getReader();
     while (reader && !abort.signal.aborted) {
@@ -147,7 +149,9 @@ async function carry({ url, method, headers, body }: SendMessage, port: MessageP
     tell({ t: "end" });
   } catch (error) {
     // After a cancellation nobody listens; what a port that is closed is told goes nowhere.
-    tell({ t: "failed", message: `There is no answer from the server: ${error instanceof Error ? error.message : String(error)}` });
+    const reason = error instanceof Error ? error.message : String(error);
+    // A browser tells a page no more than this, lest it find out about networks that it has no business with.
+    tell({ t: "failed", message: answered ? `The answer broke off (${reason}).` : `The server is down, or the network is, or the server does not let this site ask (${reason}).` });
   } finally {
     port.close();
   }

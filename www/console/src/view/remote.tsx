@@ -25,10 +25,13 @@ export function RuntimeFoot({ app, remote, onSignOut }: { app: App; remote: Remo
     <footer class="runtime-foot" data-testid="runtime" data-connection={state}>
       <span class={`dot ${DOTS[state] ?? ""}`} aria-hidden="true" />
       <p title={remote.address.base}>
-        <b>{app.status.value?.mob_id ?? "a mob"}</b> at {remote.address.host}
-        <span class="quiet" role="status">
-          {words}
+        <span>
+          <b>{app.status.value?.mob_id ?? "A mob"}</b>{" "}
+          <span class="quiet" role="status">
+            {words}
+          </span>
         </span>
+        <span class="quiet">{remote.address.host}</span>
       </p>
       {remote.hasToken.value && (
         <button type="button" data-testid="sign-out" onClick={onSignOut}>

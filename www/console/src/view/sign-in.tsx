@@ -48,12 +48,12 @@ function SignInForm({ remote, refusal, meanwhile }: { remote: RemoteClient; refu
       }}
     >
       <p class="lede">
-        The mob at <code>{base}</code> answers those who have a token for it.
+        The token is for the mob at <code>{base}</code>.
         {meanwhile && " What is on this page stays as it is."}
       </p>
       {error && (
         <div class={`sign-in-reason${error.code === "missing_credentials" ? "" : " bad"}`} role="alert" data-testid="sign-in-reason" data-code={error.code}>
-          <Icon name="warn" />
+          {error.code !== "missing_credentials" && <Icon name="warn" />}
           <p>{error.message}</p>
         </div>
       )}
