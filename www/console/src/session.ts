@@ -108,6 +108,8 @@ export class Session {
     this.app.close();
     this.remote.signOut();
     this.app.forget();
+    this.settings.selected.value = undefined;
+    this.settings.seenChanges.value = "";
     void this.start();
   }
 

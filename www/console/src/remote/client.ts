@@ -97,6 +97,7 @@ export class RemoteClient implements RuntimeClient {
     const url = below(this.address, input);
     const signal = init.signal ?? undefined;
     const visit = this.#visit;
+    if (init.body !== undefined && init.body !== null && typeof init.body !== "string") throw new ConsoleError("invalid_params", "only text can be sent to a remote mob");
     for (;;) {
       await this.#pass(signal, visit);
       const token = this.#token.value;
@@ -204,7 +205,6 @@ export class RemoteClient implements RuntimeClient {
   /** One request over the network. */
   async #attempt(url: string, init: RequestInit, token: string | undefined, limitMs: number): Promise<Response> {
     const { body } = init;
-    if (body !== undefined && body !== null && typeof body !== "string") throw new ConsoleError("invalid_params", "only text can be sent to a remote mob");
     const given = init.signal ?? undefined;
     const limit = new AbortController();
     const over = new AbortController();
