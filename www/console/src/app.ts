@@ -95,6 +95,8 @@ export class App {
   readonly rosterDraft = signal<string | undefined>(undefined);
   readonly eventFilter = signal<EventFilter>(ANY_EVENT);
   readonly selected = signal<string | undefined>(undefined);
+  /** Messages that were typed and not sent, by member: a look at another chat must not lose them. */
+  readonly messageDrafts = new Map<string, string>();
   readonly view = signal<View>("chat");
   readonly problems = signal<Problem[]>([]);
   readonly caughtUp = signal(false);
@@ -103,6 +105,8 @@ export class App {
   readonly historyFrom = signal(0);
   /** What serves the definition's model names, in words; undefined where they are sent as they are. */
   readonly servedBy = signal<string | undefined>(undefined);
+  /** The server that has the mob, if it is not this page. */
+  host: string | undefined;
 
   readonly roster: RosterState = emptyRoster();
   readonly chats = new Map<string, ChatState>();
@@ -189,14 +193,16 @@ export class App {
   close(): void {
     this.#follow?.abort();
     clearTimeout(this.#refresh);
+    this.#refresh = undefined;
   }
 
   async #run(signal: AbortSignal): Promise<void> {
     let from = 0;
     try {
-      await this.refresh();
+      await this.refresh(signal);
       from = Math.max(0, (this.status.value?.latest_event_cursor ?? 0) - REPLAY_LIMIT);
     } catch (error) {
+      if (signal.aborted) return;
       this.report("Reading the status", error, "status");
     }
     if (signal.aborted) return;
@@ -224,6 +230,7 @@ export class App {
           found();
           this.#caughtUp();
         },
+        connected: found,
         disconnected: lost,
         stale,
       }, { after: 0, signal }),
@@ -237,6 +244,7 @@ export class App {
           found();
           this.#caughtUp();
         },
+        connected: found,
         disconnected: lost,
         stale,
       }, { after: from, signal }),
@@ -273,6 +281,18 @@ export class App {
       this.status.value = undefined;
       this.caughtUp.value = false;
       for (const version of [this.rosterVersion, this.chatVersion, this.feedVersion, this.ledgerVersion]) version.value += 1;
+    });
+  }
+
+  /** Forgets what the person did here, too. */
+  forget(): void {
+    this.clear();
+    this.messageDrafts.clear();
+    batch(() => {
+      this.selected.value = undefined;
+      this.view.value = "chat";
+      this.problems.value = [];
+      this.connection.value = undefined;
     });
   }
 
@@ -364,14 +384,14 @@ export class App {
     }, 120);
   }
 
-  /** Reads status, members, edges, labels and profiles anew. */
-  async refresh(): Promise<void> {
+  /** Reads status, members, edges, labels and profiles anew. With a signal it waits for a server that is away. */
+  async refresh(signal?: AbortSignal): Promise<void> {
     const [status, members, profiles, edges, labels] = await Promise.all([
-      rpc<RuntimeStatus>(this.#client, "mobkit/status"),
-      rpc<MemberEntry[]>(this.#client, "mobkit/list_members"),
-      rpc<{ profiles: ProfileEntry[] }>(this.#client, "mobkit/profiles"),
-      rpc<{ edges: OwnedEdge[] }>(this.#client, "mobkit/list_edges"),
-      rpc<{ labels: Record<string, string> }>(this.#client, "mobkit/mob_labels/get"),
+      rpc<RuntimeStatus>(this.#client, "mobkit/status", {}, signal),
+      rpc<MemberEntry[]>(this.#client, "mobkit/list_members", {}, signal),
+      rpc<{ profiles: ProfileEntry[] }>(this.#client, "mobkit/profiles", {}, signal),
+      rpc<{ edges: OwnedEdge[] }>(this.#client, "mobkit/list_edges", {}, signal),
+      rpc<{ labels: Record<string, string> }>(this.#client, "mobkit/mob_labels/get", {}, signal),
     ]);
     batch(() => {
       this.status.value = status;
@@ -512,9 +532,9 @@ export class App {
     if (!stopped) await this.call("mobkit/force_cancel_member", { member_id: identity });
   }
 
-  /** Any RPC method. */
-  async call<T = unknown>(method: string, params: unknown = {}): Promise<T> {
-    return rpc<T>(this.#client, method, params);
+  /** Any RPC method. With a signal it is a reading, which waits for a server that is away; without, an order, which fails. */
+  async call<T = unknown>(method: string, params: unknown = {}, signal?: AbortSignal): Promise<T> {
+    return rpc<T>(this.#client, method, params, signal);
   }
 
   /** The timeline from a place on. Ends where there is no such place: then the logs are others too, and the page begins anew. */

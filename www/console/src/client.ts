@@ -60,16 +60,18 @@ export async function rpc<T>(client: RuntimeClient, method: string, params: unkn
     ...(signal ? { signal } : {}),
   });
   const text = await response.text();
-  let answer: { result?: T; error?: { code: number; message: string; data?: any } };
+  let answer: { result?: T; error?: { code: number; message: string; data?: any } } | null;
   try {
     answer = JSON.parse(text);
   } catch {
     throw new ConsoleError("bad_response", `${method}: the answer is not JSON (HTTP ${response.status})`, text.slice(0, 400));
   }
-  if (answer.error) {
+  // Whatever stands before a runtime has errors of its own, which are a word and no object.
+  if (answer?.error && typeof answer.error === "object") {
     const { code, message, data } = answer.error;
     throw new ConsoleError(typeof data?.code === "string" ? data.code : String(code), message, data);
   }
   if (!response.ok) throw new ConsoleError("http_error", `${method}: HTTP ${response.status}`, text.slice(0, 400));
+  if (answer === null || typeof answer !== "object" || !("result" in answer)) throw new ConsoleError("bad_response", `${method}: the answer is no JSON-RPC`, text.slice(0, 400));
   return answer.result as T;
 }

@@ -22,6 +22,8 @@ export interface FollowHandler<T> {
   gap(gap: Gap): void;
   /** The pages are read; what comes now is live. */
   caughtUp?(): void;
+  /** The stream is open; what comes now comes as it happens. */
+  connected?(): void;
   /** The connection broke; a retry follows after `delayMs`. */
   disconnected?(error: ConsoleError, delayMs: number): void;
   /** The log is shorter than the cursor: other storage than before. The follower has ended. */
@@ -31,6 +33,8 @@ export interface FollowHandler<T> {
 /** Page size of the replay. */
 export const PAGE = 1000;
 const RETRY_MS = [250, 500, 1000, 2000, 5000];
+/** A stream that has lasted so long was a good one. Others end as soon as they begin: those are not asked for ever faster. */
+const STEADY_MS = 10_000;
 
 /** Follows until `signal` aborts. `after` is the cursor to begin behind (0: the whole log). */
 export async function follow<T>(
@@ -43,6 +47,7 @@ export async function follow<T>(
   const sleep = options.sleep ?? ((ms: number) => abortableSleep(ms, signal));
   let cursor = options.after;
   let failures = 0;
+  let opened: number | undefined;
   let told = false;
 
   const take = (items: T[], live: boolean): void => {
@@ -86,9 +91,11 @@ export async function follow<T>(
         return;
       }
       if (!response.ok || !response.body) throw new ConsoleError("http_error", `The event stream answered HTTP ${response.status}`);
-      failures = 0;
+      opened = performance.now();
+      handler.connected?.();
       for await (const batch of sseBatches(response.body)) {
         if (signal.aborted) return;
+        failures = 0;
         let items: T[] = [];
         for (const event of batch) {
           if (event.event === "gap") {
@@ -112,6 +119,8 @@ export async function follow<T>(
         handler.stale?.(error);
         return;
       }
+      if (opened !== undefined && performance.now() - opened >= STEADY_MS) failures = 0;
+      opened = undefined;
       const delay = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] ?? 5000;
       failures += 1;
       handler.disconnected?.(error, delay);

@@ -1,8 +1,10 @@
-// One page's life: reads the definition, starts the runtime in its worker, follows it; tells what went wrong if it does not start.
+// One page's life: reads the definition, starts the runtime in its worker, follows it; tells what went wrong if it does not start. With a
+// remote mob there is nothing to start: the page waits until it answers, and follows it.
 
 import { batch, effect, type Signal, signal, untracked } from "@preact/signals";
 import { App } from "./app.ts";
 import { ConsoleError, type RuntimeClient, toConsoleError } from "./client.ts";
+import type { RemoteClient } from "./remote/client.ts";
 import type { ModelChoice, Settings } from "./settings.ts";
 
 /** What the worker's `start` control takes. */
@@ -25,6 +27,8 @@ export interface SessionEnvironment {
   settings: Settings;
   /** The definition that the page was served with. */
   servedDefinition(): Promise<string>;
+  /** The mob is a server's; then it is the session's client too. */
+  remote?: RemoteClient;
 }
 
 /** The page's one session. */
@@ -39,6 +43,7 @@ export class Session {
   /** The settings' words for what is in use. */
   #chosenDefinition: string | undefined;
   #chosenModel: ModelChoice;
+  #opening: AbortController | undefined;
 
   constructor(
     readonly client: RuntimeClient,
@@ -47,6 +52,11 @@ export class Session {
     this.app = new App(client);
     this.#chosenModel = env.settings.model.value;
     this.model.value = modelRequest(this.#chosenModel);
+    if (env.remote) {
+      this.app.host = env.remote.address.host;
+      // What serves its models is its own affair, and no other tab of this browser leads it.
+      return;
+    }
     effect(() => {
       const model = this.model.value;
       this.app.servedBy.value = model.kind === "demo" ? "demo model" : model.kind === "none" ? "no model" : model.model ? `model ${model.model}` : undefined;
@@ -72,10 +82,35 @@ export class Session {
     return this.env.settings;
   }
 
+  /** The server's mob that the page shows, if it is not its own. */
+  get remote(): RemoteClient | undefined {
+    return this.env.remote;
+  }
+
   /** Starts the runtime and begins to follow it. */
   async start(): Promise<void> {
     this.boot.value = { phase: "starting" };
+    if (this.remote) return await this.#open(this.remote);
     this.#booted(await failureOf(this.#startWith(this.settings.definition.value)));
+  }
+
+  /** Waits for a remote mob, as long as that takes: until somebody has signed in, and the server answers. */
+  async #open(remote: RemoteClient): Promise<void> {
+    this.#opening?.abort();
+    const { signal } = (this.#opening = new AbortController());
+    const failure = await failureOf(remote.open(signal));
+    if (!signal.aborted) this.#booted(failure);
+  }
+
+  /** Gives the token back. Whoever signs in next may be somebody else, and finds nothing of what was here. */
+  signOut(): void {
+    if (!this.remote) return;
+    this.app.close();
+    this.remote.signOut();
+    this.app.forget();
+    this.settings.selected.value = undefined;
+    this.settings.seenChanges.value = "";
+    void this.start();
   }
 
   /**

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { App, REPLAY_LIMIT } from "../src/app.ts";
 import { ConsoleError, rpc } from "../src/client.ts";
+import { follow } from "../src/follow.ts";
 import { type SseEvent, SseParser } from "../src/sse.ts";
 import { persistedOf } from "../src/wire.ts";
 import { FakeRuntime } from "./fake.ts";
@@ -57,6 +58,22 @@ describe("rpc", () => {
     await assert.rejects(rpc(fake, "mobkit/send_message", { member_id: "ghost", content: "x" }), (error: unknown) => error instanceof ConsoleError && error.code === "unknown_member");
     await assert.rejects(rpc(fake, "mobkit/nope"), (error: unknown) => error instanceof ConsoleError && error.code === "-32601");
   });
+});
+
+test("streams that end as soon as they begin are asked for less and less often; what comes of one makes it a good one", async () => {
+  const abort = new AbortController();
+  const delays: number[] = [];
+  const texts = ["", "", "", "", "", "", "id: 1\ndata: 1\n\n", ""];
+  const client = { fetch: async () => new Response(texts[delays.length]) } as unknown as FakeRuntime;
+  let connected = 0;
+  await follow(
+    client,
+    { page: async (next) => ({ items: [] as number[], gaps: [], next }), streamUrl: () => "/", parse: ({ data }) => Number(data), cursorOf: (item) => item },
+    { items: () => undefined, gap: () => undefined, connected: () => void (connected += 1) },
+    { after: 0, signal: abort.signal, sleep: async (ms) => void (delays.push(ms) === texts.length && abort.abort()) },
+  );
+  assert.deepEqual(delays, [250, 500, 1000, 2000, 5000, 5000, 250, 500]);
+  assert.equal(connected, texts.length);
 });
 
 describe("app", () => {

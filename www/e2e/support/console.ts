@@ -70,11 +70,17 @@ export class Console {
     });
   }
 
-  /** Opens the page in a new tab and waits until it shows the mob. */
-  static async open(context: BrowserContext, site: string, options: OpenOptions = {}): Promise<Console> {
+  /** Opens an address in a new tab, whatever it shows. */
+  static async visit(context: BrowserContext, address: string): Promise<Console> {
     const page = await context.newPage();
     const console = new Console(page);
-    await page.goto(options.storage === undefined ? site : `${site}?storage=${options.storage}`);
+    await page.goto(address);
+    return console;
+  }
+
+  /** Opens the page in a new tab and waits until it shows the mob. */
+  static async open(context: BrowserContext, site: string, options: OpenOptions = {}): Promise<Console> {
+    const console = await Console.visit(context, options.storage === undefined ? site : `${site}?storage=${options.storage}`);
     await console.ready();
     if (options.pace !== undefined) await console.pace(options.pace);
     return console;

@@ -17,9 +17,6 @@ import { MemberMenu } from "./member-actions.tsx";
 /** Items rendered at first, and more at each request. */
 const WINDOW = 120;
 
-/** Texts that were typed and not sent, by member: a look at another chat must not lose them. */
-const drafts = new Map<string, string>();
-
 export function Chat({ app }: { app: App }) {
   app.chatVersion.value;
   const identity = app.selected.value;
@@ -327,7 +324,7 @@ function Welcome({ app, chat }: { app: App; chat: ChatState }) {
         {peers.length > 0
           ? `It is wired to ${list(peers.slice(0, 4).map((peer) => app.person(peer).name))}${peers.length > 4 ? " and others" : ""}, and works with them on what you ask. `
           : "It works alone: it is wired to nobody. "}
-        Everything is stored in this browser and survives a reload.
+        Everything is stored {app.host === undefined ? "in this browser" : `at ${app.host}`} and survives a reload.
       </p>
       {!app.readOnly.value && peers.length > 0 && (
         <ul>
@@ -346,12 +343,14 @@ function Welcome({ app, chat }: { app: App; chat: ChatState }) {
 
 function Composer({ app, chat, row }: { app: App; chat: ChatState; row: MemberRow | undefined }) {
   const field = useRef<HTMLTextAreaElement>(null);
-  const text = useSignal(drafts.get(chat.identity) ?? "");
+  const text = useSignal(app.messageDrafts.get(chat.identity) ?? "");
   const sending = useSignal(false);
   const steer = useSignal(false);
   const error = useSignal<ConsoleError | undefined>(undefined);
   const running = chat.run !== undefined || chat.openInteractions.size > 0;
   const disabled = app.readOnly.value || row === undefined || !row.addressable;
+  // A server that is away is back soon: who is writing goes on writing.
+  const away = app.host !== undefined && app.readOnly.value && row !== undefined && row.addressable;
 
   useLayoutEffect(() => {
     const element = field.current;
@@ -367,7 +366,7 @@ function Composer({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
 
   const set = (value: string): void => {
     text.value = value;
-    drafts.set(chat.identity, value);
+    app.messageDrafts.set(chat.identity, value);
   };
   const submit = async (): Promise<void> => {
     const content = text.value.trim();
@@ -399,9 +398,9 @@ function Composer({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
           ref={field}
           rows={1}
           aria-label={`Message to ${row?.displayName ?? chat.identity}`}
-          placeholder={disabled ? placeholder(app, row) : `Message ${row?.displayName ?? chat.identity}`}
+          placeholder={disabled && !away ? placeholder(app, row) : `Message ${row?.displayName ?? chat.identity}`}
           value={text.value}
-          disabled={disabled}
+          disabled={disabled && !away}
           onInput={(event) => set(event.currentTarget.value)}
           onKeyDown={(event) => {
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -424,6 +423,8 @@ function Composer({ app, chat, row }: { app: App; chat: ChatState; row: MemberRo
             <input type="checkbox" checked={steer.value} onChange={(event) => (steer.value = event.currentTarget.checked)} />
             join the running turn <span class="hide-narrow">instead of waiting for its end</span>
           </label>
+        ) : away ? (
+          <span>Not connected to {app.host}: what you write stays here until it can be sent.</span>
         ) : (
           <span class="key-hints">
             <kbd>Enter</kbd> sends, <kbd>Shift</kbd>+<kbd>Enter</kbd> breaks the line

@@ -71,6 +71,7 @@ const PATHS: Record<string, string> = {
   storage: "M4 6c0-1.7 3.6-3 8-3s8 1.3 8 3-3.6 3-8 3-8-1.3-8-3z M4 6v12c0 1.7 3.6 3 8 3s8-1.3 8-3V6 M4 12c0 1.7 3.6 3 8 3s8-1.3 8-3",
   model: "M12 3l2.2 5.8L20 11l-5.8 2.2L12 19l-2.2-5.8L4 11l5.8-2.2z",
   definition: "M9 4 4 12l5 8 M15 4l5 8-5 8",
+  remote: "M7 18.5a4.5 4.5 0 0 1-.6-9 6 6 0 0 1 11.5 1.3A3.9 3.9 0 0 1 17.5 18.5z",
   check: "M5 12.5l4.5 4.5L19 7",
   warn: "M12 4 2.8 20h18.4z M12 10v4 M12 17h.01",
 };
@@ -117,8 +118,8 @@ export function Time({ at, exact = false }: { at: number; exact?: boolean }) {
   );
 }
 
-/** A modal dialog over the native element: it traps focus, closes on Escape and gives focus back. */
-export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
+/** A modal dialog over the native element: it traps focus, closes on Escape and gives focus back. Without `onClose` it stays until it is taken away. */
+export function Dialog({ title, onClose, children }: { title: string; onClose?: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   useLayoutEffect(() => {
@@ -137,18 +138,24 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        onClose?.();
+      }}
+      onClose={() => {
+        // Browsers let a second Escape close what the first one did not.
+        if (!onClose && ref.current?.isConnected && !ref.current.open) ref.current.showModal();
       }}
       onClick={(event) => {
-        if (event.target === ref.current) onClose();
+        if (event.target === ref.current) onClose?.();
       }}
     >
       <div class="dialog-body">
         <header>
           <h2 id={id}>{title}</h2>
-          <button type="button" class="icon-button" aria-label="Close" onClick={onClose}>
-            <Icon name="close" />
-          </button>
+          {onClose && (
+            <button type="button" class="icon-button" aria-label="Close" onClick={onClose}>
+              <Icon name="close" />
+            </button>
+          )}
         </header>
         {children}
       </div>

@@ -5,6 +5,7 @@ import { type ConsoleError, toConsoleError } from "../client.ts";
 import type { Session } from "../session.ts";
 import type { DefinitionChange } from "../wire.ts";
 import { ErrorText } from "./error.tsx";
+import { RemoteDefinition } from "./remote.tsx";
 
 const short = (value: unknown): string => {
   const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
@@ -37,6 +38,10 @@ export function Changes({ changes }: { changes: DefinitionChange[] }) {
 }
 
 export function DefinitionPanel({ session }: { session: Session }) {
+  return session.remote ? <RemoteDefinition app={session.app} remote={session.remote} /> : <OwnDefinition session={session} />;
+}
+
+function OwnDefinition({ session }: { session: Session }) {
   const text = useSignal(session.definition.value);
   const busy = useSignal(false);
   const error = useSignal<ConsoleError | undefined>(undefined);

@@ -43,7 +43,10 @@ export function EventLog({ app }: { app: App }) {
   const query = useRef<EventQuery>({});
   /** Counts the requests: an answer that is late, for another filter has been chosen meanwhile, is dropped. */
   const asked = useRef(0);
-  const ask: Ask = (params) => app.call("mobkit/query_events", params);
+  /** Whoever looks here waits for a server that is away; whoever has gone does not. */
+  const gone = useRef(new AbortController());
+  useEffect(() => () => gone.current.abort(), []);
+  const ask: Ask = (params) => app.call("mobkit/query_events", params, gone.current.signal);
 
   const load = async (step: () => Promise<LogPage>, end?: "start" | "end"): Promise<void> => {
     const turn = ++asked.current;

@@ -8,7 +8,13 @@ import { Tasks } from "./tasks.tsx";
 
 export function MobPanel({ app }: { app: App }) {
   // Labels that another tab has set leave no entry in the ledger, which would have them read anew.
-  useEffect(() => void app.attempt("Reading the mob", () => app.refresh()), []);
+  useEffect(() => {
+    const abort = new AbortController();
+    app.refresh(abort.signal).catch((error: unknown) => {
+      if (!abort.signal.aborted) app.report("Reading the mob", error);
+    });
+    return () => abort.abort();
+  }, []);
   return (
     <section class="page-panel wide" data-testid="mob-panel" aria-labelledby="mob-title">
       <h2 id="mob-title">Mob</h2>

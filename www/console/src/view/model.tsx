@@ -1,6 +1,7 @@
 // Which model the mob thinks with: the embedded demo, or a server with an OpenAI-compatible interface.
 
 import { useSignal } from "@preact/signals";
+import type { App } from "../app.ts";
 import { type ConsoleError, toConsoleError } from "../client.ts";
 import { modelRequest, type Session } from "../session.ts";
 import type { ModelChoice } from "../settings.ts";
@@ -10,6 +11,10 @@ import { ErrorText } from "./error.tsx";
 type Tested = { ok: true; provider: string; text: string; elapsed_ms: number } | { ok: false; error: { code: string; message: string; data?: unknown }; elapsed_ms: number };
 
 export function ModelPanel({ session }: { session: Session }) {
+  return session.remote ? <RemoteModels app={session.app} host={session.remote.address.host} /> : <OwnModel session={session} />;
+}
+
+function OwnModel({ session }: { session: Session }) {
   const { app, settings } = session;
   const remembered = settings.model.value;
   const kind = useSignal(remembered.kind);
@@ -186,34 +191,52 @@ export function ModelPanel({ session }: { session: Session }) {
           </button>
         </div>
       </form>
-      {app.status.value && Object.keys(app.status.value.models).length > 0 && (
-        <div class="card">
-          <h3>Models of the definition</h3>
-          <table class="plain-table">
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Served by</th>
-                <th scope="col">State</th>
-              </tr>
-            </thead>
-            <tbody>
-              {Object.entries(app.status.value.models).map(([name, entry]) => (
-                <tr key={name}>
-                  <td>
-                    <code>{name}</code>
-                  </td>
-                  <td>{entry.is_demo ? "demo" : entry.provider}</td>
-                  <td>
-                    {entry.availability}
-                    {entry.reason ? `: ${entry.reason}` : ""}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <Models app={app} />
+    </section>
+  );
+}
+
+/** The definition's model names, and what serves them. */
+function Models({ app }: { app: App }) {
+  const models = app.status.value?.models ?? {};
+  if (Object.keys(models).length === 0) return null;
+  return (
+    <div class="card">
+      <h3>Models of the definition</h3>
+      <table class="plain-table">
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">Served by</th>
+            <th scope="col">State</th>
+          </tr>
+        </thead>
+        <tbody>
+          {Object.entries(models).map(([name, entry]) => (
+            <tr key={name}>
+              <td>
+                <code>{name}</code>
+              </td>
+              <td>{entry.is_demo ? "demo" : entry.provider}</td>
+              <td>
+                {entry.availability}
+                {entry.reason ? `: ${entry.reason}` : ""}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** A server's mob has the models that the server gives it. */
+function RemoteModels({ app, host }: { app: App; host: string }) {
+  return (
+    <section class="page-panel" data-testid="model-settings" aria-labelledby="model-title">
+      <h2 id="model-title">Model</h2>
+      <p class="lede">What the mob thinks with is set at {host}, where its keys are too. It is changed there, not from here.</p>
+      <Models app={app} />
     </section>
   );
 }

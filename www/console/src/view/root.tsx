@@ -15,7 +15,9 @@ import { LabelList } from "./labels.tsx";
 import { Ledger } from "./ledger.tsx";
 import { MobPanel } from "./mob.tsx";
 import { ModelPanel } from "./model.tsx";
+import { connectionOf, RemoteBanners, RemoteChip } from "./remote.tsx";
 import { Sidebar } from "./sidebar.tsx";
+import { SignIn } from "./sign-in.tsx";
 import { StoragePanel } from "./storage.tsx";
 import { TimelinePanel } from "./timeline.tsx";
 import { Topology } from "./topology.tsx";
@@ -34,8 +36,10 @@ const TABS: { view: View; label: string; narrowOnly?: boolean }[] = [
 ];
 
 export function Root({ session }: { session: Session }) {
-  const { app } = session;
+  const { app, remote } = session;
   const boot = session.boot.value;
+  // Before the first sign-in there is nothing to show.
+  const empty = remote?.signIn.value.needed && boot.phase !== "ready";
   useSelection(session);
   useTheme(session);
   useTitle(session);
@@ -45,9 +49,9 @@ export function Root({ session }: { session: Session }) {
       <Banners session={session} />
       {boot.phase === "failed" ? (
         <StartFailed session={session} />
-      ) : (
+      ) : empty ? null : (
         <div class="columns">
-          <Sidebar app={app} />
+          <Sidebar session={session} />
           <Centre session={session} />
           <div class="rail">
             <Topology app={app} />
@@ -56,6 +60,7 @@ export function Root({ session }: { session: Session }) {
         </div>
       )}
       <Problems session={session} />
+      {remote && <SignIn remote={remote} meanwhile={boot.phase === "ready"} />}
     </div>
   );
 }
@@ -95,7 +100,7 @@ function useTitle(session: Session): void {
 }
 
 function Header({ session }: { session: Session }) {
-  const { app } = session;
+  const { app, remote } = session;
   const status = app.status.value;
   const totals = app.totals.value;
   const theme = session.settings.theme;
@@ -115,7 +120,7 @@ function Header({ session }: { session: Session }) {
         <span>{status?.mob_id ?? "mobkit"}</span>
       </h1>
       <span class={`pill ${stopped ? "pill-warn" : ""}`} data-testid="mob-state">
-        {session.boot.value.phase === "starting" ? "starting" : (status?.mob_state ?? app.client.value.state).toLowerCase()}
+        {session.boot.value.phase === "starting" ? (remote ? connectionOf(app, remote).words : "starting") : (status?.mob_state ?? app.client.value.state).toLowerCase()}
       </span>
       {status && !app.readOnly.value && (
         <button
@@ -136,10 +141,14 @@ function Header({ session }: { session: Session }) {
         {totals.running > 0 && `${totals.running} working${totals.input + totals.output > 0 ? " · " : ""}`}
         {totals.input + totals.output > 0 && `${count(totals.input + totals.output)} tokens`}
       </span>
-      <button type="button" class={`chip${model.kind === "none" ? " chip-warn" : ""}`} data-testid="model-chip" onClick={() => (app.view.value = "model")}>
-        <Icon name="model" />
-        {model.kind === "demo" ? "Demo model" : model.kind === "openai" ? model.model || hostOf(model.baseUrl) : "Key needed"}
-      </button>
+      {remote ? (
+        <RemoteChip app={app} remote={remote} />
+      ) : (
+        <button type="button" class={`chip${model.kind === "none" ? " chip-warn" : ""}`} data-testid="model-chip" onClick={() => (app.view.value = "model")}>
+          <Icon name="model" />
+          {model.kind === "demo" ? "Demo model" : model.kind === "openai" ? model.model || hostOf(model.baseUrl) : "Key needed"}
+        </button>
+      )}
       <button type="button" class="icon-button" aria-label={`Theme: ${theme.value}. Change to ${next}`} title={`Theme: ${theme.value}`} data-testid="theme-toggle" onClick={() => (theme.value = next)}>
         <Icon name={icon} />
       </button>
@@ -156,20 +165,47 @@ function hostOf(address: string): string {
 }
 
 function Banners({ session }: { session: Session }) {
+  const { app, remote } = session;
+  const client = app.client.value;
+  const changes = app.status.value?.definition_changes ?? [];
+  const changesKey = JSON.stringify(changes);
+  if (session.boot.value.phase === "failed") return null;
+  return (
+    <div class="banners">
+      {remote ? <RemoteBanners app={app} remote={remote} /> : <OwnBanners session={session} />}
+      {app.connection.value && (remote ? client.state === "leader" : client.state !== "crashed" && client.state !== "stopped") && session.boot.value.phase === "ready" && app.caughtUp.value && (
+        <Interrupted message={app.connection.value.error.message} />
+      )}
+      {changes.length > 0 && session.settings.seenChanges.value !== changesKey && (
+        <div class="banner banner-tall" role="status" data-testid="definition-banner">
+          <div>
+            <p>
+              <b>The definition has changed since the state was stored.</b>
+            </p>
+            <Changes changes={changes} />
+          </div>
+          <button type="button" onClick={() => (session.settings.seenChanges.value = changesKey)}>
+            Understood
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** What a runtime of the page's own may come to. */
+function OwnBanners({ session }: { session: Session }) {
   const { app } = session;
   const client = app.client.value;
   const waiting = app.waiting.value;
-  const changes = app.status.value?.definition_changes ?? [];
-  const changesKey = JSON.stringify(changes);
   const busy = useSignal(false);
   const takeOver = async (): Promise<void> => {
     busy.value = true;
     await app.attempt("Taking over", () => app.control("take_over"));
     busy.value = false;
   };
-  if (session.boot.value.phase === "failed") return null;
   return (
-    <div class="banners">
+    <>
       {client.state === "follower" && (
         <div class="banner" role="status" data-testid="follower-banner">
           <p>
@@ -198,13 +234,6 @@ function Banners({ session }: { session: Session }) {
         </div>
       )}
       {client.restarts > 0 && client.state === "leader" && <RestartNote restarts={client.restarts} />}
-      {app.connection.value && client.state !== "crashed" && client.state !== "stopped" && session.boot.value.phase === "ready" && app.caughtUp.value && (
-        <div class="banner banner-warn" role="status" data-testid="connection-banner">
-          <p>
-            <b>The live view is interrupted</b> and is being taken up again. {app.connection.value.error.message}
-          </p>
-        </div>
-      )}
       {client.state === "leader" && (session.model.value.kind === "none" || waiting) ? (
         <div class="banner banner-warn" role="status" data-testid="waiting-banner">
           <p>
@@ -220,19 +249,25 @@ function Banners({ session }: { session: Session }) {
           )}
         </div>
       ) : null}
-      {changes.length > 0 && session.settings.seenChanges.value !== changesKey && (
-        <div class="banner banner-tall" role="status" data-testid="definition-banner">
-          <div>
-            <p>
-              <b>The definition has changed since the state was stored.</b>
-            </p>
-            <Changes changes={changes} />
-          </div>
-          <button type="button" onClick={() => (session.settings.seenChanges.value = changesKey)}>
-            Understood
-          </button>
-        </div>
-      )}
+    </>
+  );
+}
+
+/** Told when it lasts: servers and what stands before them cut long streams, and those are taken up again at once. */
+const INTERRUPTED_MS = 800;
+
+function Interrupted({ message }: { message: string }) {
+  const lasts = useSignal(false);
+  useEffect(() => {
+    const timer = setTimeout(() => (lasts.value = true), INTERRUPTED_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  if (!lasts.value) return null;
+  return (
+    <div class="banner banner-warn" role="status" data-testid="connection-banner">
+      <p>
+        <b>The live view is interrupted</b> and is being taken up again. {message}
+      </p>
     </div>
   );
 }
@@ -347,7 +382,7 @@ function StartFailed({ session }: { session: Session }) {
   };
   return (
     <main class="start-failed" data-testid="start-failed">
-      <h2>The mob could not start</h2>
+      <h2>{session.remote ? "The mob could not be reached" : "The mob could not start"}</h2>
       <ErrorText error={boot.error} />
       {session.definition.value !== "" && <textarea class="code" spellcheck={false} aria-label="Definition in TOML" value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />}
       {problem.value !== undefined && <p role="alert">{problem.value}</p>}

@@ -4,14 +4,17 @@ import { useSignal } from "@preact/signals";
 import { memo } from "preact/compat";
 import { useRef } from "preact/hooks";
 import type { App, MemberRow } from "../app.ts";
+import type { Session } from "../session.ts";
 import { shownLabels } from "../store/labels.ts";
 import { Avatar, Icon, moveFocus, STATE_WORDS } from "./common.tsx";
 import { SpawnDialog } from "./member-actions.tsx";
+import { RuntimeFoot } from "./remote.tsx";
 
 /** From this many members on there is a field to find one. */
 const SEARCH_FROM = 9;
 
-export function Sidebar({ app }: { app: App }) {
+export function Sidebar({ session }: { session: Session }) {
+  const { app, remote } = session;
   const list = useRef<HTMLDivElement>(null);
   const spawning = useSignal(false);
   const search = useSignal("");
@@ -54,6 +57,7 @@ export function Sidebar({ app }: { app: App }) {
           {shown.length === 0 && <p class="empty">No member matches.</p>}
         </div>
       )}
+      {remote && <RuntimeFoot app={app} remote={remote} onSignOut={() => session.signOut()} />}
       {spawning.value && <SpawnDialog app={app} onClose={() => (spawning.value = false)} />}
     </aside>
   );

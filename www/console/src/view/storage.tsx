@@ -6,6 +6,7 @@ import { type ConsoleError, toConsoleError } from "../client.ts";
 import type { Session } from "../session.ts";
 import { bytes, count, Dialog } from "./common.tsx";
 import { ErrorText } from "./error.tsx";
+import { RemoteStorage } from "./remote.tsx";
 
 interface Usage {
   rows: number;
@@ -15,6 +16,10 @@ interface Usage {
 }
 
 export function StoragePanel({ session }: { session: Session }) {
+  return session.remote ? <RemoteStorage app={session.app} remote={session.remote} /> : <OwnStorage session={session} />;
+}
+
+function OwnStorage({ session }: { session: Session }) {
   const { app } = session;
   const usage = useSignal<Usage | undefined>(undefined);
   const persisted = useSignal<boolean | "unknown" | "refused">("unknown");

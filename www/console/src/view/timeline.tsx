@@ -20,8 +20,8 @@ export function TimelinePanel({ app }: { app: App }) {
   const list = useSignal(0);
   const busy = useSignal(true);
   const error = useSignal<ConsoleError | undefined>(undefined);
-  const read = async (before?: string): Promise<TimelinePage> =>
-    await app.call<TimelinePage>("mobkit/console/query_timeline", { mode: "recent", limit: SIZE, ...(before === undefined ? {} : { before }) });
+  const read = async (before?: string, signal?: AbortSignal): Promise<TimelinePage> =>
+    await app.call<TimelinePage>("mobkit/console/query_timeline", { mode: "recent", limit: SIZE, ...(before === undefined ? {} : { before }) }, signal);
 
   // Anew when the log itself is another one: its erasure ends what was read of it.
   useEffect(() => {
@@ -31,7 +31,7 @@ export function TimelinePanel({ app }: { app: App }) {
     busy.value = true;
     const run = async (): Promise<void> => {
       try {
-        const page = await read();
+        const page = await read(undefined, abort.signal);
         if (abort.signal.aborted) return;
         foldPage(timeline.current, page);
         list.value += 1;
