@@ -88,13 +88,18 @@ function textOf(content: string | readonly object[]): string {
   return content.map((block) => ("text" in block ? String(block.text) : "")).join("");
 }
 
+/** What a caller does between two steps. */
+export type BeforeStep = (step: GoldenStep, index: number) => Promise<void>;
+
 /** Does a scenario's steps against `fetchLike`; throws an error that names everything in which the answers differ. */
-export async function runGolden(fetchLike: FetchLike, scenario: Scenario): Promise<void> {
+export async function runGolden(fetchLike: FetchLike, scenario: Scenario, beforeStep?: BeforeStep): Promise<void> {
   const captures = new Captures();
   const found: string[] = [];
-  for (const { name, request, response: want } of scenario.steps) {
+  for (const [index, step] of scenario.steps.entries()) {
+    const { name, request, response: want } = step;
     const at = `${scenario.name}: ${JSON.stringify(name)}`;
     try {
+      await beforeStep?.(step, index);
       const asked = captures.fill(request as Json) as GoldenRequest;
       const got = await withLimit((signal) => ask(fetchLike, asked, want, signal));
       captures.differences(`${at}: response`, want as unknown as Json, got, found);
