@@ -17,7 +17,11 @@ describe("golden files in workerd", () => {
     const mobs = scenarios.flatMap(({ name, steps: _, ...scenario }) => [name, EVICTED + name].map((mob) => [mob, scenario]));
     workerd = await Workerd.start("golden", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { SCENARIOS: JSON.stringify(Object.fromEntries(mobs)) } });
   });
-  after(() => workerd?.close());
+  after(async () => {
+    // Asked to end, it would wait for streams that it does not know to be given up.
+    await workerd?.kill();
+    workerd?.close();
+  });
 
   /** Makes a mob of a scenario and does the steps against it. */
   async function run(mob: string, scenario: Scenario, beforeStep?: BeforeStep): Promise<void> {
