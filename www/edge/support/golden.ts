@@ -48,8 +48,9 @@ export interface Scenario {
 /** Whatever answers requests. */
 export type FetchLike = (request: Request) => Promise<Response>;
 
-/** How long a step may take. */
+/** How long a step may take on a busy machine, and how much longer with each time that its request is repeated. */
 const LIMIT_MS = 20_000;
+const REPEATED_MS = 250;
 
 /** Gives a builder what a scenario asks for; the storage is the caller's. */
 export function configureGolden(builder: UnifiedRuntimeBuilder, scenario: Scenario): UnifiedRuntimeBuilder {
@@ -88,15 +89,21 @@ function textOf(content: string | readonly object[]): string {
   return content.map((block) => ("text" in block ? String(block.text) : "")).join("");
 }
 
+/** What a caller does between two steps. */
+export type BeforeStep = (step: GoldenStep, index: number) => Promise<void>;
+
 /** Does a scenario's steps against `fetchLike`; throws an error that names everything in which the answers differ. */
-export async function runGolden(fetchLike: FetchLike, scenario: Scenario): Promise<void> {
+export async function runGolden(fetchLike: FetchLike, scenario: Scenario, beforeStep?: BeforeStep): Promise<void> {
   const captures = new Captures();
   const found: string[] = [];
-  for (const { name, request, response: want } of scenario.steps) {
+  for (const [index, step] of scenario.steps.entries()) {
+    const { name, request, response: want } = step;
     const at = `${scenario.name}: ${JSON.stringify(name)}`;
     try {
+      await beforeStep?.(step, index);
       const asked = captures.fill(request as Json) as GoldenRequest;
-      const got = await withLimit((signal) => ask(fetchLike, asked, want, signal));
+      const limit = LIMIT_MS + REPEATED_MS * (asked.times ?? 1);
+      const got = await withLimit(limit, (signal) => ask(fetchLike, asked, want, signal));
       captures.differences(`${at}: response`, want as unknown as Json, got, found);
     } catch (error) {
       found.push(`${at}: ${error instanceof Error ? error.message : String(error)}`);
@@ -118,15 +125,15 @@ async function ask(fetchLike: FetchLike, request: GoldenRequest, want: GoldenRes
 }
 
 /** Runs a step, and gives it up when it takes too long: then its signal is aborted. */
-async function withLimit<T>(step: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function withLimit<T>(limit: number, step: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const tooLong = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      const error = new Error(`no answer for ${LIMIT_MS} ms`);
+      const error = new Error(`no answer for ${limit} ms`);
       controller.abort(error);
       reject(error);
-    }, LIMIT_MS);
+    }, limit);
   });
   try {
     return await Promise.race([step(controller.signal), tooLong]);
