@@ -42,6 +42,7 @@ class FakeRaw implements RawRuntime {
     };
   }
   setModel(): string[] { return ["a"]; }
+  async putBlob(): Promise<string> { return "sha256:0"; }
   ended(): Promise<RawEnd> { return new Promise((resolve) => { this.world.end = resolve; }); }
   fetch(): never { throw new Error("not used"); }
 }
@@ -106,7 +107,7 @@ const BUILD: RawBuildOptions = {
   ...CROSSED, models: [], tools: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
         discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined,
         consoleLog: undefined,
-        persistentMetadata: undefined, onMobEvent: undefined, start: undefined,
+        persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined, consoleConfig: undefined,
 };
 
 async function supervised(build: Partial<RawBuildOptions> = {}, isHeld = false) {
