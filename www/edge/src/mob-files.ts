@@ -8,7 +8,7 @@ import { counted, isEventStream, refuse } from "./gate.js";
 import { mobBuilder, type MobMaker, type Remembered } from "./keeper.js";
 import { MobFile, type MobFileListener } from "./mob-file.js";
 import type { Definition, MobEntry, MobHost } from "./mobs.js";
-import { SqliteFile } from "./sqlite.js";
+import { isQuotaError, SqliteFile } from "./sqlite.js";
 
 /** What the mobs of a directory have in common. */
 export interface MobFilesOptions extends MobMaker<{ name: string }> {
@@ -76,7 +76,7 @@ export class MobFiles implements MobHost, MobFileListener {
         this.#add(name);
         return isNew;
       } catch (error) {
-        if (!(error instanceof DOMException) || error.name !== "QuotaExceededError") throw error;
+        if (!isQuotaError(error)) throw error;
         throw new MobkitError("storage_quota_exceeded", error.message, { name: error.name, message: error.message }, { cause: error });
       }
     });

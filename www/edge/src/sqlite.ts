@@ -29,6 +29,8 @@ export class SqliteFile implements SqlDatabase {
   readonly #statements = new Map<string, StatementSync>();
   readonly #isWal: boolean;
   #isStrict: boolean | undefined;
+  /** The disk was full at the last try. */
+  #isFull = false;
 
   /** Opens or makes the file. Fails with `storage_blocked`, `storage_corrupt`, `storage_unavailable` or `storage_failed`, whose data is `{path}`. */
   constructor(path: string) {
@@ -67,12 +69,15 @@ export class SqliteFile implements SqlDatabase {
   }
 
   transaction<T>(work: () => T): T {
+    if (this.#isFull) this.#makeRoom();
     this.all("BEGIN IMMEDIATE");
     try {
       const answer = work();
       this.all("COMMIT");
+      this.#isFull = false;
       return answer;
     } catch (error) {
+      this.#isFull = isQuotaError(error);
       this.#rollBack();
       throw error;
     }
@@ -94,6 +99,16 @@ export class SqliteFile implements SqlDatabase {
     prepared.setReturnArrays?.(true);
     this.#statements.set(statement, prepared);
     return prepared;
+  }
+
+  /** Brings the log into the file, so that it begins anew: a full disk leaves that half done, and then even a deletion needs more. */
+  #makeRoom(): void {
+    try {
+      this.all("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch (error) {
+      // There is still none: the transaction that follows finds out whether it needs any.
+      if (!isQuotaError(error)) throw error;
+    }
   }
 
   /** SQLite has ended the transaction itself when the disk was full. */
@@ -122,6 +137,11 @@ export class SqliteFile implements SqlDatabase {
     if (kind === "full") return new DOMException(`there is no room for ${this.#path}: ${error.message}`, "QuotaExceededError");
     return new MobkitError(kind, `${this.#path} ${MESSAGES[kind]}: ${error.message}`, { path: this.#path }, { cause: error });
   }
+}
+
+/** Whether a disk was full. */
+export function isQuotaError(error: unknown): error is DOMException {
+  return error instanceof DOMException && error.name === "QuotaExceededError";
 }
 
 /** The rows of a mob in an open file. Closing it leaves the file open. */

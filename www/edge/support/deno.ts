@@ -63,7 +63,7 @@ export class DenoServer {
     try {
       server.url = await server.#listening();
     } catch (error) {
-      kill();
+      await server.kill();
       throw new Error(`${String(error)}\n${server.said}`);
     }
     return server;

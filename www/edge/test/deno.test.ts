@@ -60,7 +60,7 @@ describe("a SQLite file as a storage", () => {
   test("says that a disk is full, and what was stored stays", async (context) => {
     const disk = folder();
     try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], { stdio: "pipe" });
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], { stdio: "pipe" });
     } catch (error) {
       return context.skip(`a small disk cannot be mounted here: ${String(error)}`);
     }
@@ -196,13 +196,14 @@ describe("a process that dies", () => {
     model.release();
     await start();
     // Nobody asks anything: the model hears of all three.
-    await until("the work goes on", () => model.mock.getRequests().length >= 3);
+    await until("the work goes on", () => model.arrived >= 4);
     for (const interaction of asked) {
       const outcome = await mobs.outcome("garden", interaction);
       assert.deepEqual([outcome.status, outcome.result], ["completed", "Hello from a server."]);
     }
-    const complete = (await mobs.events("garden")).filter((event) => event.type === "interaction_complete");
-    assert.equal(complete.length, 3, JSON.stringify(complete));
+    const complete = (await mobs.events("garden")).filter((event) => event.event_type === "interaction_complete");
+    assert.deepEqual(complete.map((event) => event.payload.interaction_id), asked);
+    assert.equal(model.arrived, 4);
     // It is closed when it is at rest: that is when its log is gone.
     await until("the mob is closed", () => !existsSync(join(directory, "mob-garden.sqlite-wal")));
     assert.equal((await mobs.json("/mobs/garden")).name, "garden");

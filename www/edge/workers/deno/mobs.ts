@@ -1,11 +1,12 @@
 // Mobs in a directory, as an application would have them; the environment says how.
 
-import { openAiCompatible, demoModel } from "mobkit-web";
-import { bearerToken, serveMobs } from "mobkit-web/deno";
+import { demoModel, openAiCompatible } from "mobkit-web";
+import { bearerToken, serveMobs, type Authorize } from "mobkit-web/deno";
 
 const env = (name: string): string | undefined => Deno.env.get(name) || undefined;
 const modelUrl = env("MODEL_URL");
 const token = env("TOKEN");
+const authorize: Authorize = (request) => bearerToken(request) === token ? { subject: "test" } : { reason: "invalid_token" };
 const stopping = new AbortController();
 Deno.addSignalListener("SIGTERM", () => stopping.abort());
 
@@ -17,7 +18,7 @@ const server = serveMobs({
     // A hook that fails is no reason for the process to end.
     return builder.defaultModel(model).postSpawnHook(() => { if (env("FAILING_HOOK")) throw new Error("the test's hook fails"); });
   },
-  ...(token === undefined ? {} : { authorize: (request: Request) => bearerToken(request) === token ? {} : { reason: "invalid_token" } }),
+  ...(token === undefined ? {} : { authorize }),
   ...(env("IDLE_MS") === undefined ? {} : { closeIdleAfter: Number(env("IDLE_MS")) }),
   cors: { origins: ["https://console.example"] },
   maxBodyBytes: 100_000,
