@@ -96,8 +96,10 @@ export function serveMobs(options: ServeMobsOptions): MobServer {
   };
   let stopping: Promise<void> | undefined;
   const shutdown = (): Promise<void> => stopping ??= stop();
-  if (signal?.aborted) void shutdown();
-  else signal?.addEventListener("abort", () => void shutdown(), { once: true });
+  // What it fails with, `finished` tells.
+  const end = (): void => void shutdown().catch(() => {});
+  if (signal?.aborted) end();
+  else signal?.addEventListener("abort", end, { once: true });
   return {
     hostname: server.addr.hostname,
     port: server.addr.port,

@@ -48,6 +48,7 @@ export class MobFiles implements MobHost, MobFileListener {
   readonly #failures = new Map<string, number>();
   readonly #waking: Promise<void>;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   /** Takes the directory. Fails with `storage_blocked` if another process has it. What was under way in the mobs is gone on with, unasked. */
   constructor(options: MobFilesOptions) {
@@ -107,12 +108,17 @@ export class MobFiles implements MobHost, MobFileListener {
       // It was deleted meanwhile.
       if (isMobkitError(error, "mob_not_found")) return undefined;
       if (this.#isClosed) return shutsDown();
+      if (isMobkitError(error, "runtime_stopped")) return refuse(503, "mob_restarts", "the mob was given another definition meanwhile: ask again", { "retry-after": "1" });
       throw error;
     }
   }
 
   /** Ends all mobs in good order and lets go of the directory. What is under way goes on with the next process. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closing ??= this.#end();
+  }
+
+  async #end(): Promise<void> {
     this.#isClosed = true;
     this.#agenda.clear();
     await Promise.all([...this.#mobs.values()].map((mob) => mob.keeper.close()));

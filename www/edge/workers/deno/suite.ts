@@ -1,5 +1,5 @@
 // Runs the crate's suite of storages over SQLite files: `GET /cases` names the cases, `GET /run/{case}` runs one over a file of its own.
-// `GET /fill?path=…` writes to a file until its disk is full, and says what came of it; `GET /open?path=…` opens one.
+// `GET /fill?path=…` writes to a file until its disk is full, and says what came of it; `GET /open?path=…` opens one, `/hold?path=…` keeps it open.
 
 import { sqliteDriver } from "mobkit-web/deno";
 
@@ -59,9 +59,10 @@ function told(error: unknown): object {
   return { name, code, message, data };
 }
 
-function open(path: string): object {
+function open(path: string, isHeld: boolean): object {
   try {
-    sqliteDriver(path).close?.();
+    const driver = sqliteDriver(path);
+    if (!isHeld) driver.close?.();
     return {};
   } catch (error) {
     return told(error);
@@ -73,6 +74,6 @@ Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: ({ port }) => console.log
   const path = searchParams.get("path") ?? "";
   if (pathname === "/cases") return Response.json(instance().storageCases());
   if (pathname === "/fill") return Response.json(fill(path));
-  if (pathname === "/open") return Response.json(open(path));
+  if (pathname === "/open" || pathname === "/hold") return Response.json(open(path, pathname === "/hold"));
   return run(pathname.slice("/run/".length));
 });
