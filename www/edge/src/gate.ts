@@ -90,7 +90,7 @@ export function gate<Context = unknown>(handler: Handler<Context>, options: Gate
     };
     try {
       const response = await answer(request, context);
-      if (response.body === null || !(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
+      if (response.body === null || !isEventStream(response)) {
         leave();
         return response;
       }
@@ -132,6 +132,11 @@ export function gate<Context = unknown>(handler: Handler<Context>, options: Gate
     }
     return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
   };
+}
+
+/** Whether a response goes on for as long as somebody reads it. */
+export function isEventStream(response: Response): boolean {
+  return (response.headers.get("content-type") ?? "").startsWith("text/event-stream");
 }
 
 function isHealth(request: Request): boolean {
@@ -196,7 +201,7 @@ async function bodyWithin(request: Request, limit: number): Promise<Uint8Array<A
 }
 
 /** The same body, read as it is asked for; tells when it has ended, however it did. */
-function counted(body: ReadableStream<Uint8Array>, ended: () => void): ReadableStream<Uint8Array> {
+export function counted(body: ReadableStream<Uint8Array>, ended: () => void): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   return new ReadableStream<Uint8Array>({
     async pull(controller) {

@@ -1,12 +1,10 @@
 // A Durable Object that is one mob: its rows in the object's SQLite, its alarm the object's, one wasm instance.
 
 import { DurableObject } from "cloudflare:workers";
-import {
-  customStorage, init, isMobkitError, memory, MobkitError, UnifiedRuntime,
-  type StorageDriver, type UnifiedRuntimeBuilder, type WasmSource,
-} from "mobkit-web";
+import { init, isMobkitError, MobkitError, type StorageDriver, type UnifiedRuntime, type UnifiedRuntimeBuilder, type WasmSource } from "mobkit-web";
 import type { ObjectState, ObjectStorage } from "./cloudflare-types.js";
-import { gate, refuse } from "./gate.js";
+import { gate } from "./gate.js";
+import { mobBuilder, MobKeeper, type Remembered } from "./keeper.js";
 import type { Definition } from "./mobs.js";
 import { sqlDriver, type SqlDatabase, type SqlValue } from "./sql.js";
 
@@ -52,23 +50,12 @@ export function durableObjectDriver(storage: ObjectStorage): StorageDriver {
   return sqlDriver(objectDatabase(storage));
 }
 
-/** What an object remembers of itself. */
-interface Remembered {
-  name: string;
-  /** None: that of the class. */
-  definition: Definition | undefined;
-}
-
 /** A mob's object: what `mobObject` makes a class of. */
 export class MobObject<Env> extends DurableObject<Env> {
   readonly #state: ObjectState;
   readonly #env: Env;
   readonly #gate: (request: Request, context: unknown) => Promise<Response>;
-  /** The runtime, once it is built; why it could not be, else. */
-  #runtime: UnifiedRuntime | undefined;
-  #failure: unknown;
-  /** The start that is under way. */
-  #starting: Promise<void> | undefined;
+  readonly #keeper: MobKeeper;
   /** Ends when nobody works any more. */
   #rest: (() => void) | undefined;
 
@@ -82,32 +69,35 @@ export class MobObject<Env> extends DurableObject<Env> {
     this.#state = ctx;
     this.#env = env;
     this.#gate = gate((request) => this.#answer(request), { authorize: () => ({}), maxConcurrent: this.mob().maxConcurrent, maxBodyBytes: Infinity });
+    this.#keeper = new MobKeeper({
+      exists: () => true,
+      database: () => this.#database,
+      driver: () => durableObjectDriver(this.#state.storage),
+      builder: (mob) => this.#builder(mob),
+      arm: (at, works) => this.#arm(at, works),
+      ended: () => this.#atRest(),
+      forget: () => this.#forget(),
+    });
     // Requests and alarms wait until the mob is as it was.
-    void this.#state.blockConcurrencyWhile(() => this.#start());
+    void this.#state.blockConcurrencyWhile(() => this.#keeper.start());
   }
 
   /** The mob of this object, for methods of a class that extends this one. */
-  async runtime(): Promise<UnifiedRuntime> {
-    await this.#start();
-    if (this.#runtime) return this.#runtime;
-    throw this.#failure ?? new MobkitError("mob_not_found", "this object is no mob");
+  runtime(): Promise<UnifiedRuntime> {
+    return this.#keeper.running();
   }
 
   async put(name: string, definition: Definition | undefined): ReturnType<MobStub["put"]> {
     try {
-      return { created: await this.#put(name, definition) };
+      return { created: await this.#keeper.put(name, definition) };
     } catch (error) {
       if (!isMobkitError(error)) throw error;
       return { error: { code: error.code, message: error.message, data: error.data } };
     }
   }
 
-  async remove(): Promise<boolean> {
-    const known = this.#remembered() !== undefined;
-    await this.#stop();
-    await this.#state.storage.deleteAlarm();
-    await this.#state.storage.deleteAll();
-    return known;
+  remove(): Promise<boolean> {
+    return this.#keeper.remove();
   }
 
   override fetch(request: Request): Promise<Response> {
@@ -118,7 +108,7 @@ export class MobObject<Env> extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     try {
       await (await this.runtime()).woken();
-      this.#database.all("DELETE FROM mobkit_object WHERE field = 'alarm_failures'");
+      this.#keeper.setField("alarm_failures", undefined);
     } catch (error) {
       if (isMobkitError(error, "mob_not_found")) return;
       console.error("mobkit-web: a mob could not be woken", error);
@@ -127,91 +117,26 @@ export class MobObject<Env> extends DurableObject<Env> {
   }
 
   async #tryAgainLater(): Promise<void> {
-    const failures = Number(this.#field("alarm_failures") ?? 0);
-    this.#setField("alarm_failures", String(failures + 1));
+    const failures = Number(this.#keeper.field("alarm_failures") ?? 0);
+    this.#keeper.setField("alarm_failures", String(failures + 1));
     await this.#state.storage.setAlarm(Date.now() + Math.min(RETRY_FIRST_MS * 2 ** Math.min(failures, 20), RETRY_LONGEST_MS));
   }
 
   async #answer(request: Request): Promise<Response> {
-    if (this.#remembered() === undefined) return new Response(null, { status: 404, headers: { [NO_MOB]: "1" } });
-    await this.#start();
-    if (this.#runtime) return await this.#runtime.fetch(request);
-    // What went wrong is in the object's own log: it may name what strangers must not see.
-    const code = isMobkitError(this.#failure) ? this.#failure.code : "mob_unavailable";
-    return refuse(503, code, "the mob could not be started", { "retry-after": "5" });
+    if (this.#keeper.remembered() === undefined) return new Response(null, { status: 404, headers: { [NO_MOB]: "1" } });
+    return await this.#keeper.fetch(request);
   }
 
-  async #put(name: string, definition: Definition | undefined): Promise<boolean> {
-    const before = this.#remembered();
-    const after: Remembered = { name, definition };
-    await this.#try(after);
-    await this.#stop();
-    this.#remember(after);
-    await this.#start();
-    if (this.#runtime) return before === undefined;
-    // It was good a moment ago, so it is the storage, or the host: the mob goes on with what it had.
-    const failure = this.#failure;
-    if (before) {
-      this.#remember(before);
-      this.#failure = undefined;
-      await this.#start();
-    } else {
-      await this.remove();
-    }
-    throw failure;
-  }
-
-  /** Builds the mob in memory and ends it again: what is wrong with a definition is known before the one in force is given up. */
-  async #try(mob: Remembered): Promise<void> {
-    const runtime = await (await this.#builder(mob)).storage(memory()).alarm(() => {}).build();
-    await runtime.shutdown();
-  }
-
-  /** Starts what is there to be started. Never fails: whoever asks for the mob hears why. */
-  #start(): Promise<void> {
-    if (this.#runtime) return Promise.resolve();
-    this.#starting ??= this.#open().finally(() => { this.#starting = undefined; });
-    return this.#starting;
-  }
-
-  async #open(): Promise<void> {
-    this.#failure = undefined;
-    try {
-      const remembered = this.#remembered();
-      if (!remembered) return;
-      const builder = (await this.#builder(remembered))
-        .storage(customStorage(durableObjectDriver(this.#state.storage)))
-        .alarm((at, works) => this.#arm(at, works));
-      const runtime = await builder.build({ ifLocked: "steal" });
-      runtime.onState(({ state }) => {
-        if (state === "stopped" || (state === "crashed" && runtime.report.error?.code === "runtime_crash_loop")) this.#ended(runtime);
-      });
-      this.#runtime = runtime;
-    } catch (error) {
-      this.#failure = error;
-      console.error("mobkit-web: the mob could not be started", error);
-    }
-  }
-
-  #ended(runtime: UnifiedRuntime): void {
-    if (this.#runtime === runtime) this.#runtime = undefined;
-    this.#rest?.();
+  async #forget(): Promise<void> {
+    await this.#state.storage.deleteAlarm();
+    await this.#state.storage.deleteAll();
   }
 
   async #builder({ name, definition }: Remembered): Promise<UnifiedRuntimeBuilder> {
-    const mob = this.mob();
-    await init({ wasm: mob.wasm });
-    const used = definition ?? (typeof mob.definition === "function" ? mob.definition(name, this.#env) : mob.definition);
-    if (used === undefined) throw new MobkitError("missing_required_field", "a mob needs a definition", { field: "definition" });
-    const context = { name, env: this.#env };
-    return await mob.configure(UnifiedRuntime.builder().definition(used), context);
-  }
-
-  async #stop(): Promise<void> {
-    await this.#starting;
-    const runtime = this.#runtime;
-    this.#runtime = undefined;
-    if (runtime && runtime.state !== "stopped") await runtime.shutdown();
+    const { wasm, definition: own, configure } = this.mob();
+    const env = this.#env;
+    await init({ wasm });
+    return await mobBuilder({ definition: typeof own === "function" ? () => own(name, env) : own, configure }, definition, { name, env });
   }
 
   #arm(at: number | undefined, works: boolean): void {
@@ -221,38 +146,17 @@ export class MobObject<Env> extends DurableObject<Env> {
     if (works && !this.#rest) {
       this.#state.waitUntil(new Promise<void>((rest) => { this.#rest = rest; }));
     } else if (!works) {
-      this.#rest?.();
-      this.#rest = undefined;
+      this.#atRest();
     }
+  }
+
+  #atRest(): void {
+    this.#rest?.();
+    this.#rest = undefined;
   }
 
   get #database(): SqlDatabase {
     return objectDatabase(this.#state.storage);
-  }
-
-  #remembered(): Remembered | undefined {
-    // An object that somebody only asked for stays without a table, and costs nothing.
-    if (this.#database.all("SELECT 1 FROM sqlite_master WHERE name = 'mobkit_object'").length === 0) return undefined;
-    const name = this.#field("name");
-    const definition = this.#field("definition");
-    return name === undefined ? undefined : { name, definition: definition === undefined ? undefined : JSON.parse(definition) as Definition };
-  }
-
-  #remember({ name, definition }: Remembered): void {
-    this.#database.all("CREATE TABLE IF NOT EXISTS mobkit_object (field TEXT PRIMARY KEY, value TEXT NOT NULL)");
-    this.#database.transaction(() => {
-      this.#setField("name", name);
-      if (definition === undefined) this.#database.all("DELETE FROM mobkit_object WHERE field = 'definition'");
-      else this.#setField("definition", JSON.stringify(definition));
-    });
-  }
-
-  #field(field: string): string | undefined {
-    return this.#database.all("SELECT value FROM mobkit_object WHERE field = ?", field)[0]?.[0] as string | undefined;
-  }
-
-  #setField(field: string, value: string): void {
-    this.#database.all("INSERT OR REPLACE INTO mobkit_object (field, value) VALUES (?, ?)", field, value);
   }
 }
 

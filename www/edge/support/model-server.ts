@@ -16,6 +16,8 @@ export class ModelServer {
     this.#server = createServer((request, response) => {
       this.arrived += 1;
       const pass = (): void => {
+        // Whoever asked has died meanwhile.
+        if (request.destroyed) return;
         const onward = send(`${this.mock.url}${request.url}`, { method: request.method, headers: request.headers }, (answer) => {
           response.writeHead(answer.statusCode ?? 502, answer.headers);
           answer.pipe(response);

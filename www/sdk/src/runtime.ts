@@ -25,6 +25,7 @@ import type { RawBuildOptions, RawReader, RawResponse, RawRuntime } from "./glue
 import { rawModel, type Model, type ModelObject } from "./models.js";
 import { sleepWithPage } from "./page-life.js";
 import type { RuntimeState, StateReport } from "./protocol.js";
+import { report } from "./report.js";
 import { rawStorage, type Storage } from "./storage.js";
 import { EventStream, type OpenReader } from "./stream.js";
 import { Supervisor } from "./supervisor.js";
@@ -141,7 +142,7 @@ function reporting<Told>(hook: (told: Told) => void | Promise<void>): (text: str
     try {
       await hook(JSON.parse(text) as Told);
     } catch (error) {
-      reportError(error);
+      report(error);
     }
   };
 }
@@ -324,7 +325,7 @@ export class UnifiedRuntimeBuilder {
       try {
         arm(at, works);
       } catch (error) {
-        reportError(error);
+        report(error);
       }
     };
     return this;

@@ -5,6 +5,7 @@ import { crashedError, isMobkitError, MobkitError, toErrorData } from "./error.j
 import { crossing, type RawBuildOptions, type RawEnd, type RawModel, type RawRuntime } from "./glue.js";
 import { WasmInstance, type InstanceFactory } from "./instance.js";
 import type { RuntimeState, StateReport } from "./protocol.js";
+import { report } from "./report.js";
 import { RestartPolicy } from "./restart-policy.js";
 
 /** A runtime and the instance it lives in. */
@@ -306,7 +307,7 @@ export class Supervisor {
       try {
         listener(this.#report);
       } catch (error) {
-        reportError(error);
+        report(error);
       }
     }
   }
