@@ -1,0 +1,657 @@
+//! Requests by grammar: mostly right, wrong in one place now and then, so that they come further than the first check.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+
+use super::super::FetchRequest;
+use crate::sim::SimRandom;
+
+/// What a parameter is.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Member,
+    Profile,
+    Content,
+    Labels,
+    Text,
+    Number,
+    Time,
+    Cursor,
+    Place,
+    Interaction,
+    Session,
+    Specs,
+    Handling,
+    Direction,
+    Types,
+    Texts,
+    Anything,
+}
+use Kind::*;
+
+type Parameters = &'static [(&'static str, Kind)];
+
+const NONE: Parameters = &[];
+const MEMBER: Parameters = &[("member_id", Member)];
+const INTERACTION: Parameters = &[("interaction_id", Interaction)];
+const PAIR: Parameters = &[("a", Member), ("b", Member)];
+const SPECS: Parameters = &[("specs", Specs)];
+const SPEC: Parameters = &[
+    ("profile", Profile),
+    ("identity", Member),
+    ("initial_message", Content),
+    ("context", Anything),
+    ("labels", Labels),
+    ("additional_instructions", Texts),
+    ("system_prompt_override", Text),
+    ("resume_session_id", Session),
+];
+const EVENTS: Parameters = &[
+    ("since_ms", Time),
+    ("until_ms", Time),
+    ("member_id", Member),
+    ("identity", Member),
+    ("mob_id", Member),
+    ("run_id", Text),
+    ("step_id", Text),
+    ("event_types", Types),
+    ("limit", Number),
+    ("after_seq", Cursor),
+];
+const TIMELINE: Parameters = &[
+    ("identity", Member),
+    ("conversation_id", Text),
+    ("after", Place),
+    ("before", Place),
+    ("mode", Direction),
+    ("limit", Number),
+];
+const SEND: Parameters = &[
+    ("identity", Member),
+    ("content", Content),
+    ("handling_mode", Handling),
+    ("idempotency_key", Text),
+    ("origin", Text),
+];
+
+/// How often a method is called, its name and its parameters.
+pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
+    (2, "mobkit/status", NONE),
+    (1, "mobkit/capabilities", NONE),
+    (1, "mobkit/list_members", NONE),
+    (2, "mobkit/get_member", MEMBER),
+    (
+        2,
+        "mobkit/find_members",
+        &[("label_key", Text), ("label_value", Text)],
+    ),
+    (2, "mobkit/member_status", MEMBER),
+    (
+        8,
+        "mobkit/send_message",
+        &[
+            ("member_id", Member),
+            ("content", Content),
+            ("handling_mode", Handling),
+            ("origin", Text),
+            ("idempotency_key", Text),
+        ],
+    ),
+    (2, "mobkit/cancel_interaction", INTERACTION),
+    (2, "mobkit/force_cancel_member", MEMBER),
+    (3, "mobkit/wait_interaction", INTERACTION),
+    (1, "mobkit/cancel_all", NONE),
+    (4, "mobkit/spawn_member", SPEC),
+    (1, "mobkit/spawn_many", SPECS),
+    (2, "mobkit/ensure_member", SPEC),
+    (3, "mobkit/retire_member", MEMBER),
+    (2, "mobkit/respawn_member", MEMBER),
+    (2, "mobkit/wire_members", PAIR),
+    (2, "mobkit/unwire_members", PAIR),
+    (1, "mobkit/list_edges", NONE),
+    (1, "mobkit/reconcile_members", SPECS),
+    (1, "mobkit/reconcile_edges", NONE),
+    (1, "mobkit/bootstrap_edges_report", NONE),
+    (1, "mobkit/rediscover", NONE),
+    (1, "mobkit/reset_all", NONE),
+    (1, "mobkit/mob_labels/set", &[("labels", Labels)]),
+    (1, "mobkit/mob_labels/get", NONE),
+    (1, "mobkit/mob_labels/delete", NONE),
+    (
+        1,
+        "mobkit/run_labels/set",
+        &[("run_id", Text), ("labels", Labels)],
+    ),
+    (1, "mobkit/run_labels/get", &[("run_id", Text)]),
+    (1, "mobkit/run_labels/delete", &[("run_id", Text)]),
+    (1, "mobkit/stop", NONE),
+    (2, "mobkit/resume", NONE),
+    (2, "mobkit/mob_events/query", EVENTS),
+    (2, "mobkit/mob_events/subscribe", EVENTS),
+    (2, "mobkit/query_events", EVENTS),
+    (1, "mobkit/console/list_identities", NONE),
+    (
+        1,
+        "mobkit/console/inspect_identity",
+        &[("identity", Member)],
+    ),
+    (2, "mobkit/console/query_timeline", TIMELINE),
+    (3, "mobkit/console/send", SEND),
+    (
+        2,
+        "mobkit/session_history",
+        &[("member_id", Member), ("offset", Number), ("limit", Number)],
+    ),
+    (1, "mobkit/profiles", NONE),
+    (1, "mobkit/definition", NONE),
+];
+
+/// Few, so that members meet, and their number stays small.
+const MEMBERS: &[&str] = &[
+    "lead", "w-1", "w-2", "q-1", "a", "é", "m", "%41", "x+y", "..", "a:0", "lead:0",
+];
+const PROFILES: &[&str] = &["lead", "worker", "quiet", "delegate"];
+const TYPES: &[&str] = &[
+    "member_spawned",
+    "member_retired",
+    "text_delta",
+    "run_completed",
+    "text_complete",
+    "gap",
+];
+const TEXTS: &[&str] = &[
+    "",
+    " ",
+    "a",
+    "key",
+    "lead:0",
+    "a/b",
+    "../../etc/passwd",
+    "%2e%2F%00%zz",
+    "%",
+    "+",
+    "*",
+    "\u{0}",
+    "\u{1b}[2J\u{7f}",
+    "a\r\ndata: x\r\n\r\nevent: y",
+    "\n\n: \n",
+    "\u{2028}\u{2029}\u{85}",
+    "\u{feff}",
+    "\u{202e}abc",
+    "😀\u{10ffff}\u{fffd}",
+    "__proto__",
+    "__console__",
+    "constructor",
+    "null",
+    "true",
+    "-1",
+    "1e999",
+    "mob:1",
+    "console:1",
+    "mob-evt-1",
+    "{{interaction_1}}",
+    "\"\\",
+    "</script>",
+];
+const CONTENTS: &[&str] = &[
+    "hello",
+    "hang",
+    "fail",
+    "slow",
+    "words of several pieces",
+    "call peers {}",
+    "call send_message {\"to\":\"w-1\",\"content\":\"hi\"}",
+    "call send_message {\"to\":1}",
+    "call delegate {\"task\":\"hello\"}",
+    "call delegate {\"task\":\"hang\",\"ttl_seconds\":5}",
+    "call mob_spawn_member {\"name\":\"a\",\"role\":\"worker\"}",
+    "call nothing [",
+    "call  \u{0}",
+];
+/// Numbers as they are written.
+const NUMBERS: &[&str] = &[
+    "0",
+    "1",
+    "2",
+    "5",
+    "-1",
+    "-0",
+    "0.5",
+    "1.0",
+    "255",
+    "256",
+    "1000",
+    "1001",
+    "200000",
+    "200001",
+    "2147483648",
+    "4294967295",
+    "4294967296",
+    "9007199254740991",
+    "9007199254740992",
+    "9007199254740993",
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "-9223372036854775809",
+    "18446744073709551614",
+    "18446744073709551615",
+    "18446744073709551616",
+    "1e308",
+    "-1e308",
+    "1e309",
+    "5e-324",
+    "123456789012345678901234567890",
+    "01",
+    "+1",
+    "1.",
+    ".5",
+    "NaN",
+    "1e",
+];
+
+/// What earlier answers told, so that later requests can name it. The newest of each.
+#[derive(Default)]
+pub(super) struct Learned {
+    pub interactions: RefCell<Vec<String>>,
+    pub sessions: RefCell<Vec<String>>,
+    pub ids: RefCell<Vec<String>>,
+}
+
+impl Learned {
+    pub fn learn(list: &RefCell<Vec<String>>, text: &str) {
+        let mut list = list.borrow_mut();
+        if list.len() == 16 {
+            list.remove(0);
+        }
+        list.push(text.to_owned());
+    }
+}
+
+/// Makes requests out of random numbers and what was learned.
+pub(super) struct Grammar<'a> {
+    pub random: &'a SimRandom,
+    pub learned: &'a Learned,
+}
+
+impl Grammar<'_> {
+    pub fn pick<'b, T: ?Sized>(&self, list: &[&'b T]) -> &'b T {
+        list[self.random.below(list.len() as u64) as usize]
+    }
+
+    pub fn one_in(&self, cases: u64) -> bool {
+        self.random.chance(1, cases)
+    }
+
+    /// Something learned, else a text.
+    pub fn known(&self, list: &RefCell<Vec<String>>) -> String {
+        let list = list.borrow();
+        match list.len() as u64 {
+            0 => self.text(),
+            _ if self.one_in(16) => self.text(),
+            len => list[self.random.below(len) as usize].clone(),
+        }
+    }
+
+    /// A text, rarely a huge one.
+    pub fn text(&self) -> String {
+        match self.random.below(24_000) {
+            0 => "x".repeat(1 << 20),
+            1..12 => "é\u{0}/%".repeat(self.random.below(4_096) as usize),
+            12..600 => "n"
+                .repeat(self.pick(&[&64, &127, &128, &129, &299, &300, &301, &1_024, &1_025]) + 0),
+            600..3_000 => (0..self.random.below(12))
+                .filter_map(|_| char::from_u32(self.random.below(0x11_0000) as u32))
+                .collect(),
+            3_000..8_000 => [self.pick(TEXTS), self.pick(TEXTS)].concat(),
+            _ => self.pick(TEXTS).to_owned(),
+        }
+    }
+
+    /// A text as JSON: now and then with what JSON does not allow, such as half of a surrogate pair.
+    fn quote(&self, to: &mut String, text: &str) {
+        to.push('"');
+        for char in text.chars() {
+            match char {
+                '"' | '\\' => to.extend(['\\', char]),
+                '\0'..' ' if !self.one_in(200) => {
+                    let _ = write!(to, "\\u{:04x}", char as u32);
+                }
+                '/' if self.one_in(4) => to.push_str("\\/"),
+                char if text.len() < 400 && self.one_in(100) => {
+                    for unit in char.encode_utf16(&mut [0; 2]) {
+                        let _ = write!(to, "\\u{unit:04X}");
+                    }
+                }
+                char => to.push(char),
+            }
+        }
+        if self.one_in(400) {
+            to.push_str(self.pick(&["\\ud800", "\\udc00\\ud800", "\\x", "\\", "\\u12"]));
+        }
+        to.push('"');
+    }
+
+    /// Any JSON at all.
+    pub fn anything(&self, to: &mut String, depth: u32) {
+        match self.random.below(if depth > 4 { 6 } else { 9 }) {
+            0 => to.push_str(self.pick(&["null", "true", "false", "{}", "[]", "\"\""])),
+            1 | 2 => to.push_str(self.pick(NUMBERS)),
+            3..=5 => self.quote(to, &self.text()),
+            6 => self.list(to, '[', ']', |to| self.anything(to, depth + 1)),
+            7 => self.list(to, '{', '}', |to| {
+                self.quote(to, &self.text());
+                to.push(':');
+                self.anything(to, depth + 1);
+            }),
+            _ => {
+                // Around the bound of 127, which an envelope takes two of, and far beyond it.
+                let levels = match self.random.below(40) {
+                    0 => 20_000,
+                    1..10 => 110 + self.random.below(20) as usize,
+                    _ => 8,
+                };
+                let (open, close) =
+                    *self.pick(&[&("[", "]"), &("{\"a\":", "}"), &("[{\"\":", "}]")]);
+                to.push_str(&open.repeat(levels));
+                to.push('1');
+                to.push_str(&close.repeat(levels));
+            }
+        }
+    }
+
+    fn list(&self, to: &mut String, open: char, close: char, mut item: impl FnMut(&mut String)) {
+        to.push(open);
+        let most = if self.one_in(3_000) { 5_000 } else { 4 };
+        for at in 0..self.random.below(most) {
+            if at > 0 {
+                to.push(',');
+            }
+            item(to);
+        }
+        to.push(close);
+    }
+
+    pub fn member(&self) -> String {
+        match self.one_in(10) {
+            true => self.text(),
+            false => self.pick(MEMBERS).to_owned(),
+        }
+    }
+
+    fn right(&self, to: &mut String, kind: Kind) {
+        match kind {
+            Member => self.quote(to, &self.member()),
+            Profile => self.quote(to, self.pick(PROFILES)),
+            Content if self.one_in(5) => self.list(to, '[', ']', |to| {
+                match self.one_in(3) {
+                    true => to.push_str(r#"{"type":"image","media_type":"image/png","data":"#),
+                    false => to.push_str(r#"{"type":"text","text":"#),
+                }
+                self.quote(to, self.pick(CONTENTS));
+                to.push('}');
+            }),
+            Content if self.one_in(3) => self.quote(to, &self.text()),
+            Content => self.quote(to, self.pick(CONTENTS)),
+            Labels => self.list(to, '{', '}', |to| {
+                self.quote(to, &self.text());
+                to.push(':');
+                self.quote(to, &self.text());
+            }),
+            Text => self.quote(to, &self.text()),
+            Number => to.push_str(self.pick(&["0", "1", "7", "256", "1000", "200000"])),
+            Time => to.push_str(self.pick(&[
+                "0",
+                "1735689600000",
+                "1735689700000",
+                "18446744073709551615",
+            ])),
+            Cursor => {
+                to.push_str(self.pick(&["0", "1", "\"3\"", "10", "\"18446744073709551615\""]))
+            }
+            Place => self.quote(to, &self.cursor("console:")),
+            Interaction => self.quote(to, &self.known(&self.learned.interactions)),
+            Session => match self.one_in(4) {
+                true => self.quote(to, &self.known(&self.learned.sessions)),
+                false => to.push_str("null"),
+            },
+            Specs => self.list(to, '[', ']', |to| self.parameters(to, SPEC)),
+            Handling => to.push_str(self.pick(&["\"queue\"", "\"steer\"", "null"])),
+            Direction => to.push_str(self.pick(&["\"since\"", "\"recent\"", "null"])),
+            Types => self.list(to, '[', ']', |to| self.quote(to, self.pick(TYPES))),
+            Texts => self.list(to, '[', ']', |to| self.quote(to, &self.text())),
+            Anything => self.anything(to, 1),
+        }
+    }
+
+    /// A place in a log as ids and cursors write it.
+    fn cursor(&self, prefix: &str) -> String {
+        match self.random.below(12) {
+            0 => self.text(),
+            1..5 => self.known(&self.learned.ids),
+            _ => [prefix, self.pick(NUMBERS)].concat(),
+        }
+    }
+
+    fn parameters(&self, to: &mut String, known: Parameters) {
+        to.push('{');
+        let mut first = true;
+        let mut field = |to: &mut String, name: &str, kind: Kind| {
+            if !std::mem::take(&mut first) {
+                to.push(',');
+            }
+            self.quote(to, name);
+            to.push(':');
+            match self.one_in(25) {
+                true => self.anything(to, 2),
+                false => self.right(to, kind),
+            }
+        };
+        for (at, &(name, kind)) in known.iter().enumerate() {
+            // The first ones are those that must be there.
+            let left_out = if at < 2 {
+                self.one_in(40)
+            } else {
+                !self.one_in(4)
+            };
+            if !left_out {
+                field(to, name, kind);
+            }
+            if self.one_in(150) {
+                field(to, name, kind);
+            }
+        }
+        if self.one_in(60) {
+            field(to, &self.text(), Anything);
+        }
+        to.push('}');
+    }
+
+    /// One JSON-RPC request.
+    pub fn call(&self, to: &mut String) {
+        let all = METHODS.iter().map(|(weight, ..)| weight).sum();
+        let mut at = self.random.below(all);
+        let method = METHODS.iter().find(|(weight, ..)| {
+            let found = at < *weight;
+            at = at.saturating_sub(*weight);
+            found
+        });
+        let &(_, name, parameters) = method.expect("a number below the sum");
+        to.push_str(match self.random.below(100) {
+            0 => "{\"jsonrpc\":2.0",
+            1 => "{\"jsonrpc\":\"1.0\"",
+            2 => "{\"jsonrpc\":\"2.0\",\"jsonrpc\":\"2.0\"",
+            _ => "{\"jsonrpc\":\"2.0\"",
+        });
+        match self.random.below(20) {
+            0 | 1 => {}
+            2 => {
+                to.push_str(",\"id\":");
+                self.anything(to, 4);
+            }
+            3..7 => {
+                to.push_str(",\"id\":");
+                self.quote(to, &self.text());
+            }
+            7..10 => {
+                to.push_str(",\"id\":");
+                to.push_str(self.pick(NUMBERS));
+            }
+            10 => to.push_str(",\"id\":null"),
+            _ => {
+                let _ = write!(to, ",\"id\":{}", self.random.below(100));
+            }
+        }
+        to.push_str(",\"method\":");
+        match self.random.below(60) {
+            0 => self.anything(to, 4),
+            1 => self.quote(to, &[name, self.pick(TEXTS)].concat()),
+            _ => self.quote(to, name),
+        }
+        match self.random.below(40) {
+            0 => {}
+            1 => {
+                to.push_str(",\"params\":");
+                self.anything(to, 2);
+            }
+            _ => {
+                to.push_str(",\"params\":");
+                self.parameters(to, parameters);
+            }
+        }
+        to.push('}');
+    }
+
+    fn rpc_body(&self) -> Vec<u8> {
+        let mut body = String::new();
+        match self.random.below(60) {
+            0 => self.anything(&mut body, 0),
+            1..5 => {
+                let count = match self.random.below(60) {
+                    0 => self.pick(&[&0, &255, &256, &257]) + 0,
+                    _ => self.random.below(6),
+                };
+                body.push('[');
+                for at in 0..count {
+                    if at > 0 {
+                        body.push(',');
+                    }
+                    match self.one_in(12) {
+                        true => self.anything(&mut body, 2),
+                        false => self.call(&mut body),
+                    }
+                }
+                body.push(']');
+            }
+            _ => self.call(&mut body),
+        }
+        body.into_bytes()
+    }
+
+    /// A part of an address: as it should be written, or not.
+    fn escaped(&self, text: &str) -> String {
+        let mut escaped = String::new();
+        match self.one_in(5) {
+            true => escaped.push_str(text),
+            false => super::super::address::encode(&mut escaped, text),
+        }
+        escaped
+    }
+
+    fn query(&self, url: &mut String, known: Parameters) {
+        let mut before = '?';
+        for (name, kind) in known {
+            if !self.one_in(4) {
+                continue;
+            }
+            url.push(std::mem::replace(&mut before, '&'));
+            url.push_str(name);
+            url.push('=');
+            let value = match kind {
+                Member => self.member(),
+                Number | Time | Cursor => self.pick(NUMBERS).to_owned(),
+                Place => self.cursor("console:"),
+                Direction => self.pick(&["since", "recent", "up"]).to_owned(),
+                Types => [self.pick(TYPES), ",", self.pick(TYPES)].concat(),
+                _ => self.text(),
+            };
+            url.push_str(&self.escaped(&value));
+        }
+        if self.one_in(30) {
+            url.push(before);
+            url.push_str(&self.escaped(&self.text()));
+        }
+        if self.one_in(60) {
+            url.push('#');
+            url.push_str(&self.text());
+        }
+    }
+
+    /// Any request of the console's routes.
+    pub fn request(&self) -> FetchRequest {
+        let mut request = FetchRequest {
+            method: "GET".to_owned(),
+            ..FetchRequest::default()
+        };
+        let mut prefix = "console:";
+        match self.random.below(100) {
+            0..70 => {
+                request.method = "POST".to_owned();
+                request.url = "/console/rpc".to_owned();
+                request.body = self.rpc_body();
+            }
+            70..76 => {
+                request.method = "POST".to_owned();
+                request.url = "/console/send".to_owned();
+                let mut body = String::new();
+                self.parameters(&mut body, SEND);
+                request.body = body.into_bytes();
+            }
+            76..79 => {
+                (request.url, prefix) = ("/mobkit/mob_events/stream".to_owned(), "mob-evt-");
+                self.query(&mut request.url, EVENTS);
+            }
+            79..82 => {
+                (request.url, prefix) = ("/mob/events".to_owned(), "mob:");
+                self.query(&mut request.url, EVENTS);
+            }
+            82..85 => {
+                request.url = format!("/agents/{}/events", self.escaped(&self.member()));
+                prefix = "lead:";
+            }
+            85..89 => {
+                request.url = "/console/timeline".to_owned();
+                self.query(&mut request.url, TIMELINE);
+            }
+            89..92 => {
+                request.url = "/console/timeline/stream".to_owned();
+                self.query(&mut request.url, TIMELINE);
+            }
+            92..95 => {
+                request.url = format!("/console/identity/{}/stream", self.escaped(&self.member()));
+                self.query(&mut request.url, TIMELINE);
+            }
+            95 => request.url = "/console/identities".to_owned(),
+            96 => request.url = "/healthz".to_owned(),
+            97 => request.url = ["https://", self.pick(TEXTS), "/", &self.text()].concat(),
+            98 => request.url = ["/", &self.text(), "/events?", &self.text()].concat(),
+            _ => request.url = self.text(),
+        }
+        if self.one_in(40) {
+            request.method = match self.one_in(2) {
+                true => self.text(),
+                false => self
+                    .pick(&["get", "pOsT", "PUT", "HEAD", "OPTIONS"])
+                    .to_owned(),
+            };
+        }
+        if self.one_in(5) {
+            let name = self.pick(&["last-event-id", "Last-Event-ID", "LAST-EVENT-ID"]);
+            request = request.header(name, &self.cursor(prefix));
+        }
+        if self.one_in(20) {
+            request = request.header(&self.text(), &self.text());
+        }
+        request
+    }
+}
