@@ -310,6 +310,7 @@ impl Fuzz {
             "a name is in the roster twice"
         );
         assert!(members.len() <= MEMBERS, "{} members", members.len());
+        *self.learned.members.borrow_mut() = members.iter().cloned().collect();
         for edge in self.runtime.list_edges() {
             let is_known = |name: &str| members.contains(name);
             assert!(
@@ -370,7 +371,7 @@ impl Fuzz {
                 }
                 _ => {}
             }
-            if number % 100 == 0 {
+            if number.is_multiple_of(32) {
                 self.check_mob();
             }
             progress.sent.fetch_add(1, Ordering::Relaxed);

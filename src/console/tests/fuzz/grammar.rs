@@ -10,9 +10,11 @@ use crate::sim::SimRandom;
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Member,
+    Newcomer,
     Profile,
     Content,
     Labels,
+    Key,
     Text,
     Number,
     Time,
@@ -29,50 +31,63 @@ pub(super) enum Kind {
 }
 use Kind::*;
 
-type Parameters = &'static [(&'static str, Kind)];
+/// How many of them must be there, and which there are.
+type Parameters = (usize, &'static [(&'static str, Kind)]);
 
-const NONE: Parameters = &[];
-const MEMBER: Parameters = &[("member_id", Member)];
-const INTERACTION: Parameters = &[("interaction_id", Interaction)];
-const PAIR: Parameters = &[("a", Member), ("b", Member)];
-const SPECS: Parameters = &[("specs", Specs)];
-const SPEC: Parameters = &[
-    ("profile", Profile),
-    ("identity", Member),
-    ("initial_message", Content),
-    ("context", Anything),
-    ("labels", Labels),
-    ("additional_instructions", Texts),
-    ("system_prompt_override", Text),
-    ("resume_session_id", Session),
-];
-const EVENTS: Parameters = &[
-    ("since_ms", Time),
-    ("until_ms", Time),
-    ("member_id", Member),
-    ("identity", Member),
-    ("mob_id", Member),
-    ("run_id", Text),
-    ("step_id", Text),
-    ("event_types", Types),
-    ("limit", Number),
-    ("after_seq", Cursor),
-];
-const TIMELINE: Parameters = &[
-    ("identity", Member),
-    ("conversation_id", Text),
-    ("after", Place),
-    ("before", Place),
-    ("mode", Direction),
-    ("limit", Number),
-];
-const SEND: Parameters = &[
-    ("identity", Member),
-    ("content", Content),
-    ("handling_mode", Handling),
-    ("idempotency_key", Text),
-    ("origin", Text),
-];
+const NONE: Parameters = (0, &[]);
+const MEMBER: Parameters = (1, &[("member_id", Member)]);
+const INTERACTION: Parameters = (1, &[("interaction_id", Interaction)]);
+const PAIR: Parameters = (2, &[("a", Member), ("b", Member)]);
+const SPECS: Parameters = (1, &[("specs", Specs)]);
+const SPEC: Parameters = (
+    2,
+    &[
+        ("profile", Profile),
+        ("identity", Newcomer),
+        ("initial_message", Content),
+        ("context", Anything),
+        ("labels", Labels),
+        ("additional_instructions", Texts),
+        ("system_prompt_override", Text),
+        ("resume_session_id", Session),
+    ],
+);
+const EVENTS: Parameters = (
+    0,
+    &[
+        ("since_ms", Time),
+        ("until_ms", Time),
+        ("member_id", Member),
+        ("identity", Member),
+        ("mob_id", Member),
+        ("run_id", Key),
+        ("step_id", Key),
+        ("event_types", Types),
+        ("limit", Number),
+        ("after_seq", Cursor),
+    ],
+);
+const TIMELINE: Parameters = (
+    0,
+    &[
+        ("identity", Member),
+        ("conversation_id", Text),
+        ("after", Place),
+        ("before", Place),
+        ("mode", Direction),
+        ("limit", Number),
+    ],
+);
+const SEND: Parameters = (
+    4,
+    &[
+        ("identity", Member),
+        ("content", Content),
+        ("idempotency_key", Key),
+        ("origin", Key),
+        ("handling_mode", Handling),
+    ],
+);
 
 /// How often a method is called, its name and its parameters.
 pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
@@ -83,28 +98,31 @@ pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
     (
         2,
         "mobkit/find_members",
-        &[("label_key", Text), ("label_value", Text)],
+        (2, &[("label_key", Key), ("label_value", Key)]),
     ),
     (2, "mobkit/member_status", MEMBER),
     (
         8,
         "mobkit/send_message",
-        &[
-            ("member_id", Member),
-            ("content", Content),
-            ("handling_mode", Handling),
-            ("origin", Text),
-            ("idempotency_key", Text),
-        ],
+        (
+            2,
+            &[
+                ("member_id", Member),
+                ("content", Content),
+                ("handling_mode", Handling),
+                ("origin", Key),
+                ("idempotency_key", Key),
+            ],
+        ),
     ),
     (2, "mobkit/cancel_interaction", INTERACTION),
     (2, "mobkit/force_cancel_member", MEMBER),
-    (3, "mobkit/wait_interaction", INTERACTION),
+    (4, "mobkit/wait_interaction", INTERACTION),
     (1, "mobkit/cancel_all", NONE),
-    (4, "mobkit/spawn_member", SPEC),
-    (1, "mobkit/spawn_many", SPECS),
-    (2, "mobkit/ensure_member", SPEC),
-    (3, "mobkit/retire_member", MEMBER),
+    (10, "mobkit/spawn_member", SPEC),
+    (3, "mobkit/spawn_many", SPECS),
+    (6, "mobkit/ensure_member", SPEC),
+    (2, "mobkit/retire_member", MEMBER),
     (2, "mobkit/respawn_member", MEMBER),
     (2, "mobkit/wire_members", PAIR),
     (2, "mobkit/unwire_members", PAIR),
@@ -114,16 +132,16 @@ pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
     (1, "mobkit/bootstrap_edges_report", NONE),
     (1, "mobkit/rediscover", NONE),
     (1, "mobkit/reset_all", NONE),
-    (1, "mobkit/mob_labels/set", &[("labels", Labels)]),
+    (1, "mobkit/mob_labels/set", (1, &[("labels", Labels)])),
     (1, "mobkit/mob_labels/get", NONE),
     (1, "mobkit/mob_labels/delete", NONE),
     (
         1,
         "mobkit/run_labels/set",
-        &[("run_id", Text), ("labels", Labels)],
+        (2, &[("run_id", Key), ("labels", Labels)]),
     ),
-    (1, "mobkit/run_labels/get", &[("run_id", Text)]),
-    (1, "mobkit/run_labels/delete", &[("run_id", Text)]),
+    (1, "mobkit/run_labels/get", (1, &[("run_id", Key)])),
+    (1, "mobkit/run_labels/delete", (1, &[("run_id", Key)])),
     (1, "mobkit/stop", NONE),
     (2, "mobkit/resume", NONE),
     (2, "mobkit/mob_events/query", EVENTS),
@@ -133,14 +151,17 @@ pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
     (
         1,
         "mobkit/console/inspect_identity",
-        &[("identity", Member)],
+        (1, &[("identity", Member)]),
     ),
     (2, "mobkit/console/query_timeline", TIMELINE),
-    (3, "mobkit/console/send", SEND),
+    (5, "mobkit/console/send", SEND),
     (
         2,
         "mobkit/session_history",
-        &[("member_id", Member), ("offset", Number), ("limit", Number)],
+        (
+            1,
+            &[("member_id", Member), ("offset", Number), ("limit", Number)],
+        ),
     ),
     (1, "mobkit/profiles", NONE),
     (1, "mobkit/definition", NONE),
@@ -151,6 +172,7 @@ const MEMBERS: &[&str] = &[
     "lead", "w-1", "w-2", "q-1", "a", "é", "m", "%41", "x+y", "..", "a:0", "lead:0",
 ];
 const PROFILES: &[&str] = &["lead", "worker", "quiet", "delegate"];
+const KEYS: &[&str] = &["k", "team", "core", "console", "a b", "%", "é", "0"];
 const TYPES: &[&str] = &[
     "member_spawned",
     "member_retired",
@@ -253,6 +275,7 @@ const NUMBERS: &[&str] = &[
 /// What earlier answers told, so that later requests can name it. The newest of each.
 #[derive(Default)]
 pub(super) struct Learned {
+    pub members: RefCell<Vec<String>>,
     pub interactions: RefCell<Vec<String>>,
     pub sessions: RefCell<Vec<String>>,
     pub ids: RefCell<Vec<String>>,
@@ -373,15 +396,20 @@ impl Grammar<'_> {
     }
 
     pub fn member(&self) -> String {
-        match self.one_in(10) {
-            true => self.text(),
-            false => self.pick(MEMBERS).to_owned(),
+        match self.random.below(10) {
+            0 => self.text(),
+            1 | 2 => self.pick(MEMBERS).to_owned(),
+            _ => self.known(&self.learned.members),
         }
     }
 
     fn right(&self, to: &mut String, kind: Kind) {
         match kind {
             Member => self.quote(to, &self.member()),
+            Newcomer => match self.one_in(12) {
+                true => self.quote(to, &self.text()),
+                false => self.quote(to, self.pick(MEMBERS)),
+            },
             Profile => self.quote(to, self.pick(PROFILES)),
             Content if self.one_in(5) => self.list(to, '[', ']', |to| {
                 match self.one_in(3) {
@@ -398,6 +426,10 @@ impl Grammar<'_> {
                 to.push(':');
                 self.quote(to, &self.text());
             }),
+            Key => match self.one_in(6) {
+                true => self.quote(to, &self.text()),
+                false => self.quote(to, self.pick(KEYS)),
+            },
             Text => self.quote(to, &self.text()),
             Number => to.push_str(self.pick(&["0", "1", "7", "256", "1000", "200000"])),
             Time => to.push_str(self.pick(&[
@@ -447,9 +479,8 @@ impl Grammar<'_> {
                 false => self.right(to, kind),
             }
         };
-        for (at, &(name, kind)) in known.iter().enumerate() {
-            // The first ones are those that must be there.
-            let left_out = if at < 2 {
+        for (at, &(name, kind)) in known.1.iter().enumerate() {
+            let left_out = if at < known.0 {
                 self.one_in(40)
             } else {
                 !self.one_in(4)
@@ -532,9 +563,19 @@ impl Grammar<'_> {
                     _ => self.random.below(6),
                 };
                 body.push('[');
+                // The same many times fills what has a bound.
+                let again = (count > 200 && self.one_in(2)).then(|| {
+                    let mut call = String::new();
+                    self.call(&mut call);
+                    call
+                });
                 for at in 0..count {
                     if at > 0 {
                         body.push(',');
+                    }
+                    if let Some(call) = &again {
+                        body.push_str(call);
+                        continue;
                     }
                     match self.one_in(12) {
                         true => self.anything(&mut body, 2),
@@ -560,7 +601,7 @@ impl Grammar<'_> {
 
     fn query(&self, url: &mut String, known: Parameters) {
         let mut before = '?';
-        for (name, kind) in known {
+        for (name, kind) in known.1 {
             if !self.one_in(4) {
                 continue;
             }
