@@ -109,6 +109,8 @@ impl LanguageModel for Echo {
 async fn open_for(seed: u64, sim: &Sim, disk: &SimDisk) -> UnifiedRuntime {
     let plan = StoragePlan {
         max_delay: Duration::from_millis(seed % 4),
+        // As where values are small, on the edge.
+        max_value_bytes: seed.is_multiple_of(5).then_some(1 << 20),
         ..StoragePlan::seeded(seed)
     };
     let mut builder = UnifiedRuntime::builder()
@@ -437,6 +439,15 @@ fn round(seed: u64, inputs: u64, corpus: &[FetchRequest], progress: &Progress) {
         assert_eq!(again.get_mob_labels(), labels);
         ok(&again, "mobkit/status", json!({})).await;
         again.shutdown().await;
+    });
+}
+
+#[test]
+fn every_method_is_fuzzed() {
+    with_runtime(async |runtime, _| {
+        let capabilities = ok(&runtime, "mobkit/capabilities", json!({})).await;
+        let fuzzed: Vec<_> = grammar::METHODS.iter().map(|(_, name, _)| *name).collect();
+        assert_eq!(capabilities["methods"], json!(fuzzed));
     });
 }
 

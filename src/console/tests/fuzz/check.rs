@@ -27,6 +27,7 @@ const NAMES: &[&str] = &[
     "invalid_state_transition",
     "idempotency_conflict",
     "admission_backlog_full",
+    "storage_value_too_large",
     "stale_event_cursor",
     "replay_unavailable",
     "partial_failure",

@@ -68,14 +68,14 @@ const EVENTS: Parameters = (
     ],
 );
 const TIMELINE: Parameters = (
-    0,
+    1,
     &[
+        ("limit", Number),
         ("identity", Member),
         ("conversation_id", Text),
         ("after", Place),
         ("before", Place),
         ("mode", Direction),
-        ("limit", Number),
     ],
 );
 const SEND: Parameters = (
@@ -431,7 +431,7 @@ impl Grammar<'_> {
                 false => self.quote(to, self.pick(KEYS)),
             },
             Text => self.quote(to, &self.text()),
-            Number => to.push_str(self.pick(&["0", "1", "7", "256", "1000", "200000"])),
+            Number => to.push_str(self.pick(&["0", "1", "7", "20", "20", "256", "1000", "200000"])),
             Time => to.push_str(self.pick(&[
                 "0",
                 "1735689600000",
@@ -602,7 +602,7 @@ impl Grammar<'_> {
     fn query(&self, url: &mut String, known: Parameters) {
         let mut before = '?';
         for (name, kind) in known.1 {
-            if !self.one_in(4) {
+            if !self.one_in(if *name == "limit" { 1 } else { 4 }) {
                 continue;
             }
             url.push(std::mem::replace(&mut before, '&'));
