@@ -11,6 +11,7 @@ mod parsers;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ use crate::agent::model::{
     ChatMessage, LanguageModel, ModelError, ModelInfo, ModelRequest, ModelStream,
 };
 use crate::log::Retention;
-use crate::runtime::{DefinitionEdges, PreSpawnContext, TaskState};
+use crate::runtime::{DefinitionEdges, PreSpawnContext, Role, TaskState};
 use crate::shim::Host;
 use crate::sim::{SimDisk, StoragePlan};
 use crate::wire::AgentDiscoverySpec;
@@ -32,6 +33,8 @@ use grammar::{Grammar, Learned};
 
 /// Inputs of one round: few enough that what fails is soon done again, enough for logs to be cut and members to come and go.
 const ROUND: u64 = 1_000;
+/// Inputs after that to the runtime that was shut down.
+const CLOSED: u64 = 20;
 /// Inputs when nothing is said.
 const INPUTS: u64 = 100_000;
 /// How long an answer may take on the clock of the simulation: longer than a model may be silent.
@@ -257,10 +260,13 @@ impl Fuzz {
                 let address = Address::parse(&request.url);
                 let is_rpc = request.method.eq_ignore_ascii_case("post")
                     && address.is_ok_and(|address| address.path == "/console/rpc");
+                let is_closed = self.runtime.role() == Role::Closed;
                 let checked = match is_rpc {
                     true if response.status != 200 => Err(format!("status {}", response.status)),
-                    true => check::rpc(&request.body, &bytes, |answer| self.learn(answer)),
-                    false => check::http(response.status, &response.headers, &bytes),
+                    true => check::rpc(&request.body, &bytes, is_closed, |answer| {
+                        self.learn(answer)
+                    }),
+                    false => check::http(response.status, &response.headers, &bytes, is_closed),
                 };
                 checked.map_err(|wrong| {
                     let shown: String = String::from_utf8_lossy(&bytes)
@@ -328,13 +334,13 @@ impl Fuzz {
         }
     }
 
-    async fn run(&self, inputs: u64, corpus: &[FetchRequest], progress: &Progress) {
+    async fn run(&self, inputs: Range<u64>, corpus: &[FetchRequest], progress: &Progress) {
         let grammar = Grammar {
             random: &self.random,
             learned: &self.learned,
         };
         let mut open: FuturesUnordered<LocalBoxFuture<'_, ()>> = FuturesUnordered::new();
-        for number in 0..inputs {
+        for number in inputs {
             let request = match self.random.chance(2, 5) {
                 true => grammar.mutant(corpus),
                 false => grammar.request(),
@@ -419,7 +425,7 @@ fn round(seed: u64, inputs: u64, corpus: &[FetchRequest], progress: &Progress) {
             asked,
             streams: RefCell::default(),
         };
-        fuzz.run(inputs, corpus, progress).await;
+        fuzz.run(0..inputs, corpus, progress).await;
         fuzz.check_end().await;
         let rows = |runtime: &UnifiedRuntime| {
             let members = runtime.members();
@@ -430,6 +436,8 @@ fn round(seed: u64, inputs: u64, corpus: &[FetchRequest], progress: &Progress) {
         };
         let (before, labels) = (rows(&fuzz.runtime), fuzz.runtime.get_mob_labels());
         fuzz.runtime.shutdown().await;
+        // Who still asks then is answered as well.
+        fuzz.run(inputs..inputs + CLOSED, corpus, progress).await;
         drop(fuzz);
         let again = open_for(seed, &sim, &disk).await;
         let (missing, after) = (before, rows(&again));

@@ -32,6 +32,8 @@ const NAMES: &[&str] = &[
     "replay_unavailable",
     "partial_failure",
 ];
+/// What else it can fail with once the runtime is shut down.
+const CLOSED_NAMES: &[&str] = &["runtime_shutting_down", "not_leader", "storage_closed"];
 /// The statuses of the routes (MobKit contract, sections 12.5 and 21.1); 500 would be the runtime's fault.
 const STATUSES: &[u16] = &[200, 400, 404, 405, 409, 410, 429];
 
@@ -87,7 +89,12 @@ pub(super) fn may_wait(request: &FetchRequest) -> bool {
 }
 
 /// Checks the answer to the body of a `POST /console/rpc`, and hands on each of its parts.
-pub(super) fn rpc(body: &[u8], answer: &[u8], mut told: impl FnMut(&Value)) -> Checked {
+pub(super) fn rpc(
+    body: &[u8],
+    answer: &[u8],
+    is_closed: bool,
+    mut told: impl FnMut(&Value),
+) -> Checked {
     let (dues, is_batch) = match requests(body) {
         Some((requests, is_batch)) => (requests.iter().map(due).collect(), is_batch),
         None => (vec![Due::Answer(Value::Null, Some(-32700))], false),
@@ -123,7 +130,7 @@ pub(super) fn rpc(body: &[u8], answer: &[u8], mut told: impl FnMut(&Value)) -> C
             "not exactly id, version and outcome".to_owned()
         })?;
         match answer.get("error") {
-            Some(told) => rpc_error(told, error)?,
+            Some(told) => rpc_error(told, error, is_closed)?,
             None => ensure(answer.get("result").is_some() && error.is_none(), || {
                 format!("no error, but {error:?} is due")
             })?,
@@ -133,14 +140,15 @@ pub(super) fn rpc(body: &[u8], answer: &[u8], mut told: impl FnMut(&Value)) -> C
     Ok(())
 }
 
-fn rpc_error(error: &Value, due: Option<i64>) -> Checked {
+fn rpc_error(error: &Value, due: Option<i64>, is_closed: bool) -> Checked {
     let code = error["code"].as_i64();
     let known = code.is_some_and(|code| CODES.contains(&code));
     ensure(known && due.is_none_or(|due| code == Some(due)), || {
         format!("code {code:?}, due was {due:?}")
     })?;
     let name = error["data"]["code"].as_str();
-    ensure(name.is_some_and(|name| NAMES.contains(&name)), || {
+    let is_known = |name| NAMES.contains(&name) || (is_closed && CLOSED_NAMES.contains(&name));
+    ensure(name.is_some_and(is_known), || {
         format!("data.code {name:?}: {}", error["message"])
     })?;
     let message = error["message"].as_str();
@@ -150,10 +158,16 @@ fn rpc_error(error: &Value, due: Option<i64>) -> Checked {
 }
 
 /// Checks the answer of any other route.
-pub(super) fn http(status: u16, headers: &[(&str, String)], body: &[u8]) -> Checked {
-    ensure(STATUSES.contains(&status), || {
-        format!("status {status}: {}", String::from_utf8_lossy(body))
-    })?;
+pub(super) fn http(
+    status: u16,
+    headers: &[(&str, String)],
+    body: &[u8],
+    is_closed: bool,
+) -> Checked {
+    ensure(
+        STATUSES.contains(&status) || (is_closed && status == 500),
+        || format!("status {status}: {}", String::from_utf8_lossy(body)),
+    )?;
     let header = |name: &str| headers.iter().find(|(known, _)| *known == name);
     if header("content-type").is_some_and(|(_, kind)| kind.starts_with("text/plain")) {
         return ensure(status == 200 && body == b"ok", || "not healthy".to_owned());
