@@ -214,6 +214,10 @@ impl Fuzz {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        self.runtime.role() == Role::Closed
+    }
+
     /// Sends a request and checks what comes back.
     async fn play(&self, request: FetchRequest, patience: u64) -> Result<(), String> {
         let steps = self.sim.steps();
@@ -260,7 +264,7 @@ impl Fuzz {
                 let address = Address::parse(&request.url);
                 let is_rpc = request.method.eq_ignore_ascii_case("post")
                     && address.is_ok_and(|address| address.path == "/console/rpc");
-                let is_closed = self.runtime.role() == Role::Closed;
+                let is_closed = self.is_closed();
                 let checked = match is_rpc {
                     true if response.status != 200 => Err(format!("status {}", response.status)),
                     true => check::rpc(&request.body, &bytes, is_closed, |answer| {
@@ -295,7 +299,9 @@ impl Fuzz {
             }
             match next {
                 None => return Ok(()),
-                Some(chunk) => check::chunk(&chunk, |id| Learned::learn(&self.learned.ids, id))?,
+                Some(chunk) => check::chunk(&chunk, self.is_closed(), |id| {
+                    Learned::learn(&self.learned.ids, id)
+                })?,
             }
         }
         if self.streams.borrow().len() < 8 && !self.random.chance(1, 4) {
@@ -500,7 +506,7 @@ fn no_input_panics_or_hangs() {
                 // A poll that does not return cannot be ended from outside.
                 eprintln!(
                     "a round runs in circles; begun were the seeds up to {}",
-                    first + progress.next.load(Ordering::Relaxed) - 1
+                    first.wrapping_add(progress.next.load(Ordering::Relaxed))
                 );
                 std::process::abort();
             }

@@ -135,6 +135,11 @@ pub(super) fn rpc(
                 format!("no error, but {error:?} is due")
             })?,
         }
+        for gap in answer["result"]["gaps"].as_array().into_iter().flatten() {
+            ensure(gap["reason"] == "retention", || {
+                format!("lost without a crash: {gap}")
+            })?;
+        }
         told(answer);
     }
     Ok(())
@@ -182,14 +187,15 @@ pub(super) fn http(
 }
 
 /// Checks a chunk of a stream: whole events, comments, and nothing that a value could have smuggled in. Hands on the ids.
-pub(super) fn chunk(bytes: &[u8], mut told: impl FnMut(&str)) -> Checked {
+pub(super) fn chunk(bytes: &[u8], is_closed: bool, mut told: impl FnMut(&str)) -> Checked {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     ensure(text.ends_with("\n\n") && !text.contains('\r'), || {
         format!("a cut chunk: {text:?}")
     })?;
     for block in text.trim_end_matches('\n').split("\n\n") {
         if block.starts_with(": ") && !block.contains('\n') {
-            ensure(!block.starts_with(": error"), || block.to_owned())?;
+            let is_sound = !block.starts_with(": error") || is_closed;
+            ensure(is_sound, || block.to_owned())?;
             continue;
         }
         let fields: Vec<_> = block.lines().map(|line| line.split_once(": ")).collect();
@@ -208,7 +214,11 @@ pub(super) fn chunk(bytes: &[u8], mut told: impl FnMut(&str)) -> Checked {
         ensure(!id.contains('\0'), || {
             format!("an id that clients drop: {id:?}")
         })?;
-        json::parse_own(data.as_bytes()).map_err(|error| format!("data: {error}: {data}"))?;
+        let data =
+            json::parse_own(data.as_bytes()).map_err(|error| format!("data: {error}: {data}"))?;
+        ensure(event != "gap" || data["reason"] == "retention", || {
+            format!("lost without a crash: {data}")
+        })?;
         told(id);
     }
     Ok(())
