@@ -8,6 +8,8 @@ mod check;
 mod grammar;
 mod mutate;
 mod parsers;
+mod words;
+mod world;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,19 +19,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fmt, iter, thread};
 
-use futures::future::{FutureExt, LocalBoxFuture, poll_fn, ready};
+use futures::future::{FutureExt, LocalBoxFuture, poll_fn};
 use futures::stream::FuturesUnordered;
 
 use super::*;
-use crate::agent::model::{
-    ChatMessage, LanguageModel, ModelError, ModelInfo, ModelRequest, ModelStream,
-};
-use crate::log::Retention;
-use crate::runtime::{DefinitionEdges, PreSpawnContext, Role, TaskState};
+use crate::runtime::{Role, TaskState};
 use crate::shim::Host;
-use crate::sim::{SimDisk, StoragePlan};
-use crate::wire::AgentDiscoverySpec;
+use crate::sim::SimDisk;
 use grammar::{Grammar, Learned};
+use world::open_for;
 
 /// Inputs of one round: few enough that what fails is soon done again, enough for logs to be cut and members to come and go.
 const ROUND: u64 = 1_000;
@@ -48,102 +46,6 @@ const STANDSTILL: Duration = Duration::from_secs(120);
 /// Members that a round may come to: its names are few.
 const MEMBERS: usize = 400;
 
-fn definition() -> MobDefinition {
-    let definition = json!({
-        "id": "m",
-        "orchestrator": { "profile": "lead" },
-        "profiles": {
-            "lead": { "model": "echo", "peer_description": "Leads", "tools": { "comms": true, "mob": true } },
-            "worker": { "model": "echo", "tools": { "comms": true } },
-            "delegate": { "model": "echo" },
-            "quiet": { "model": "echo", "external_addressable": false },
-        },
-        "wiring": { "auto_wire_orchestrator": true, "role_wiring": [{ "a": "worker", "b": "worker" }] },
-        "members": [
-            { "profile": "lead", "identity": "lead" },
-            { "profile": "worker", "identity": "w-1" },
-            { "profile": "quiet", "identity": "q-1" },
-        ],
-    });
-    MobDefinition::from_value(&definition).unwrap()
-}
-
-/// Answers by the last message; nothing of what it was asked is kept.
-struct Echo(Host);
-
-impl Echo {
-    fn reply(request: &ModelRequest) -> Reply {
-        let text = match request.messages.last() {
-            Some(ChatMessage::User { content, .. }) => content.text(),
-            _ => return Reply::text("called"),
-        };
-        match text.split_once(' ') {
-            _ if text == "hang" => Reply::hang(),
-            _ if text == "slow" => Reply::words("this takes a while").pace(Duration::from_secs(3)),
-            _ if text == "fail" => Reply::fail(ModelError::Js {
-                name: "Error".to_owned(),
-                message: text,
-                retryable: false,
-            }),
-            Some(("call", call)) => {
-                let (tool, args) = call.split_once(' ').unwrap_or((call, "{}"));
-                Reply::call(tool, serde_json::from_str(args).unwrap_or_default())
-            }
-            _ => Reply::words(&format!("echo: {text}")),
-        }
-    }
-}
-
-impl LanguageModel for Echo {
-    fn info(&self) -> ModelInfo {
-        ModelInfo {
-            provider: "fuzz".to_owned(),
-            is_demo: false,
-            context_tokens: Some(8_192),
-        }
-    }
-
-    fn stream(&self, request: ModelRequest) -> ModelStream {
-        ScriptedModel::answering(self.0.clone(), Self::reply).stream(request)
-    }
-}
-
-/// The mob of a seed: with a discovery or without, with logs that are kept or cut.
-async fn open_for(seed: u64, sim: &Sim, disk: &SimDisk) -> UnifiedRuntime {
-    let plan = StoragePlan {
-        max_delay: Duration::from_millis(seed % 4),
-        // As where values are small, on the edge.
-        max_value_bytes: seed.is_multiple_of(5).then_some(1 << 20),
-        ..StoragePlan::seeded(seed)
-    };
-    let mut builder = UnifiedRuntime::builder()
-        .definition(definition())
-        .host(sim.host())
-        .storage(disk.open(&sim.host(), plan))
-        .model("echo", Rc::new(Echo(sim.host())));
-    if seed.is_multiple_of(2) {
-        let specs: Vec<AgentDiscoverySpec> = serde_json::from_value(json!([
-            { "profile": "lead", "meerkat_id": "lead" },
-            { "profile": "worker", "meerkat_id": "found" },
-        ]))
-        .unwrap();
-        builder = builder
-            .discovery(Rc::new(move |_: PreSpawnContext| {
-                ready(Ok(specs.clone())).boxed_local()
-            }))
-            .edge_discovery(Rc::new(DefinitionEdges::of(&definition())));
-    }
-    if !seed.is_multiple_of(3) {
-        builder = builder
-            .event_retention(Retention {
-                max_entries: Some(100),
-                ..Retention::default()
-            })
-            .tail_capacity(32);
-    }
-    builder.build().await.unwrap()
-}
-
 /// Which round is next, and how many inputs were sent.
 #[derive(Default)]
 struct Progress {
@@ -157,6 +59,13 @@ struct Asked {
     seed: u64,
     last: u64,
     open: BTreeMap<u64, FetchRequest>,
+}
+
+impl Asked {
+    fn begin(&mut self, number: u64, request: &FetchRequest) {
+        self.last = number;
+        self.open.insert(number, request.clone());
+    }
 }
 
 struct Report<'a>(Rc<RefCell<Asked>>, &'a Progress);
@@ -351,10 +260,7 @@ impl Fuzz {
                 true => grammar.mutant(corpus),
                 false => grammar.request(),
             };
-            let mut asked = self.asked.borrow_mut();
-            asked.last = number;
-            asked.open.insert(number, request.clone());
-            drop(asked);
+            self.asked.borrow_mut().begin(number, &request);
             let patience = match self.random.chance(1, 30) {
                 true => self.random.below(4),
                 false => u64::MAX,
@@ -460,7 +366,7 @@ fn round(seed: u64, inputs: u64, corpus: &[FetchRequest], progress: &Progress) {
 fn every_method_is_fuzzed() {
     with_runtime(async |runtime, _| {
         let capabilities = ok(&runtime, "mobkit/capabilities", json!({})).await;
-        let fuzzed: Vec<_> = grammar::METHODS.iter().map(|(_, name, _)| *name).collect();
+        let fuzzed: Vec<_> = words::METHODS.iter().map(|(_, name, _)| *name).collect();
         assert_eq!(capabilities["methods"], json!(fuzzed));
     });
 }
