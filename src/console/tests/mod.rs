@@ -1,5 +1,6 @@
 //! The contract over a runtime on the simulator: envelopes, parameters, answers, streams, and input that makes no sense.
 
+mod fuzz;
 mod golden;
 mod timeline;
 
