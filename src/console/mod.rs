@@ -40,7 +40,7 @@ use crate::runtime::UnifiedRuntime;
 use crate::wire::ErrorData;
 use crate::wire::json::{self, object};
 use address::Address;
-use envelope::{Body, Read};
+use envelope::{Body, Id, Read};
 use futures::future::join_all;
 
 /// The version of the contract that this runtime speaks.
@@ -275,7 +275,7 @@ async fn answer(runtime: &UnifiedRuntime, request: Read) -> Vec<u8> {
 }
 
 /// What came of a request; empty for a notification.
-fn answered(id: Option<Value>, outcome: Result<String, failure::Failure>) -> Vec<u8> {
+fn answered(id: Option<Id>, outcome: Result<String, failure::Failure>) -> Vec<u8> {
     match (id, outcome) {
         (None, _) => Vec::new(),
         (Some(id), Ok(result)) => envelope::result(&id, &result),

@@ -145,7 +145,9 @@ impl Fuzz {
         let response = match first {
             Ok(None) => return Ok(()),
             Ok(Some(response)) => response,
-            Err(_) if may_wait && self.random.chance(1, 2) => return Ok(()),
+            Err(_) if may_wait && (self.random.chance(1, 2) || check::waits_by_clock(&request)) => {
+                return Ok(());
+            }
             Err(_) if may_wait => {
                 // Nothing that it could wait for is left then.
                 self.runtime.cancel_all().await.map_err(|e| e.to_string())?;
@@ -179,7 +181,13 @@ impl Fuzz {
                     true => check::rpc(&request.body, &bytes, is_closed, |answer| {
                         self.learn(answer)
                     }),
-                    false => check::http(response.status, &response.headers, &bytes, is_closed),
+                    false => check::http(
+                        &request.url,
+                        response.status,
+                        &response.headers,
+                        &bytes,
+                        is_closed,
+                    ),
                 };
                 checked.map_err(|wrong| {
                     let shown: String = String::from_utf8_lossy(&bytes)

@@ -31,6 +31,8 @@ const NAMES: &[&str] = &[
     "stale_event_cursor",
     "replay_unavailable",
     "partial_failure",
+    "helper_failed",
+    "blob_not_found",
 ];
 /// What else it can fail with once the runtime is shut down.
 const CLOSED_NAMES: &[&str] = &["runtime_shutting_down", "not_leader", "storage_closed"];
@@ -39,7 +41,7 @@ const STATUSES: &[u16] = &[200, 400, 404, 405, 409, 410, 429];
 
 /// While a commit is under way the log's readers can miss what is there, and call what retention deletes a loss. To be set as
 /// soon as they do not.
-const GAPS_ARE_TRUE: bool = false;
+const GAPS_ARE_TRUE: bool = true;
 
 type Checked = Result<(), String>;
 
@@ -85,11 +87,28 @@ fn requests(body: &[u8]) -> Option<(Vec<Value>, bool)> {
     }
 }
 
-/// Whether a request may wait for as long as an interaction takes.
-pub(super) fn may_wait(request: &FetchRequest) -> bool {
+/// Whether a request calls one of these methods.
+fn calls(request: &FetchRequest, methods: &[&str]) -> bool {
     let requests = requests(&request.body).map(|(requests, _)| requests);
-    let mut requests = requests.into_iter().flatten();
-    requests.any(|request| request["method"] == "mobkit/wait_interaction")
+    requests.into_iter().flatten().any(|request| {
+        let method = request["method"].as_str();
+        method.is_some_and(|method| methods.contains(&method))
+    })
+}
+
+/// Whether a request may wait for as long as an interaction takes, or as it says.
+pub(super) fn may_wait(request: &FetchRequest) -> bool {
+    const WAITING: &[&str] = &[
+        "mobkit/wait_interaction",
+        "mobkit/spawn_helper",
+        "mobkit/fork_helper",
+    ];
+    calls(request, WAITING) || waits_by_clock(request)
+}
+
+/// Whether a request may wait for as long as it says.
+pub(super) fn waits_by_clock(request: &FetchRequest) -> bool {
+    calls(request, &["mobkit/wait_ready"])
 }
 
 /// Checks the answer to the body of a `POST /console/rpc`, and hands on each of its parts.
@@ -173,18 +192,33 @@ fn rpc_error(error: &Value, due: Option<i64>, is_closed: bool) -> Checked {
 
 /// Checks the answer of any other route.
 pub(super) fn http(
+    url: &str,
     status: u16,
     headers: &[(&str, String)],
     body: &[u8],
     is_closed: bool,
 ) -> Checked {
     ensure(
-        STATUSES.contains(&status) || (is_closed && status == 500),
+        STATUSES.contains(&status) || (is_closed && [500, 503].contains(&status)),
         || format!("status {status}: {}", String::from_utf8_lossy(body)),
     )?;
     let header = |name: &str| headers.iter().find(|(known, _)| *known == name);
     if header("content-type").is_some_and(|(_, kind)| kind.starts_with("text/plain")) {
         return ensure(status == 200 && body == b"ok", || "not healthy".to_owned());
+    }
+    if header("content-type").is_some_and(|(_, kind)| kind.starts_with("image/")) {
+        let is_inert =
+            header("x-content-type-options").is_some_and(|(_, value)| value == "nosniff");
+        return ensure(status == 200 && is_inert, || {
+            "bytes that may do something".to_owned()
+        });
+    }
+    if body.is_empty() {
+        // A notification in a form.
+        return ensure(
+            status == 200 && url.contains("/console/rpc/multipart"),
+            || "no answer".to_owned(),
+        );
     }
     let body = json::parse_own(body).map_err(|error| format!("not JSON: {error}"))?;
     ensure((status == 405) == header("allow").is_some(), || {

@@ -189,6 +189,22 @@ impl Grammar<'_> {
             Types => self.list(to, '[', ']', |to| self.quote(to, self.pick(TYPES))),
             Texts => self.list(to, '[', ']', |to| self.quote(to, &self.text())),
             Anything => self.anything(to, 1),
+            Options => {
+                to.push_str("{\"role\":");
+                self.quote(to, self.pick(PROFILES));
+                to.push('}');
+            }
+            Context => {
+                to.push_str("{\"last_messages\":");
+                to.push_str(self.pick(&["0", "3", "200000"]));
+                to.push('}');
+            }
+            BlobId => self.quote(to, self.pick(BLOB_IDS)),
+            MediaType => self.quote(to, self.pick(&["image/gif", "image/png", "text/html", ""])),
+            Base64 => self.quote(
+                to,
+                self.pick(&["R0lGODlhIQ==", "R0lGODdh", "iVBORw0KGgo=", "R0", ""]),
+            ),
         }
     }
 
@@ -409,7 +425,14 @@ impl Grammar<'_> {
                 self.query(&mut request.url, TIMELINE);
             }
             95 => request.url = "/console/identities".to_owned(),
-            96 => request.url = "/healthz".to_owned(),
+            96 => {
+                request.url = match self.random.below(4) {
+                    0 => "/healthz".to_owned(),
+                    1 => "/console/experience".to_owned(),
+                    2 => "/console/modules".to_owned(),
+                    _ => ["/blobs/", &self.escaped(self.pick(BLOB_IDS))].concat(),
+                };
+            }
             97 => request.url = ["https://", self.pick(TEXTS), "/", &self.text()].concat(),
             98 => request.url = ["/", &self.text(), "/events?", &self.text()].concat(),
             _ => request.url = self.text(),

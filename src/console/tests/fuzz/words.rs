@@ -22,6 +22,11 @@ pub(super) enum Kind {
     Types,
     Texts,
     Anything,
+    Options,
+    Context,
+    BlobId,
+    MediaType,
+    Base64,
 }
 pub(super) use Kind::*;
 
@@ -159,6 +164,60 @@ pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
     ),
     (1, "mobkit/profiles", NONE),
     (1, "mobkit/definition", NONE),
+    (1, "mobkit/models/catalog", NONE),
+    (
+        2,
+        "mobkit/attach_existing_session",
+        (
+            3,
+            &[
+                ("role", Profile),
+                ("agent_identity", Newcomer),
+                ("session_id", Session),
+            ],
+        ),
+    ),
+    (
+        3,
+        "mobkit/spawn_helper",
+        (
+            3,
+            &[
+                ("agent_identity", Newcomer),
+                ("task", Key),
+                ("options", Options),
+            ],
+        ),
+    ),
+    (
+        2,
+        "mobkit/fork_helper",
+        (
+            4,
+            &[
+                ("source_member_id", Member),
+                ("agent_identity", Newcomer),
+                ("task", Key),
+                ("options", Options),
+                ("fork_context", Context),
+            ],
+        ),
+    ),
+    (1, "mobkit/wait_ready", (0, &[("timeout_ms", Number)])),
+    (2, "mobkit/blob/get", (1, &[("blob_id", BlobId)])),
+    (
+        2,
+        "mobkit/blob/upload",
+        (2, &[("media_type", MediaType), ("data", Base64)]),
+    ),
+];
+
+/// The one that uploads may have made, one that nobody has made, and what is none.
+pub(super) const BLOB_IDS: &[&str] = &[
+    "sha256:481108a1c61fc47e623f189181546c8ea108f1c405afd18d63a73cd78e242010",
+    "sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    "sha256:ABC",
+    "../x",
 ];
 
 /// Few, so that members meet, and their number stays small.
