@@ -95,10 +95,8 @@ impl Failure {
                 data.insert("data".to_owned(), other.clone());
             }
         }
-        if self.code == STALE_CURSOR {
-            if name == "stale_event_cursor" {
-                data.insert("error".to_owned(), "event_query_stale".into());
-            }
+        if name == "stale_event_cursor" {
+            data.insert("error".to_owned(), "event_query_stale".into());
         }
         let prefix = match self.code {
             INVALID_PARAMS => "Invalid params: ",

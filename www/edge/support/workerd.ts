@@ -26,7 +26,8 @@ export class Workerd {
   readonly #directory: string;
   readonly #said: string[] = [];
   #process!: ChildProcess;
-  #url = "";
+  /** Any at first, and then the same. */
+  #port = 0;
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -43,7 +44,7 @@ export class Workerd {
 
   /** Ends without a slash. */
   get url(): string {
-    return this.#url;
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   /** What the worker and the runtime have said; the reason of a failure is often among it. */
@@ -80,12 +81,12 @@ export class Workerd {
 
   async #serve(): Promise<void> {
     const config = join(this.#directory, "config.capnp");
-    const child = spawn(binary(), ["serve", config, "--socket-addr", "http=127.0.0.1:0", "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
+    const child = spawn(binary(), ["serve", config, "--socket-addr", `http=127.0.0.1:${this.#port}`, "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
     process.once("exit", () => child.kill());
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) if (stream) createInterface({ input: stream }).on("line", (line) => this.#said.push(line));
     try {
-      this.#url = `http://127.0.0.1:${await listening(child)}`;
+      this.#port = await listening(child);
     } catch (error) {
       child.kill();
       throw new Error(`${String(error)}\n${this.said}`);

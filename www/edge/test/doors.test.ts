@@ -23,7 +23,7 @@ describe("the doors of mobs", () => {
   before(async () => {
     issuer = await Issuer.start();
     token = await issuer.token();
-    workerd = await Workerd.start("doors", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { ISSUER: issuer.url, ORIGIN } });
+    workerd = await Workerd.start("doors", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { ISSUER: issuer.url, ORIGINS: ORIGIN } });
     await new Mobs(() => workerd.url, token, () => workerd.said).make("m");
   });
   after(async () => {
@@ -180,7 +180,7 @@ describe("the doors of mobs", () => {
 
   test("keys that cannot be had keep everybody out, and say so", async () => {
     issuer.isUp = false;
-    const other = await Workerd.start("doors", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { ISSUER: issuer.url, ORIGIN } });
+    const other = await Workerd.start("doors", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { ISSUER: issuer.url, ORIGINS: ORIGIN } });
     try {
       const response = await fetch(`${other.url}/mobs`, { headers: { authorization: `Bearer ${token}` } });
       const { error, reason } = (await response.json()) as { error: string; reason: string };

@@ -12,7 +12,8 @@ interface Env {
   MOBS: any;
   DIRECTORY: any;
   ISSUER: string;
-  ORIGIN: string;
+  /** With spaces between them. */
+  ORIGINS: string;
 }
 
 export const Mob = mobObject<Env>({ wasm, definition, configure: (builder) => builder.defaultModel(demoModel({ pace: 1 })) });
@@ -28,7 +29,7 @@ export default {
         mobs: ({ MOBS }) => MOBS,
         directory: ({ DIRECTORY }) => DIRECTORY,
         authorize: jwtAuthorizer({ issuer: env.ISSUER, audience: "mobs", emails: ["ann@example.org"], subjects: ["robot"] }),
-        cors: { origins: [env.ORIGIN] },
+        cors: { origins: env.ORIGINS.split(" ") },
         maxBodyBytes: 1000,
       });
       workers.set(env, worker);
