@@ -7,8 +7,9 @@ import type { GateOptions } from "./gate.js";
 import { NO_MOB, objectDatabase, type MobStub } from "./mob-object.js";
 import { mobRoutes, type MobContext, type MobEntry, type MobHost } from "./mobs.js";
 
-export { bearerToken, gate, type Authorize, type Caller, type CorsOptions, type GateOptions, type Handler, type Refusal } from "./gate.js";
+export { bearerToken, gate, tokenAuthorizer, type Authorize, type Caller, type CorsOptions, type GateOptions, type Handler, type Refusal } from "./gate.js";
 export { durableObjectDriver, mobObject, type MobObjectOptions, type MobStub } from "./mob-object.js";
+export { messageMob, type MessageMobOptions } from "./peers.js";
 export type { Definition, MobContext, MobEntry } from "./mobs.js";
 
 /** The one object that knows which mobs there are. */

@@ -6,7 +6,8 @@ import type { GateOptions } from "./gate.js";
 import { MobFiles } from "./mob-files.js";
 import { mobRoutes, type Definition, type MobContext } from "./mobs.js";
 
-export { bearerToken, gate, type Authorize, type Caller, type CorsOptions, type GateOptions, type Handler, type Refusal } from "./gate.js";
+export { bearerToken, gate, tokenAuthorizer, type Authorize, type Caller, type CorsOptions, type GateOptions, type Handler, type Refusal } from "./gate.js";
+export { messageMob, type MessageMobOptions } from "./peers.js";
 export type { Definition, MobContext, MobEntry } from "./mobs.js";
 export { sqliteDriver } from "./sqlite.js";
 

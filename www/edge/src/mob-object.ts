@@ -2,10 +2,11 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { init, isMobkitError, MobkitError, type StorageDriver, type UnifiedRuntime, type UnifiedRuntimeBuilder, type WasmSource } from "mobkit-web";
-import type { ObjectState, ObjectStorage } from "./cloudflare-types.js";
+import type { ObjectNamespace, ObjectState, ObjectStorage } from "./cloudflare-types.js";
 import { gate } from "./gate.js";
 import { mobBuilder, MobKeeper, type Remembered } from "./keeper.js";
 import type { Definition } from "./mobs.js";
+import { messageMob } from "./peers.js";
 import { sqlDriver, type SqlDatabase, type SqlValue } from "./sql.js";
 
 /** What a class of mobs is made of. */
@@ -16,6 +17,8 @@ export interface MobObjectOptions<Env> {
   definition?: Definition | ((name: string, env: Env) => Definition);
   /** Gives the mob its models, tools and hooks. Called with each start, and once more to try a new definition. */
   configure(builder: UnifiedRuntimeBuilder, context: { name: string; env: Env }): UnifiedRuntimeBuilder | Promise<UnifiedRuntimeBuilder>;
+  /** The binding to this class: with it members whose profile names the tool `message_mob` write to members of other mobs. */
+  mobs?(env: Env): ObjectNamespace<any>;
   /** Requests at a time, event streams among them; more answer 503. Default: 1 024. */
   maxConcurrent?: number;
 }
@@ -133,10 +136,20 @@ export class MobObject<Env> extends DurableObject<Env> {
   }
 
   async #builder({ name, definition }: Remembered): Promise<UnifiedRuntimeBuilder> {
-    const { wasm, definition: own, configure } = this.mob();
+    const { wasm, definition: own, configure, mobs } = this.mob();
     const env = this.#env;
     await init({ wasm });
-    return await mobBuilder({ definition: typeof own === "function" ? () => own(name, env) : own, configure }, definition, { name, env });
+    const builder = await mobBuilder({ definition: typeof own === "function" ? () => own(name, env) : own, configure }, definition, { name, env });
+    const others = mobs?.(env);
+    if (!others) return builder;
+    return builder.tool(messageMob({
+      mob: name,
+      runtime: () => this.runtime(),
+      fetch: async (other, request) => {
+        const response: Response = await others.get(others.idFromName(other)).fetch(request);
+        return response.headers.has(NO_MOB) ? undefined : response;
+      },
+    }));
   }
 
   #arm(at: number | undefined, works: boolean): void {

@@ -33,11 +33,11 @@ export class Workerd {
     this.#directory = directory;
   }
 
-  /** Starts the runtime with the worker whose script is `workers/{name}.ts`. */
-  static async start(name: string, options: WorkerOptions = {}): Promise<Workerd> {
+  /** Starts the runtime with the worker whose script is `workers/{name}.ts`, or has this address. */
+  static async start(script: string | URL, options: WorkerOptions = {}): Promise<Workerd> {
     const workerd = new Workerd(mkdtempSync(join(tmpdir(), "mobkit-edge-")));
     mkdirSync(join(workerd.#directory, "storage"));
-    await bundle(name, workerd.#directory, options);
+    await bundle(typeof script === "string" ? new URL(`../workers/${script}.ts`, import.meta.url) : script, workerd.#directory, options);
     await workerd.#serve();
     return workerd;
   }
@@ -95,10 +95,10 @@ export class Workerd {
 }
 
 /** The worker as one script, its wasm beside it, and the configuration that names both. */
-async function bundle(name: string, directory: string, { objects = {}, text = {} }: WorkerOptions): Promise<void> {
+async function bundle(script: URL, directory: string, { objects = {}, text = {} }: WorkerOptions): Promise<void> {
   const modules: string[] = [];
   await build({
-    entryPoints: [fileURLToPath(new URL(`../workers/${name}.ts`, import.meta.url))],
+    entryPoints: [fileURLToPath(script)],
     bundle: true,
     outfile: join(directory, "worker.js"),
     format: "esm",

@@ -138,6 +138,33 @@ describe("mobs in Durable Objects", () => {
     await unarmed("alarmed");
   });
 
+  test("members write to members of other mobs, and not without end", async () => {
+    await mobs.make("talk-one");
+    await mobs.make("talk-two");
+    const call = (args: object): string => `call message_mob ${JSON.stringify(args)}`;
+    /** What the tool has answered to a member of this mob, and whether that was an error. */
+    const answers = async (mob: string): Promise<[string, boolean][]> =>
+      (await mobs.events(mob)).map((event) => event.payload).filter((payload) => payload.type === "tool_result_received").map((payload) => [JSON.stringify(payload.content ?? payload.result), payload.is_error]);
+    const tell = async (mob: string, message: string): Promise<void> => {
+      assert.equal((await mobs.outcome(mob, await mobs.send(mob, message))).status, "completed");
+    };
+    await tell("talk-one", call({ mob: "talk-two", member: "lead", message: "hello there" }));
+    assert.deepEqual((await mobs.events("talk-two")).filter(({ payload }) => payload.type === "user_input").map(({ payload }) => [payload.content, payload.origin]), [["hello there", "mob:talk-one#1"]]);
+    await tell("talk-one", call({ mob: "talk-three", member: "lead", message: "hello" }));
+    await tell("talk-one", call({ mob: "talk-one", member: "writer", message: "hello" }));
+    await tell("talk-one", call({ mob: "talk-two", member: "nobody", message: "hello" }));
+    await tell("talk-one", call({ mob: "talk-two", member: "lead" }));
+    const heard = await answers("talk-one");
+    assert.deepEqual(heard.map(([, isError]) => isError), [false, true, true, true, true], JSON.stringify(heard));
+    assert.match(heard.map(([text]) => text).join("\n"), /echo: hello there[^]*there is no mob talk-three[^]*send_message[^]*nobody[^]*message must be a non-empty string/);
+    // Each hands the message on to the other: ten messages in one another.
+    let message = "the end";
+    for (let level = 0; level < 10; level++) message = call({ mob: level % 2 === 0 ? "talk-one" : "talk-two", member: "lead", message, wait: false });
+    await tell("talk-one", message);
+    await until("the last is refused", async () => [...(await answers("talk-one")), ...(await answers("talk-two"))].some(([text]) => /8 times in a row/.test(text)));
+    assert.ok(![...(await mobs.events("talk-one")), ...(await mobs.events("talk-two"))].some(({ payload }) => payload.content === "the end"));
+  });
+
   test("a hundred mobs side by side; one that panics comes back and harms no other", async () => {
     model.release();
     const names = Array.from({ length: 100 }, (_, at) => `side-${at}`);

@@ -3,6 +3,7 @@
 import wasm from "mobkit-web/mobkit_web_bg.wasm";
 import { bearerToken, mobObject, mobWorker } from "mobkit-web/cloudflare";
 import { demoModel, openAiCompatible } from "mobkit-web";
+import { echoModel } from "../support/golden.js";
 import definition from "../../console/public/demo.toml";
 
 export { MobDirectory } from "mobkit-web/cloudflare";
@@ -25,8 +26,10 @@ const HURRY = 30;
 export class Mob extends mobObject<Env>({
   wasm,
   definition,
+  mobs: ({ MOBS }) => MOBS,
   configure(builder, { name, env }) {
     if (failing.has(name)) throw new Error(`the test lets ${name} fail`);
+    if (name.startsWith("talk-")) return builder.defaultModel(echoModel);
     const model = name.startsWith("demo-") || !env.MODEL_URL ? demoModel({ pace: Number(env.PACE) }) : openAiCompatible({ baseUrl: env.MODEL_URL, apiKey: "k" });
     return builder.defaultModel(model);
   },
