@@ -9,7 +9,7 @@ import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { JSONRPCClient } from "json-rpc-2.0";
 import { routes } from "../support/golden-files.ts";
 import { Issuer } from "../support/issuer.ts";
-import { Mobs } from "../support/mobs.ts";
+import { Mobs, until } from "../support/mobs.ts";
 import { Workerd } from "../support/workerd.ts";
 
 const ORIGIN = "https://console.example";
@@ -176,6 +176,29 @@ describe("the doors of mobs", () => {
     assert.equal(batches, 1);
     assert.deepEqual(both.map(({ id, result, error }: any) => [id, result?.mob_state, error?.data?.kind]).sort(), [[1001, "running", undefined], [1002, undefined, "member_not_found"]]);
     assert.deepEqual((await client.request("mobkit/mob_labels/get", {})).labels, { by: "a notification" });
+  });
+
+  test("so many come at a time, streams among them, and who leaves makes room", async () => {
+    const auth = { authorization: `Bearer ${token}` };
+    const open = async (): Promise<{ status: number; leave(): void; response: Response }> => {
+      const leaving = new AbortController();
+      const response = await fetch(`${workerd.url}/mobs/m/mob/events?after_seq=0`, { headers: auth, signal: leaving.signal });
+      return { status: response.status, response, leave: () => leaving.abort() };
+    };
+    const leaving: (() => void)[] = [];
+    let last = await open();
+    while (last.status === 200) {
+      leaving.push(last.leave);
+      assert.ok(leaving.length <= 16);
+      last = await open();
+    }
+    // Those of earlier tests may not have been missed yet.
+    assert.ok(leaving.length >= 10, `${leaving.length} came in`);
+    assert.deepEqual([last.status, last.response.headers.get("retry-after"), ((await last.response.json()) as { error: string }).error], [503, "1", "too_many_requests"]);
+    assert.equal((await get("/mobs", auth)).status, 200, "another object has room");
+    for (const leave of leaving) leave();
+    // This runtime misses a client with the next thing that it tells it: a sign of life after 15 s.
+    await until("there is room", async () => (await get("/mobs/m/console/identities", auth)).status === 200);
   });
 
   test("keys that cannot be had keep everybody out, and say so", async () => {

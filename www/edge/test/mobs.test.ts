@@ -16,7 +16,7 @@ describe("mobs in Durable Objects", () => {
   before(async () => {
     model = await ModelServer.start();
     model.mock.on({}, { content: "Hello from a server." });
-    workerd = await Workerd.start("mobs", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { TOKEN, MODEL_URL: model.url, PACE: "5" } });
+    workerd = await Workerd.start("mobs", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { TOKEN, MODEL_URL: model.url, PACE: "5", FROZEN: "" } });
   });
   after(async () => {
     workerd?.close();
@@ -175,5 +175,25 @@ describe("mobs in Durable Objects", () => {
     assert.deepEqual(outcomes.map((outcome) => outcome.result), names.map(() => "Hello from a server."));
     assert.equal((await mobs.outcome("side-7", await mobs.send("side-7", "More"))).result, "Hello from a server.");
     assert.equal((await mobs.rpc("side-8", "mobkit/query_events", { event_types: ["user_input"], after_seq: 0 })).events.length, 1, "each has its own log");
+  });
+});
+
+describe("clocks that stand still", () => {
+  let workerd: Workerd;
+  const mobs = new Mobs(() => workerd.url, TOKEN, () => workerd.said);
+  before(async () => {
+    workerd = await Workerd.start("mobs", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { TOKEN, MODEL_URL: "", PACE: "1", FROZEN: "1" } });
+  });
+  after(() => workerd?.close());
+
+  test("a conversation of many turns and timers comes to its end, and its alarm is taken away", async () => {
+    await mobs.make("demo-still");
+    const id = await mobs.send("demo-still", "Plan a garden");
+    const outcome = await mobs.outcome("demo-still", id);
+    assert.match(outcome.result, /Here is our answer[^]*researcher.*contributes[^]*writer.*contributes/);
+    const { events } = await mobs.rpc("demo-still", "mobkit/query_events", { after_seq: 0 });
+    assert.ok(new Set(events.map((event: any) => event.timestamp_ms)).size <= 3, "the clock stood still");
+    assert.deepEqual(events.map((event: any) => event.seq), events.map((_: unknown, at: number) => at + events[0].seq));
+    await until("it is idle", async () => (await (await fetch(`${workerd.url}/-test/demo-still/inspect`)).json() as { alarm: number | null }).alarm === null);
   });
 });

@@ -16,7 +16,7 @@ interface Env {
   ORIGINS: string;
 }
 
-export const Mob = mobObject<Env>({ wasm, definition, configure: (builder) => builder.defaultModel(demoModel({ pace: 1 })) });
+export const Mob = mobObject<Env>({ wasm, definition, maxConcurrent: 16, configure: (builder) => builder.defaultModel(demoModel({ pace: 1 })) });
 
 // Secrets and addresses are known with the first request only; a worker that is asked for another environment has another one.
 const workers = new WeakMap<object, ReturnType<typeof mobWorker<Env>>>();

@@ -16,6 +16,8 @@ interface Env {
   MODEL_URL: string;
   /** Milliseconds between the demo's words. */
   PACE: string;
+  /** `1` for clocks that stand still while code runs, and between one request from outside and the next. */
+  FROZEN: string;
 }
 
 /** The mobs that fail to start, as long as this process lives. */
@@ -68,10 +70,20 @@ export class Mob extends mobObject<Env>({
   }
 }
 
+let frozenAt = Date.now();
+const now = Date.now.bind(Date);
+
+/** Clocks as a deployed worker has them, only more so: they do not even move with timers and answers. */
+function freeze(): void {
+  frozenAt = now();
+  Date.now = () => frozenAt;
+  performance.now = () => 0;
+}
+
 function hurried(ctx: any): any {
   const { storage } = ctx;
   const setAlarm = storage.setAlarm.bind(storage);
-  Object.defineProperty(storage, "setAlarm", { value: (at: number) => setAlarm(Date.now() + (at - Date.now()) / HURRY) });
+  Object.defineProperty(storage, "setAlarm", { value: (at: number) => setAlarm(now() + (at - Date.now()) / HURRY) });
   return ctx;
 }
 
@@ -88,6 +100,7 @@ const worker = mobWorker<Env>({
 
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
+    if (env.FROZEN === "1") freeze();
     // The tests' own door, which no application has.
     const [, door, name = "", verb, argument] = new URL(request.url).pathname.split("/");
     if (door !== "-test") return await worker.fetch(request, env);
