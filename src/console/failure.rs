@@ -47,6 +47,13 @@ impl Failure {
         Self::new(INVALID_PARAMS, "invalid_params", message.to_string())
     }
 
+    /// The same with another of the contract's numbers, and in other words.
+    pub fn told(mut self, code: i64, message: String) -> Self {
+        self.code = code;
+        self.error.message = message;
+        self
+    }
+
     /// No such method.
     pub fn method_not_found(method: &str) -> Self {
         Self::new(

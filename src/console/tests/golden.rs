@@ -2,7 +2,7 @@
 //! (`www/edge/support/golden.ts`) check the same files against the package. `UPDATE_GOLDEN=1` writes the answers of steps that have no
 //! `response`, or fills a stream's: `"response": { "sse": 3 }` is replaced by its first three events.
 
-mod print;
+pub(super) mod print;
 mod template;
 
 use std::collections::BTreeMap;

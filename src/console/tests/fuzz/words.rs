@@ -122,6 +122,7 @@ pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
     (3, "mobkit/spawn_many", SPECS),
     (6, "mobkit/ensure_member", SPEC),
     (2, "mobkit/retire_member", MEMBER),
+    (1, "mobkit/retire", (1, &[("identity", Member)])),
     (2, "mobkit/respawn_member", MEMBER),
     (2, "mobkit/wire_members", PAIR),
     (2, "mobkit/unwire_members", PAIR),
