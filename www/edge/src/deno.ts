@@ -19,6 +19,8 @@ export interface OpenMobsOptions extends GateOptions<MobContext<undefined>> {
   definition?: Definition | ((name: string) => Definition);
   /** Gives the mob its models, tools and hooks. Called with each start, and once more to try a new definition. */
   configure(builder: UnifiedRuntimeBuilder, context: { name: string }): UnifiedRuntimeBuilder | Promise<UnifiedRuntimeBuilder>;
+  /** Whether members may write to members of other mobs, by the tool `message_mob`. Default: no. */
+  messageMobs?: boolean;
   /** Where the wasm comes from. Default: the file in this package. */
   wasm?: WasmSource;
   /** After how many milliseconds a mob is closed that nobody asks, and in which nobody works. The next request opens it. Default: 5 minutes. */
@@ -66,6 +68,7 @@ export function openMobs(options: OpenMobsOptions): Mobs {
   const files = new MobFiles({
     directory,
     closeIdleAfter,
+    messages: options.messageMobs ?? false,
     definition: typeof definition === "function" ? ({ name }) => definition(name) : definition,
     configure: (builder, context) => options.configure(builder, context),
     load: once(() => load(wasm)),

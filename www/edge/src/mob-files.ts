@@ -8,6 +8,7 @@ import { counted, isEventStream, refuse } from "./gate.js";
 import { mobBuilder, type MobMaker, type Remembered } from "./keeper.js";
 import { MobFile, type MobFileListener } from "./mob-file.js";
 import type { Definition, MobEntry, MobHost } from "./mobs.js";
+import { messageMob } from "./peers.js";
 import { isQuotaError, SqliteFile } from "./sqlite.js";
 
 /** What the mobs of a directory have in common. */
@@ -17,6 +18,8 @@ export interface MobFilesOptions extends MobMaker<{ name: string }> {
   load(): Promise<void>;
   /** After how many milliseconds a mob leaves memory that nobody asks, and in which nobody works. */
   closeIdleAfter: number;
+  /** Whether members may write to members of other mobs. */
+  messages: boolean;
 }
 
 const INDEX = "index.sqlite";
@@ -129,7 +132,13 @@ export class MobFiles implements MobHost, MobFileListener {
 
   async builder(name: string, { definition }: Remembered): Promise<UnifiedRuntimeBuilder> {
     await this.#options.load();
-    return await mobBuilder(this.#options, definition, { name });
+    const builder = await mobBuilder(this.#options, definition, { name });
+    if (!this.#options.messages) return builder;
+    return builder.tool(messageMob({
+      mob: name,
+      runtime: () => this.#use(name, (mob) => mob.keeper.running()),
+      fetch: (other, request) => this.fetch(other, request),
+    }));
   }
 
   armed(mob: MobFile, at: number | undefined): void {
