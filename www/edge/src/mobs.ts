@@ -64,13 +64,13 @@ async function route(host: MobHost, request: Request, mob: string | undefined, _
   if (!NAME.test(mob)) return refuse(400, "invalid_mob_name", "a mob's name has 1 to 64 letters, digits, dots, dashes and underscores, with a letter or digit at both ends", {}, { name: mob });
   const rest = url.pathname.slice(`/mobs/${mob}`.length);
   if (rest === "") return await manage(host, mob, request);
-  return await pass(host, mob, rest + url.search, request);
+  return await pass(host, mob, rest, url.search, request);
 }
 
 async function manage(host: MobHost, mob: string, request: Request): Promise<Response> {
   switch (request.method) {
     case "GET": {
-      const response = await pass(host, mob, "/console/rpc", new Request(request.url, {
+      const response = await pass(host, mob, "/console/rpc", "", new Request(request.url, {
         method: "POST", headers: { "content-type": "application/json" },
         body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "mobkit/status" }),
       }));
@@ -98,8 +98,12 @@ async function manage(host: MobHost, mob: string, request: Request): Promise<Res
   }
 }
 
-async function pass(host: MobHost, mob: string, path: string, request: Request): Promise<Response> {
-  return await host.fetch(mob, new Request(new URL(path, "https://mob.local"), request)) ?? noSuchMob(mob);
+async function pass(host: MobHost, mob: string, path: string, search: string, request: Request): Promise<Response> {
+  // Part by part: a path that begins with two slashes would name another host.
+  const url = new URL("https://mob.local");
+  url.pathname = path;
+  url.search = search;
+  return await host.fetch(mob, new Request(url, request)) ?? noSuchMob(mob);
 }
 
 async function definitionOf(request: Request): Promise<Definition | undefined | Response> {

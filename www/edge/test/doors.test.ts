@@ -152,7 +152,7 @@ describe("the doors of mobs", () => {
     assert.match(stream.stdout, /^HTTP\/1\.1 200[^]*content-type: text\/event-stream[^]*event: snapshot_started[^]*event: console_frame[^]*event: snapshot_complete/i);
     assert.match(await curl("-i", at("/console/timeline?after=nowhere")), /^HTTP\/1\.1 409[^]*replay_unavailable/);
     assert.match(await curl("-i", "-X", "PATCH", at("/console/send")), /^HTTP\/1\.1 405[^]*allow: POST/i);
-    assert.match(await curl("-i", at("/nowhere")), /^HTTP\/1\.1 404/);
+    for (const path of ["/nowhere", "//evil.example/healthz", "//healthz", "/healthz/", "/console%2Frpc"]) assert.match(await curl("-i", "--path-as-is", at(path)), /^HTTP\/1\.1 404/, path);
     assert.match(await curl("--compressed", at("/console/experience")), /"agent_sidebar"/);
   });
 
