@@ -26,6 +26,8 @@ use crate::wire::{
 
 /// The most entries that one query answers with: as many as are kept.
 const MAX_LIMIT: usize = 200_000;
+/// The method that waits for the end of an interaction.
+pub(super) const WAIT: &str = "mobkit/wait_interaction";
 /// The method that a form with a file calls.
 pub(super) const UPLOAD: &str = "mobkit/blob/upload";
 /// How many milliseconds it waits at most: a day.
@@ -76,8 +78,8 @@ methods! {
     "mobkit/cancel_interaction" => cancel_interaction,
     /// `{member_id}`: ends what a member is doing now. → `{accepted}`
     "mobkit/force_cancel_member" => force_cancel_member,
-    /// `{interaction_id}`: answers when it has ended. → `{interaction_id, status, result, error, usage, turns}`
-    "mobkit/wait_interaction" => wait_interaction,
+    /// `{interaction_id, timeout_ms?}`: answers when it has ended, or after so long (over HTTP a minute, if it is not said) with the status `open`. → `{interaction_id, status, result, error, usage, turns}`
+    WAIT => wait_interaction,
     /// Ends every open interaction. → `{accepted, cancelled}`
     "mobkit/cancel_all" => cancel_all,
     /// `{profile, meerkat_id, initial_message?, labels?, context?, additional_instructions?, model_override?, system_prompt_override?, resume_session_id?}` → `{accepted, meerkat_id, generation, fence_token, session_id}`
@@ -347,10 +349,19 @@ fn force_cancel_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Beg
     later(runtime.cancel_turn(&member), whether_accepted)
 }
 
-fn wait_interaction(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+fn wait_interaction(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let limit = params.number("timeout_ms", MAX_WAIT_MS)?;
     let interaction = interaction_param(params)?;
-    let handle = runtime.mob_handle();
-    let outcome = async move { handle.wait_interaction(&interaction).await };
+    let runtime = runtime.clone();
+    let outcome = async move {
+        match limit {
+            None => runtime.mob_handle().wait_interaction(&interaction).await,
+            Some(limit) => {
+                let limit = Duration::from_millis(limit as u64);
+                runtime.wait_interaction(&interaction, limit).await
+            }
+        }
+    };
     later(outcome.boxed_local(), |outcome: &InteractionOutcome| {
         json::text(&object!({
             "interaction_id": outcome.interaction_id,

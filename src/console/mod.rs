@@ -212,6 +212,9 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
     }
 }
 
+/// How many milliseconds a request waits for the end of an interaction when it does not say.
+const HTTP_WAIT_MS: u64 = 60_000;
+
 /// Where bytes are asked for.
 const BLOBS: &str = "/blobs/";
 
@@ -266,10 +269,15 @@ async fn rpc(runtime: &UnifiedRuntime, body: &[u8]) -> Vec<u8> {
 
 /// The answer to one request; empty for a notification.
 async fn answer(runtime: &UnifiedRuntime, request: Read) -> Vec<u8> {
-    let request = match request {
+    let mut request = match request {
         Ok(request) => request,
         Err(answer) => return answer,
     };
+    if request.method == methods::WAIT {
+        // Whoever asked may have gone, and no host is sure to say so.
+        let limit = request.params.entry("timeout_ms");
+        limit.or_insert_with(|| HTTP_WAIT_MS.into());
+    }
     let outcome = methods::call(runtime, &request.method, request.params).await;
     answered(request.id, outcome)
 }

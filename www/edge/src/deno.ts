@@ -93,9 +93,9 @@ export function serveMobs(options: ServeMobsOptions): MobServer {
   }
   const stop = async (): Promise<void> => {
     const stopped = server.shutdown();
+    const limit = setTimeout(() => hard.abort(), LAST_ANSWERS_MS);
     // Their ends end the event streams, which the server waits for.
     await mobs.close();
-    const limit = setTimeout(() => hard.abort(), LAST_ANSWERS_MS);
     await stopped.finally(() => clearTimeout(limit));
   };
   let stopping: Promise<void> | undefined;

@@ -28,6 +28,7 @@ export interface MobStub {
   /** Makes the mob or gives it another definition; without one, that of the class. A failure is an answer: errors lose their shape on the way. */
   put(name: string, definition: Definition | undefined): Promise<{ created: boolean } | { error: { code: string; message: string; data: unknown } }>;
   remove(): Promise<boolean>;
+  exists(): Promise<boolean>;
   fetch(request: Request): Promise<Response>;
 }
 
@@ -94,13 +95,18 @@ export class MobObject<Env> extends DurableObject<Env> {
     try {
       return { created: await this.#keeper.put(name, definition) };
     } catch (error) {
-      if (!isMobkitError(error)) throw error;
-      return { error: { code: error.code, message: error.message, data: error.data } };
+      if (isMobkitError(error)) return { error: { code: error.code, message: error.message, data: error.data } };
+      console.error("mobkit-web: a mob could not be made", error);
+      return { error: { code: "mob_unavailable", message: "the mob could not be started", data: null } };
     }
   }
 
   remove(): Promise<boolean> {
     return this.#keeper.remove();
+  }
+
+  exists(): boolean {
+    return this.#keeper.remembered() !== undefined;
   }
 
   override fetch(request: Request): Promise<Response> {
@@ -126,8 +132,7 @@ export class MobObject<Env> extends DurableObject<Env> {
   }
 
   async #answer(request: Request): Promise<Response> {
-    if (this.#keeper.remembered() === undefined) return new Response(null, { status: 404, headers: { [NO_MOB]: "1" } });
-    return await this.#keeper.fetch(request);
+    return await this.#keeper.fetch(request) ?? new Response(null, { status: 404, headers: { [NO_MOB]: "1" } });
   }
 
   async #forget(): Promise<void> {

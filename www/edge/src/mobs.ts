@@ -17,6 +17,9 @@ const NAME = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/i;
 const MAX_PAGE = 1000;
 const DEFAULT_PAGE = 100;
 
+/** What is no fault of a definition. */
+const UNAVAILABLE = new Set(["runtime_crashed", "runtime_stopped", "mob_unavailable"]);
+
 /** A mob that there is. */
 export interface MobEntry {
   name: string;
@@ -87,7 +90,7 @@ async function manage(host: MobHost, mob: string, request: Request): Promise<Res
       } catch (error) {
         if (!isMobkitError(error)) throw error;
         // What the definition is refused for, and what fails while it is put in force.
-        const status = error.code.startsWith("storage_") || error.code === "runtime_crashed" ? 503 : 422;
+        const status = error.code.startsWith("storage_") || UNAVAILABLE.has(error.code) ? 503 : 422;
         return refuse(status, error.code, error.message, {}, error.data ? { data: error.data } : {});
       }
     }

@@ -21,14 +21,19 @@ interface MessageArgs {
   wait?: boolean;
 }
 
-/** How often a message may cause another one in another mob, so that mobs do not talk with each other without end at somebody's expense. */
+/** How many mobs a message may have come through, so that mobs do not talk with each other without end at somebody's expense. */
 const MAX_HOPS = 8;
-/** What the origin of such a message is: the mob that it comes from, and which hop it is. */
-const ORIGIN = /^mob:(.+)#(\d+)$/;
+/** The origin of such a message: `mob:` and the mobs that it came through, the one that sends it last. */
+const ORIGIN = "mob:";
+const SEPARATOR = ">";
+/** Milliseconds that a request for the outcome is held. */
+const POLL_MS = 20_000;
+const RETRY_FIRST_MS = 250;
+const RETRY_LONGEST_MS = 5_000;
 
 /**
  * The tool `message_mob {mob, member, message, wait?}`: writes to a member of another mob and, unless `wait` is false, answers with what it
- * says in the end. Each call is accepted once, whatever dies meanwhile.
+ * says in the end. Each call is accepted once, whatever dies meanwhile; one that is given up ends the work that it caused.
  */
 export function messageMob(options: MessageMobOptions): Tool<MessageArgs> {
   return {
@@ -51,38 +56,79 @@ export function messageMob(options: MessageMobOptions): Tool<MessageArgs> {
       }
       if (mob === options.mob) throw new Error(`${mob} is this mob: write to its members with send_message`);
       if (options.allow?.(mob) === false) throw new Error(`this mob may not write to ${mob}`);
-      const hop = await hopsOf(options, context) + 1;
-      if (hop > MAX_HOPS) throw new Error(`mobs have caused messages to each other ${MAX_HOPS} times in a row: this one is not sent`);
+      const through = [...await mobsBefore(options, context), options.mob];
+      if (through.length > MAX_HOPS) throw new Error(`the message came through ${MAX_HOPS} mobs already: it goes no further`);
+      // Who waits for this one's answer cannot give one.
+      if (wait && through.includes(mob)) throw new Error(`${mob} may be waiting for this answer itself: write to it with wait false`);
       const accepted = await ask(options, mob, "/console/send", {
-        identity: member, content: message, origin: `mob:${options.mob}#${hop}`,
+        identity: member, content: message, origin: ORIGIN + through.join(SEPARATOR),
         idempotency_key: [options.mob, context.identity, context.interactionId ?? "", context.callId].join("/"),
       }, context.signal);
-      if (!wait) return { accepted: true, interaction_id: accepted.interaction_id };
-      const { result, error } = await ask(options, mob, "/console/rpc", {
-        jsonrpc: "2.0", id: 1, method: "mobkit/wait_interaction", params: { interaction_id: accepted.interaction_id },
-      }, context.signal);
-      if (error) throw new Error(`${mob} answers: ${error.message}`);
-      if (result.status !== "completed") throw new Error(`${mob} could not do it: ${result.error?.message ?? result.status}`);
-      return result.result;
+      const { interaction_id } = accepted;
+      if (!wait) return { accepted: true, interaction_id };
+      try {
+        return await outcome(options, mob, interaction_id, context.signal);
+      } catch (error) {
+        // Nobody hears of it if that fails too: the work ends by its own bounds then.
+        if (context.signal.aborted) void rpc(options, mob, "mobkit/cancel_interaction", { interaction_id }, AbortSignal.timeout(POLL_MS)).catch(() => {});
+        throw error;
+      }
     },
   };
 }
 
-/** How many hops the message has behind it that the member works on. */
-async function hopsOf(options: MessageMobOptions, { interactionId }: ToolContext): Promise<number> {
-  if (interactionId === null) return 0;
-  for await (const item of (await options.runtime()).interaction(interactionId)) {
-    if (item.type === "gap" || item.event.kind !== "agent" || item.event.payload.type !== "user_input") continue;
-    return Number(item.event.payload.origin?.match(ORIGIN)?.[2] ?? 0);
+async function outcome(options: MessageMobOptions, mob: string, interaction_id: string, signal: AbortSignal): Promise<string> {
+  for (;;) {
+    const result = await rpc(options, mob, "mobkit/wait_interaction", { interaction_id, timeout_ms: POLL_MS }, signal);
+    if (result.status === "completed") return result.result;
+    if (result.status !== "open") throw new Error(`${mob} could not do it: ${result.error?.message ?? result.status}`);
   }
-  return 0;
 }
 
-async function ask(options: MessageMobOptions, mob: string, path: string, body: object, signal: AbortSignal): Promise<any> {
-  const request = new Request(`https://mob.local${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
-  const response = await options.fetch(mob, request);
-  if (!response) throw new Error(`there is no mob ${mob}`);
-  const answer = (await response.json()) as { error?: string; message?: string };
-  if (!response.ok) throw new Error(`${mob} answers: ${answer.message ?? answer.error ?? `HTTP ${response.status}`}`);
-  return answer;
+/** The mobs that the message which the member works on came through. */
+async function mobsBefore(options: MessageMobOptions, { interactionId, signal }: ToolContext): Promise<string[]> {
+  if (interactionId === null) return [];
+  for await (const item of (await options.runtime()).interaction(interactionId, { signal })) {
+    // What began it is not kept any more: it may have come from anywhere.
+    if (item.type === "gap") return Array<string>(MAX_HOPS).fill("");
+    if (item.event.kind !== "agent" || item.event.payload.type !== "user_input") continue;
+    const { origin } = item.event.payload;
+    return origin?.startsWith(ORIGIN) ? origin.slice(ORIGIN.length).split(SEPARATOR) : [];
+  }
+  return [];
 }
+
+async function rpc(options: MessageMobOptions, mob: string, method: string, params: object, signal: AbortSignal): Promise<any> {
+  const { result, error } = await ask(options, mob, "/console/rpc", { jsonrpc: "2.0", id: 1, method, params }, signal);
+  if (error) throw new Error(`${mob} answers: ${error.message}`);
+  return result;
+}
+
+/** Asks until there is an answer: a mob that is moved or started anew has none for a moment, and what is asked may be asked again. */
+async function ask(options: MessageMobOptions, mob: string, path: string, body: object, signal: AbortSignal): Promise<any> {
+  for (let pause = RETRY_FIRST_MS; ; pause = Math.min(pause * 2, RETRY_LONGEST_MS)) {
+    signal.throwIfAborted();
+    const request = new Request(`https://mob.local${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
+    let why: string;
+    try {
+      const response = await options.fetch(mob, request);
+      if (!response) throw new Refused(`there is no mob ${mob}`);
+      const answer = (await response.json()) as { error?: string | { data?: { code?: string } }; message?: string };
+      const code = typeof answer.error === "object" ? answer.error.data?.code : answer.error;
+      if (response.ok && code !== "runtime_shutting_down") return answer;
+      why = `${mob} answers: ${answer.message ?? code ?? `HTTP ${response.status}`}`;
+      if (response.status !== 503 && code !== "runtime_shutting_down") throw new Refused(why);
+    } catch (error) {
+      if (error instanceof Refused || signal.aborted) throw error;
+      why = String(error);
+    }
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, pause);
+      signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    });
+    if (signal.aborted) throw new Error(why);
+  }
+}
+
+/** A refusal that another try does not change. */
+class Refused extends Error {}

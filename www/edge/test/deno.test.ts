@@ -192,7 +192,7 @@ describe("mobs in a directory", () => {
     const { result } = await mobs.outcome("talk-a", await mobs.send("talk-a", call));
     assert.equal(result, "said: said: hello");
     const [heard] = (await mobs.events("talk-b")).filter(({ payload }) => payload.type === "user_input");
-    assert.deepEqual([heard?.agent_id, heard?.payload.origin], ["writer:0", "mob:talk-a#1"]);
+    assert.deepEqual([heard?.agent_id, heard?.payload.origin], ["writer:0", "mob:talk-a"]);
   });
 });
 

@@ -149,7 +149,7 @@ describe("mobs in Durable Objects", () => {
       assert.equal((await mobs.outcome(mob, await mobs.send(mob, message))).status, "completed");
     };
     await tell("talk-one", call({ mob: "talk-two", member: "lead", message: "hello there" }));
-    assert.deepEqual((await mobs.events("talk-two")).filter(({ payload }) => payload.type === "user_input").map(({ payload }) => [payload.content, payload.origin]), [["hello there", "mob:talk-one#1"]]);
+    assert.deepEqual((await mobs.events("talk-two")).filter(({ payload }) => payload.type === "user_input").map(({ payload }) => [payload.content, payload.origin]), [["hello there", "mob:talk-one"]]);
     await tell("talk-one", call({ mob: "talk-three", member: "lead", message: "hello" }));
     await tell("talk-one", call({ mob: "talk-one", member: "writer", message: "hello" }));
     await tell("talk-one", call({ mob: "talk-two", member: "nobody", message: "hello" }));
@@ -157,11 +157,23 @@ describe("mobs in Durable Objects", () => {
     const heard = await answers("talk-one");
     assert.deepEqual(heard.map(([, isError]) => isError), [false, true, true, true, true], JSON.stringify(heard));
     assert.match(heard.map(([text]) => text).join("\n"), /echo: hello there[^]*there is no mob talk-three[^]*send_message[^]*nobody[^]*message must be a non-empty string/);
+    // Over the death of the other mob the tool waits on.
+    const long = call({ mob: "talk-two", member: "writer", message: "hang" });
+    const waiting = await mobs.send("talk-one", long);
+    await until("the other one works", async () => (await mobs.events("talk-two")).some(({ payload }) => payload.content === "hang"));
+    await behind("talk-two", "evict");
+    const [{ interaction_id: hanging }] = (await mobs.events("talk-two")).map(({ payload }) => payload).filter(({ content }) => content === "hang");
+    assert.equal((await mobs.rpc("talk-two", "mobkit/cancel_interaction", { interaction_id: hanging })).accepted, true);
+    assert.equal((await mobs.outcome("talk-one", waiting)).status, "completed");
+    assert.match((await answers("talk-one")).at(-1)![0], /talk-two could not do it/);
+    // One that waits for an answer is not waited for.
+    await tell("talk-one", call({ mob: "talk-two", member: "lead", message: call({ mob: "talk-one", member: "lead", message: "and you" }) }));
+    assert.match((await answers("talk-two")).at(-1)![0], /may be waiting for this answer itself/);
     // Each hands the message on to the other: ten messages in one another.
     let message = "the end";
     for (let level = 0; level < 10; level++) message = call({ mob: level % 2 === 0 ? "talk-one" : "talk-two", member: "lead", message, wait: false });
     await tell("talk-one", message);
-    await until("the last is refused", async () => [...(await answers("talk-one")), ...(await answers("talk-two"))].some(([text]) => /8 times in a row/.test(text)));
+    await until("the last is refused", async () => [...(await answers("talk-one")), ...(await answers("talk-two"))].some(([text]) => /came through 8 mobs already/.test(text)));
     assert.ok(![...(await mobs.events("talk-one")), ...(await mobs.events("talk-two"))].some(({ payload }) => payload.content === "the end"));
   });
 

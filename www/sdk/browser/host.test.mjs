@@ -134,7 +134,7 @@ test("bytes are kept under the name that the contract gives them, served, sent i
       id, same: again === id, type: found.type, text: await found.text(), large: back.length === large.length && back.every((byte, at) => byte === large[at]),
       sent: sent.result?.status, image: events[0]?.event.payload.content[1],
       deleted: [await reopened.deleteBlob(id), await reopened.deleteBlob(id)], gone: await codeOf(reopened.getBlob(id)), wrong: await codeOf(reopened.getBlob("x")),
-      untyped: await codeOf(reopened.putBlob({ type: "", bytes: large })), huge: await codeOf(reopened.putBlob({ type: "a/b", bytes: new Uint8Array((25 << 20) + 1) })),
+      untyped: (await reopened.getBlob(await reopened.putBlob({ type: "", bytes: large }))).type, essence: (await reopened.getBlob(await reopened.putBlob(new Blob(["a"], { type: "text/plain;charset=utf-8" })))).type, mistyped: await codeOf(reopened.putBlob({ type: "text", bytes: large })), huge: await codeOf(reopened.putBlob({ type: "a/b", bytes: new Uint8Array((25 << 20) + 1) })),
     };
     await reopened.shutdown();
     await mobkit.deleteStorage("blobs");
@@ -143,8 +143,22 @@ test("bytes are kept under the name that the contract gives them, served, sent i
   assert.deepEqual(seen, {
     id: "sha256:481108a1c61fc47e623f189181546c8ea108f1c405afd18d63a73cd78e242010", same: true, type: "image/gif", text: "GIF89a!", large: true,
     sent: "accepted", image: { type: "image", media_type: "image/gif", data: "R0lGODlhIQ==" },
-    deleted: [true, false], gone: "blob_not_found", wrong: "invalid_blob_id", untyped: "invalid_input", huge: "invalid_input",
+    deleted: [true, false], gone: "blob_not_found", wrong: "invalid_blob_id", untyped: "application/octet-stream", essence: "text/plain", mistyped: "invalid_input", huge: "invalid_input",
   });
+});
+
+test("a check calls nothing of the application's, and fails for what is wrong with the definition", async () => {
+  const seen = await inPage(async () => {
+    const called = [];
+    const call = (name) => () => { called.push(name); throw new Error(name); };
+    const full = (definition) => mobkit.UnifiedRuntime.builder().definition(definition).storage(mobkit.customStorage({ maxValueBytes: 1 << 20, get: call("storage") }))
+      .model("m", { stream: call("model") }).preSpawnHook(call("pre")).discovery(call("discovery")).edgeDiscovery(call("edges")).postSpawnHook(call("post"))
+      .onMobEvent(call("event")).persistentMetadata({ getSubscriptionCursor: call("get"), setSubscriptionCursor: call("set") }).eventLog({ store: { appendBatch: call("log") } }).alarm(call("alarm"));
+    await full(DEFINITION + "\n[[members]]\nprofile = \"other\"\nidentity = \"o9\"\ninitial_message = \"begin\"\n").check();
+    return { called, wrong: await codeOf(full("[mob]\nid = 5").check()) };
+  });
+  assert.deepEqual(seen.called, []);
+  assert.match(seen.wrong, /definition/);
 });
 
 test("the console hears of its looks, and only of those that there are", async () => {
