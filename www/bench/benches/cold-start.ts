@@ -36,11 +36,11 @@ export async function measureAlone(): Promise<Figure[]> {
 
     const fresh = new Samples("ms");
     for (let at = 0; at < PROCESSES; at++) {
-      for (const [mob, state] of [[WORKED, `${grouped(EVENTS)} events stored`], [NEW, "never worked"]] as const) {
+      for (const [mob, what] of [[WORKED, `a mob with ${grouped(EVENTS)} events stored`], [NEW, "a mob that never worked"]] as const) {
         await served.rest(mob);
         await served.kill();
         fresh.add("from its start until it listens", await timed(() => served.restart()));
-        fresh.add(`its first request, to a mob with ${state}`.replace("with never", "that never"), await answer(mob));
+        fresh.add(`its first request, to ${what}`, await answer(mob));
       }
     }
     return [{

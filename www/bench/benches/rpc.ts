@@ -46,8 +46,8 @@ export async function measure(lab: Lab): Promise<Figure[]> {
       unit: "calls/s",
       better: "more",
       how: `${Served.version} on this machine, a worker made with \`mobWorker\`, and one mob with ${MEMBERS} members in its object. The client is Node, over connections
-        that stay open, on the same processors: what the worker alone answers shows what both can do at most. A write is answered when it is
-        on disk. ${grouped(EDGE[1])} calls one after the other, ${grouped(EDGE[AT_ONCE])} calls of ${AT_ONCE} callers; ${RUNS} runs after one to warm up.`,
+        that stay open, on the same processors: what the worker alone answers shows what both can do at most. A write is answered when the
+        object's storage has confirmed it. ${grouped(EDGE[1])} calls one after the other, ${grouped(EDGE[AT_ONCE])} calls of ${AT_ONCE} callers; ${RUNS} runs after one to warm up.`,
       rows: atEdge.rows(),
     }];
   } finally {
