@@ -2,10 +2,8 @@
 
 import type { Lab } from "./lab.ts";
 
-/** A module of `benches/`. */
-export interface Bench {
-  measure(lab: Lab): Promise<Figure[]>;
-}
+/** A module of `benches/`: one measures in pages, another one without a browser. */
+export type Bench = { measure(lab: Lab): Promise<Figure[]> } | { measureAlone(): Promise<Figure[]> };
 
 /** One table of numbers of the same unit. */
 export interface Figure {

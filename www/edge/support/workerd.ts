@@ -20,6 +20,10 @@ export interface WorkerOptions {
   objects?: Record<string, string>;
   /** Text by the names of the bindings. */
   text?: Record<string, string>;
+  /** Whether objects stay in memory that nobody calls: else ten seconds after the last call they are gone. */
+  pinned?: boolean;
+  /** What V8 is told, such as `--expose-gc`. */
+  v8Flags?: string[];
 }
 
 export class Workerd {
@@ -82,7 +86,9 @@ export class Workerd {
   async #serve(): Promise<void> {
     const config = join(this.#directory, "config.capnp");
     const child = spawn(binary(), ["serve", config, "--socket-addr", `http=127.0.0.1:${this.#port}`, "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
-    process.once("exit", () => child.kill());
+    const end = (): void => void child.kill();
+    process.once("exit", end);
+    child.once("exit", () => process.off("exit", end));
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) if (stream) createInterface({ input: stream }).on("line", (line) => this.#said.push(line));
     try {
@@ -95,7 +101,7 @@ export class Workerd {
 }
 
 /** The worker as one script, its wasm beside it, and the configuration that names both. */
-async function bundle(script: URL, directory: string, { objects = {}, text = {} }: WorkerOptions): Promise<void> {
+async function bundle(script: URL, directory: string, { objects = {}, text = {}, pinned = false, v8Flags = [] }: WorkerOptions): Promise<void> {
   const modules: string[] = [];
   await build({
     entryPoints: [fileURLToPath(script)],
@@ -121,7 +127,7 @@ async function bundle(script: URL, directory: string, { objects = {}, text = {} 
     }],
   });
   const listed = modules.map((file) => `(name = "${file}", wasm = embed "${file}")`);
-  const namespaces = Object.values(objects).map((className) => `(className = "${className}", uniqueKey = "${className}", enableSql = true)`);
+  const namespaces = Object.values(objects).map((className) => `(className = "${className}", uniqueKey = "${className}", enableSql = true, preventEviction = ${pinned})`);
   const bindings = [
     ...Object.entries(objects).map(([binding, className]) => `(name = "${binding}", durableObjectNamespace = "${className}")`),
     ...Object.entries(text).map(([binding, value]) => `(name = "${binding}", text = ${JSON.stringify(value)})`),
@@ -134,6 +140,7 @@ const config :Workerd.Config = (
     (name = "storage", disk = (path = "${join(directory, "storage")}", writable = true)),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+  v8Flags = [${v8Flags.map((flag) => JSON.stringify(flag)).join(", ")}],
 );
 const worker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js"), ${listed.join(", ")}],

@@ -42,63 +42,91 @@ pub const BENCHES: &[Bench] = &[
         about: "events made durable, beside Dexie and IndexedDB itself",
         needs: BROWSER,
         limit: minutes(15),
-        measure: in_browser,
+        measure: by_program,
     },
     Bench {
         name: "replay",
         about: "events read again after a cursor, beside Dexie and IndexedDB itself",
         needs: BROWSER,
         limit: minutes(10),
-        measure: in_browser,
+        measure: by_program,
     },
     Bench {
         name: "turns",
         about: "turns of members whose model answers at once",
         needs: BROWSER,
         limit: minutes(10),
-        measure: in_browser,
+        measure: by_program,
     },
     Bench {
         name: "peers",
         about: "turns on a stubbed fetch, beside the AI SDK and LangGraph",
         needs: BROWSER,
         limit: minutes(10),
-        measure: in_browser,
+        measure: by_program,
     },
     Bench {
         name: "spawn",
         about: "fifty new members",
         needs: BROWSER,
         limit: minutes(5),
-        measure: in_browser,
+        measure: by_program,
     },
     Bench {
         name: "roster",
         about: "a large mob brought to what it ought to be, and looked up in its ledger",
         needs: BROWSER,
         limit: minutes(10),
-        measure: in_browser,
+        measure: by_program,
     },
     Bench {
         name: "memory",
         about: "what a member weighs that has nothing to do",
         needs: BROWSER,
         limit: minutes(10),
-        measure: in_browser,
+        measure: by_program,
     },
     Bench {
         name: "start",
         about: "from loading the module to the first member",
         needs: BROWSER,
         limit: minutes(10),
-        measure: in_browser,
+        measure: by_program,
     },
     Bench {
         name: "idle",
         about: "what a runtime does in a minute in which there is nothing to do",
         needs: BROWSER,
         limit: minutes(10),
-        measure: in_browser,
+        measure: by_program,
+    },
+    Bench {
+        name: "rpc",
+        about: "JSON-RPC calls, in a page and to a mob in workerd",
+        needs: BROWSER,
+        limit: minutes(10),
+        measure: by_program,
+    },
+    Bench {
+        name: "sse",
+        about: "events to the readers of event streams, in a page and from a mob in workerd",
+        needs: BROWSER,
+        limit: minutes(25),
+        measure: by_program,
+    },
+    Bench {
+        name: "cold-start",
+        about: "the first answer of a mob in workerd that is not in memory",
+        needs: &[],
+        limit: minutes(10),
+        measure: by_program,
+    },
+    Bench {
+        name: "isolate",
+        about: "how many mobs live in one isolate of workerd",
+        needs: &[],
+        limit: minutes(10),
+        measure: by_program,
     },
 ];
 
@@ -129,7 +157,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What the program in the browser leaves behind.
+/// What a bench's program leaves behind.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Answer {
@@ -138,7 +166,7 @@ enum Answer {
 }
 
 /// Runs the bench of the same name in `www/bench`.
-fn in_browser(session: &Session<'_>, bench: &Bench) -> Result<Measured> {
+fn by_program(session: &Session<'_>, bench: &Bench) -> Result<Measured> {
     // Profiles lie here too: a temporary directory may be one in memory, and no measure of what is durable.
     let directory = session.paths.target.join("bench").join(bench.name);
     // What a run left behind that was stopped must not be taken for this one's.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What one bench measured, as the program that runs in the browser writes it.
+/// What one bench measured, as its program writes it.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Measured {
@@ -231,7 +231,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_the_browser_program_writes_is_understood() {
+    fn what_a_program_writes_is_understood() {
         let text = r#"{"browser":"Chromium 1","figures":[{"title":"t","unit":"ms","better":"less","how":"h","rows":[
             {"name":"a","samples":[1,2.5],"aim":{"at_most":20}},
             {"name":"b","samples":[3],"aim":{"times":{"times":6,"of":"a"}}},
