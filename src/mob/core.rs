@@ -144,6 +144,9 @@ pub type Pending<T> = LocalBoxFuture<'static, Result<T, MobError>>;
 /// A command whose type is forgotten: one that may be handed in again.
 pub(crate) type Stage<T> = Box<dyn FnMut(&Core, &mut Batch) -> Result<T, MobError>>;
 
+/// A command whose answer waits beside it.
+type UntypedStage = Box<dyn FnMut(&mut Batch) -> Result<(), MobError>>;
+
 impl Core {
     /// The time for rows and events.
     pub fn now(&self) -> TimestampMs {
@@ -199,7 +202,7 @@ impl Core {
         writer: &Writer,
         accepted: bool,
         durability: Durability,
-        mut stage: Box<dyn FnMut(&mut Batch) -> Result<(), MobError>>,
+        mut stage: UntypedStage,
     ) -> Pending<()> {
         let staging = move |batch: &mut Batch| stage(batch).map(Staged::answer);
         let submitted = if accepted {
