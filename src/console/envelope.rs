@@ -3,17 +3,38 @@
 use serde_json::{Map, Value};
 
 use super::failure::{Failure, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR};
-use crate::wire::json;
+use crate::wire::{json, raw_json};
 
 /// A request that is well formed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RpcRequest {
     /// What the answer repeats; none for a notification, which gets no answer.
-    pub id: Option<Value>,
+    pub id: Option<Id>,
     /// Which method.
     pub method: String,
     /// Its parameters; empty when there are none.
     pub params: Map<String, Value>,
+}
+
+/// An id as JSON text. A number with a fraction, or beyond 64 bits, is the text that it came as: decoded and encoded again it can be
+/// another number, and a caller that compares would not know its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Id(String);
+
+impl Id {
+    const NULL: &str = "null";
+
+    /// The id of a request with this text.
+    fn of(id: &Value, request: &[u8]) -> Self {
+        let written = match id {
+            Value::Number(number) if number.is_f64() => raw_json::fields(request, ["id"]).ok(),
+            _ => None,
+        };
+        let written = written.and_then(|[text]| std::str::from_utf8(text?).ok());
+        // The name can be escaped where it counts.
+        let written = written.filter(|text| json::parse(text.as_bytes()).ok().as_ref() == Some(id));
+        Self(written.map_or_else(|| json::text(id), str::to_owned))
+    }
 }
 
 /// Requests in one batch, at most.
@@ -34,20 +55,23 @@ pub(super) enum Body {
 pub(super) fn parse(body: &[u8]) -> Body {
     match json::parse(body) {
         Ok(Value::Array(batch)) if (1..=MAX_BATCH).contains(&batch.len()) => {
-            Body::Batch(batch.into_iter().map(request).collect())
+            let texts = raw_json::elements(body).unwrap_or_default();
+            let text = |at: usize| texts.get(at).copied().unwrap_or_default();
+            let batch = batch.into_iter().enumerate();
+            Body::Batch(batch.map(|(at, value)| request(value, text(at))).collect())
         }
-        Ok(value) => Body::One(request(value)),
+        Ok(value) => Body::One(request(value, body)),
         Err(_) => {
             let failure = Failure::new(PARSE_ERROR, "parse_error", "Parse error");
-            Body::One(Err(error(&Value::Null, &failure)))
+            Body::One(Err(failed(Id::NULL, &failure)))
         }
     }
 }
 
-fn request(value: Value) -> Read {
+fn request(value: Value, text: &[u8]) -> Read {
     let invalid = || {
-        error(
-            &Value::Null,
+        failed(
+            Id::NULL,
             &Failure::new(INVALID_REQUEST, "invalid_request", "Invalid Request"),
         )
     };
@@ -64,6 +88,7 @@ fn request(value: Value) -> Read {
     ) {
         return Err(invalid());
     }
+    let id = id.map(|id| Id::of(&id, text));
     let Some(Value::String(method)) = fields.remove("method") else {
         return Err(invalid());
     };
@@ -88,20 +113,23 @@ fn request(value: Value) -> Read {
 }
 
 /// The answer to a request that succeeded with this JSON.
-pub(super) fn result(id: &Value, result: &str) -> Vec<u8> {
-    answer(id, "result", result)
+pub(super) fn result(id: &Id, result: &str) -> Vec<u8> {
+    answer(&id.0, "result", result)
 }
 
 /// The answer to a request that failed.
-pub(super) fn error(id: &Value, failure: &Failure) -> Vec<u8> {
+pub(super) fn error(id: &Id, failure: &Failure) -> Vec<u8> {
+    failed(&id.0, failure)
+}
+
+fn failed(id: &str, failure: &Failure) -> Vec<u8> {
     answer(id, "error", &json::text(&failure.to_json()))
 }
 
-fn answer(id: &Value, name: &str, value: &str) -> Vec<u8> {
-    let id = json::text(id);
+fn answer(id: &str, name: &str, value: &str) -> Vec<u8> {
     [
         r#"{"jsonrpc":"2.0","id":"#,
-        &id,
+        id,
         ",\"",
         name,
         "\":",

@@ -47,6 +47,13 @@ impl Failure {
         Self::new(INVALID_PARAMS, "invalid_params", message.to_string())
     }
 
+    /// The same with another of the contract's numbers, and in other words.
+    pub fn told(mut self, code: i64, message: String) -> Self {
+        self.code = code;
+        self.error.message = message;
+        self
+    }
+
     /// No such method.
     pub fn method_not_found(method: &str) -> Self {
         Self::new(
@@ -95,10 +102,8 @@ impl Failure {
                 data.insert("data".to_owned(), other.clone());
             }
         }
-        if self.code == STALE_CURSOR {
-            if name == "stale_event_cursor" {
-                data.insert("error".to_owned(), "event_query_stale".into());
-            }
+        if name == "stale_event_cursor" {
+            data.insert("error".to_owned(), "event_query_stale".into());
         }
         let prefix = match self.code {
             INVALID_PARAMS => "Invalid params: ",

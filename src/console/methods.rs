@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::CONTRACT_VERSION;
-use super::failure::{Failure, OPERATION_FAILED};
+use super::failure::{Failure, INVALID_PARAMS, OPERATION_FAILED};
 use super::multipart;
 use super::params::Params;
 use super::sse::KEEP_ALIVE_MS;
@@ -26,6 +26,8 @@ use crate::wire::{
 
 /// The most entries that one query answers with: as many as are kept.
 const MAX_LIMIT: usize = 200_000;
+/// The method that waits for the end of an interaction.
+pub(super) const WAIT: &str = "mobkit/wait_interaction";
 /// The method that a form with a file calls.
 pub(super) const UPLOAD: &str = "mobkit/blob/upload";
 /// How many milliseconds it waits at most: a day.
@@ -45,62 +47,118 @@ struct Method {
     begin: fn(&UnifiedRuntime, &str, Params) -> Begun,
 }
 
-/// The table: each method with what begins it.
+/// The table: each method with what it is for, its parameters and its answer, and with what begins it. The reference is made from the
+/// words, which the module does without.
 macro_rules! methods {
-    ($($name:expr => $begin:ident,)*) => {
+    ($(#[doc = $about:literal] $name:expr => $begin:ident,)*) => {
         const METHODS: &[Method] = &[$(Method { name: $name, begin: $begin },)*];
+
+        /// What each method is for.
+        #[cfg(test)]
+        pub(super) const REFERENCE: &[(&str, &str)] = &[$(($name, $about),)*];
     };
 }
 
 methods! {
+    /// The runtime at a glance. → `{contract_version, running, mob_id, mob_state, role, latest_mob_cursor, latest_event_cursor, models, definition_changes, tasks, loaded_modules}`
     "mobkit/status" => status,
+    /// What can be asked. → `{contract_version, methods, runtime_type, runtime_capabilities, authenticated, features, loaded_modules}`
     "mobkit/capabilities" => capabilities,
+    /// The roster, those who are leaving included. → `[member]`
     "mobkit/list_members" => list_members,
+    /// `{member_id}` → one row of the roster
     "mobkit/get_member" => get_member,
+    /// `{label_key, label_value}` → the members with this label
     "mobkit/find_members" => find_members,
+    /// `{member_id}` → what a member is doing and what it said last
     "mobkit/member_status" => member_status,
+    /// `{member_id, content | message, handling_mode? queue|steer, origin?, idempotency_key?}`: writes to a member; durable when answered. → `{accepted, member_id, session_id, interaction_id, repeated}`
     "mobkit/send_message" => send_message,
+    /// `{interaction_id}`: ends an interaction with all the work that it caused. → `{accepted}`
     "mobkit/cancel_interaction" => cancel_interaction,
+    /// `{member_id}`: ends what a member is doing now. → `{accepted}`
     "mobkit/force_cancel_member" => force_cancel_member,
-    "mobkit/wait_interaction" => wait_interaction,
+    /// `{interaction_id, timeout_ms?}`: answers when it has ended, or after so long (over HTTP a minute, if it is not said) with the status `open`. → `{interaction_id, status, result, error, usage, turns}`
+    WAIT => wait_interaction,
+    /// Ends every open interaction. → `{accepted, cancelled}`
     "mobkit/cancel_all" => cancel_all,
+    /// `{profile, meerkat_id, initial_message?, labels?, context?, additional_instructions?, model_override?, system_prompt_override?, resume_session_id?}` → `{accepted, meerkat_id, generation, fence_token, session_id}`
     "mobkit/spawn_member" => spawn_member,
+    /// `{specs}`: in one batch, up to the first that is refused. → `{spawned, refused}`
     "mobkit/spawn_many" => spawn_many,
+    /// As `mobkit/spawn_member`; whoever is there stays as it is. → the member
     "mobkit/ensure_member" => ensure_member,
+    /// `{member_id}`: takes a member off the roster. → `{accepted}`
     "mobkit/retire_member" => retire_member,
+    /// `{identity}`: the same
+    "mobkit/retire" => retire_member,
+    /// `{member_id}`: retires a member and spawns it anew with the next generation. → as `mobkit/spawn_member`
     "mobkit/respawn_member" => respawn_member,
+    /// `{a, b}`: lets two members reach each other. → `{accepted, changed}`
     "mobkit/wire_members" => wire_members,
+    /// `{a, b}`: undoes it. → `{accepted, changed}`
     "mobkit/unwire_members" => wire_members,
+    /// The wiring, and who made each edge. → `{edges}`
     "mobkit/list_edges" => list_edges,
+    /// `{specs}`: brings the roster to these members in one batch. → the report
     "mobkit/reconcile_members" => reconcile_members,
+    /// Brings the wiring to what the edge discovery says. → the report
     "mobkit/reconcile_edges" => reconcile_edges,
+    /// What the start did to the edges. → the report, or null
     "mobkit/bootstrap_edges_report" => bootstrap_edges_report,
+    /// Asks the discovery and replaces everybody by those that it names. → the report, or `{status: "no_discovery_configured"}`
     "mobkit/rediscover" => rediscover,
+    /// Retires everybody. → `{retired, failed}`
     "mobkit/reset_all" => reset_all,
+    /// `{labels?}`: replaces the mob's labels; without any it removes them. → `{accepted}`
     "mobkit/mob_labels/set" => labels,
+    /// → `{labels}`
     "mobkit/mob_labels/get" => labels,
+    /// Removes the mob's labels. → `{accepted}`
     "mobkit/mob_labels/delete" => labels,
+    /// `{run_id, labels?}`: replaces the labels of a run. → `{accepted}`
     "mobkit/run_labels/set" => labels,
+    /// `{run_id}` → `{labels}`
     "mobkit/run_labels/get" => labels,
+    /// `{run_id}`: removes them. → `{accepted}`
     "mobkit/run_labels/delete" => labels,
+    /// Stops all work; what waits stays waiting. → `{accepted, changed}`
     "mobkit/stop" => stop_or_resume,
+    /// Undoes it. → `{accepted, changed}`
     "mobkit/resume" => stop_or_resume,
+    /// `{since_ms?, until_ms?, identity?, member_id?, mob_id?, run_id?, step_id?, event_types?, limit?, after_seq?}`: a page of the structural ledger. → `{events, next_after_seq, resume_after_seq}`
     "mobkit/mob_events/query" => query_mob_events,
+    /// The same, and where what follows can be heard. → `{stream, events, next_after_seq, resume_after_seq, subscribe_url, keep_alive}`
     "mobkit/mob_events/subscribe" => subscribe_mob_events,
+    /// The same filters: a page of agent events. → `{events, next_after_seq, gaps}`
     "mobkit/query_events" => query_events,
+    /// The members as a console lists them. → `{identities}`
     "mobkit/console/list_identities" => list_identities,
+    /// `{identity}` → a member, those it can reach, and its response phase
     "mobkit/console/inspect_identity" => inspect_identity,
+    /// `{identity?, conversation_id?, after?, before?, mode? since|recent, limit?}` → `{frames, next_cursor, latest_cursor, exhausted}`
     "mobkit/console/query_timeline" => query_timeline,
+    /// `{identity, content, origin, idempotency_key, handling_mode?}`: a person's message, once for each key. → `{interaction_id, identity, conversation_id, session_id, input_frame_id, cursor, status}`
     "mobkit/console/send" => console_send,
+    /// `{member_id, offset?, limit?}`: a window of a member's transcript. → `{messages, total}`
     "mobkit/session_history" => session_history,
+    /// The kinds of members of the definition. → `{profiles}`
     "mobkit/profiles" => profiles,
+    /// The definition in force, as an object
     "mobkit/definition" => definition,
+    /// The models that members can have. → `{models, provider_defaults}`
     "mobkit/models/catalog" => models_catalog,
+    /// `{role, agent_identity, session_id}`: spawns a member with this session. → as `mobkit/spawn_member`
     "mobkit/attach_existing_session" => attach_existing_session,
+    /// `{agent_identity, task, options? {role}}`: a member for one task, which leaves when it is done. → `{output, tokens_used}`
     "mobkit/spawn_helper" => helper,
+    /// `{source_member_id, agent_identity, task, fork_context? {last_messages}, options? {role}}`: the same, told of another member's conversation. → `{output, tokens_used}`
     "mobkit/fork_helper" => helper,
+    /// `{timeout_ms?}`: answers when every member has what it needs to work, or the time is over. → `{ready, timeout}`
     "mobkit/wait_ready" => wait_ready,
+    /// `{blob_id | id}` → `{blob_id, media_type, size, data}`, the data in base64
     "mobkit/blob/get" => blob_get,
+    /// `{media_type, data}`, or a form with one file at `POST /console/rpc/multipart`: keeps an image. → `{blob_id, media_type, size}`
     UPLOAD => blob_upload,
 }
 
@@ -231,7 +289,13 @@ fn list_members(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
 
 fn get_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let member = params.only_identity("member_id")?;
-    now(text(&runtime.mob_handle().get_member(&member)?))
+    let found = runtime.mob_handle().get_member(&member);
+    // The contract's number and words for it, which are others elsewhere.
+    let found = found.map_err(|error| {
+        let message = format!("member not found: {member}");
+        Failure::from(error).told(INVALID_PARAMS, message)
+    });
+    now(text(&found?))
 }
 
 fn find_members(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
@@ -289,11 +353,18 @@ fn force_cancel_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Beg
     later(runtime.cancel_turn(&member), whether_accepted)
 }
 
-fn wait_interaction(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+fn wait_interaction(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let limit = params.number("timeout_ms", MAX_WAIT_MS)?;
     let interaction = interaction_param(params)?;
-    let handle = runtime.mob_handle();
+    let runtime = runtime.clone();
     begun(async move {
-        let outcome = handle.wait_interaction(&interaction).await?;
+        let outcome = match limit {
+            None => runtime.mob_handle().wait_interaction(&interaction).await,
+            Some(limit) => {
+                let limit = Duration::from_millis(limit as u64);
+                runtime.wait_interaction(&interaction, limit).await
+            }
+        }?;
         Ok(json::text(&object!({
             "interaction_id": outcome.interaction_id,
             "status": outcome.status,
@@ -360,8 +431,11 @@ fn ensure_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     })
 }
 
-fn retire_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
-    let member = params.only_identity("member_id")?;
+fn retire_member(runtime: &UnifiedRuntime, method: &str, params: Params) -> Begun {
+    let member = params.only_identity(match method {
+        "mobkit/retire" => "identity",
+        _ => "member_id",
+    })?;
     later(runtime.retire(&member), accepted)
 }
 
@@ -486,6 +560,7 @@ fn subscribe_mob_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Be
             "stream": "mob_events",
             "events": value_of(&page.events),
             "next_after_seq": page.next_after_seq,
+            "resume_after_seq": page.resume_after_seq,
             "subscribe_url": streams::subscribe_url(&query, last, fallback),
             "keep_alive": object!({ "interval_ms": KEEP_ALIVE_MS, "event": "keep_alive" }),
         })))

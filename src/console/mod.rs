@@ -43,7 +43,7 @@ use crate::shim::all;
 use crate::wire::ErrorData;
 use crate::wire::json::{self, object};
 use address::Address;
-use envelope::{Body, Read};
+use envelope::{Body, Id, Read};
 
 /// The version of the contract that this runtime speaks.
 pub const CONTRACT_VERSION: &str = "0.5.0";
@@ -214,6 +214,9 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
     }
 }
 
+/// How many milliseconds a request waits for the end of an interaction when it does not say.
+const HTTP_WAIT_MS: u64 = 60_000;
+
 /// Where bytes are asked for.
 const BLOBS: &str = "/blobs/";
 
@@ -271,16 +274,21 @@ async fn rpc(runtime: &UnifiedRuntime, body: &[u8]) -> Vec<u8> {
 
 /// The answer to one request; empty for a notification.
 async fn answer(runtime: &UnifiedRuntime, request: Read) -> Vec<u8> {
-    let request = match request {
+    let mut request = match request {
         Ok(request) => request,
         Err(answer) => return answer,
     };
+    if request.method == methods::WAIT {
+        // Whoever asked may have gone, and no host is sure to say so.
+        let limit = request.params.entry("timeout_ms");
+        limit.or_insert_with(|| HTTP_WAIT_MS.into());
+    }
     let outcome = methods::call(runtime, &request.method, request.params).await;
     answered(request.id, outcome)
 }
 
 /// What came of a request; empty for a notification.
-fn answered(id: Option<Value>, outcome: Result<String, failure::Failure>) -> Vec<u8> {
+fn answered(id: Option<Id>, outcome: Result<String, failure::Failure>) -> Vec<u8> {
     match (id, outcome) {
         (None, _) => Vec::new(),
         (Some(id), Ok(result)) => envelope::result(&id, &result),

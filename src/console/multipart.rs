@@ -135,7 +135,12 @@ fn image_type(bytes: &[u8]) -> Option<&'static str> {
 
 /// The value of a parameter of a header field, with or without quotes.
 fn parameter<'a>(field: &'a str, name: &str) -> Option<&'a str> {
-    field.split(';').skip(1).find_map(|parameter| {
+    let mut quoted = false;
+    let mut parts = field.split(|char| {
+        quoted ^= char == '"';
+        char == ';' && !quoted
+    });
+    parts.find_map(|parameter| {
         let (known, value) = parameter.trim().split_once('=')?;
         known
             .eq_ignore_ascii_case(name)
@@ -143,12 +148,16 @@ fn parameter<'a>(field: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
+/// Bytes that a boundary has at most (RFC 2046, section 5.1.1); a longer one would make the search long.
+const MAX_BOUNDARY: usize = 70;
+
 /// What stands between the parts of a form.
 fn boundary(media_type: &str) -> Option<Vec<u8>> {
     let kind = media_type.split(';').next()?.trim();
     let boundary = parameter(media_type, "boundary")?;
-    (kind.eq_ignore_ascii_case("multipart/form-data") && !boundary.is_empty())
-        .then(|| ["--", boundary].concat().into_bytes())
+    (kind.eq_ignore_ascii_case("multipart/form-data")
+        && (1..=MAX_BOUNDARY).contains(&boundary.len()))
+    .then(|| ["--", boundary].concat().into_bytes())
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -163,7 +172,9 @@ fn split<'a>(mut body: &'a [u8], boundary: &[u8]) -> Option<Vec<Part<'a>>> {
     body = &body[find(body, boundary)? + boundary.len()..];
     let line = [b"\r\n", boundary].concat();
     while !body.starts_with(b"--") {
-        body = body.strip_prefix(b"\r\n")?;
+        // Blanks may stand between a boundary and the end of its line.
+        let blanks = body.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+        body = body[blanks.count()..].strip_prefix(b"\r\n")?;
         let head = std::str::from_utf8(&body[..find(body, b"\r\n\r\n")?]).ok()?;
         body = &body[head.len() + 4..];
         let bytes = &body[..find(body, &line)?];

@@ -195,11 +195,16 @@ impl Inner {
         };
         loop {
             for row in &rows {
+                // A commit after this look may have begun a row, and before that lengthened this one, of which no more was
+                // taken than was stored: what lies between them is no gap.
+                if walk.reached.after >= stored {
+                    break;
+                }
                 let chunk = self.decode_chunk(row).await?;
                 if chunk.last <= walk.reached.after {
                     continue;
                 }
-                walk.gap_before(chunk.first, self.state.borrow().trimmed);
+                walk.gap_before(chunk.first, self.state.borrow().trimming());
                 walk.take(chunk, stored);
                 if walk.items.len() >= limit {
                     return Ok(walk.into_found());
@@ -219,7 +224,7 @@ impl Inner {
             }
         }
         // What is settled and not stored was lost.
-        walk.gap_before(settled + 1, self.state.borrow().trimmed);
+        walk.gap_before(settled + 1, self.state.borrow().trimming());
         Ok(walk.into_found())
     }
 
@@ -228,9 +233,9 @@ impl Inner {
         before: u64,
         limit: usize,
     ) -> Result<Vec<RawItem>, LogError> {
-        let (settled, stored, trimmed) = {
+        let (settled, stored) = {
             let state = self.state.borrow();
-            (state.settled, state.stored, state.trimmed)
+            (state.settled, state.stored)
         };
         // Newest first; turned at the end.
         let unstored = self.state.borrow().unstored_before(before, limit);
@@ -255,6 +260,7 @@ impl Inner {
             for row in &rows {
                 let chunk = self.decode_chunk(row).await?;
                 if chunk.last + 1 < above {
+                    let trimmed = self.state.borrow().trimming();
                     push_gaps_down(&mut items, chunk.last + 1, above - 1, trimmed);
                 }
                 let entries = chunk.rows.into_iter().rev();
@@ -264,6 +270,7 @@ impl Inner {
             }
         }
         if items.len() < limit && above > 1 {
+            let trimmed = self.state.borrow().trimming();
             push_gaps_down(&mut items, 1, above - 1, trimmed);
         }
         items.truncate(limit);

@@ -335,6 +335,13 @@ impl State {
         }
     }
 
+    /// Every number up to this was deleted by retention, or is by the commit under way: a reader may meet its effect before the
+    /// commit is through.
+    pub(super) fn trimming(&self) -> u64 {
+        let plan = self.flight.as_ref().and_then(|flight| flight.trim);
+        plan.map_or(self.trimmed, |plan| plan.through.max(self.trimmed))
+    }
+
     pub(super) fn plan_trim(&mut self, plan: TrimPlan) {
         self.trim = Some(plan);
     }

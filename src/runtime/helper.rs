@@ -1,14 +1,11 @@
 //! Helpers: members that are there for one task (MobKit contract, section 20.4).
 
-use std::time::Duration;
-
-use futures::future::{Either, select};
 use serde_json::Value;
 
 use crate::mob::{InteractionOutcome, MobError};
 use crate::runtime::UnifiedRuntime;
 use crate::wire::json::{object, value_of};
-use crate::wire::{AgentIdentity, ContentInput, MobMemberSnapshot, SpawnMemberSpec};
+use crate::wire::{AgentIdentity, ContentInput, SpawnMemberSpec};
 
 /// The label by which a helper that somebody forgot leaves by itself.
 const IDLE_RETIRE: &str = "implicit_delegate_idle_retire_secs";
@@ -77,52 +74,5 @@ impl UnifiedRuntime {
             "context": own,
         }));
         self.spawn_helper(spec, task).await
-    }
-
-    /// Who has what it needs to work: its profile, tools, model. And whether everybody has.
-    ///
-    /// # Errors
-    /// Storage's.
-    pub async fn ready_members(
-        &self,
-    ) -> Result<(Vec<(AgentIdentity, MobMemberSnapshot)>, bool), MobError> {
-        let core = &self.inner.core;
-        let (mut ready, mut all) = (Vec::new(), true);
-        for member in core.members.all() {
-            if !core.is_ready(&member) {
-                all = false;
-                continue;
-            }
-            match self.member_status(member.identity()).await {
-                Ok(snapshot) => ready.push((member.identity().clone(), snapshot)),
-                // It left in this moment.
-                Err(MobError::MemberNotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok((ready, all))
-    }
-
-    /// Waits until everybody [is ready](Self::ready_members), for so long at most; answers who is, and whether the time ran out.
-    ///
-    /// # Errors
-    /// Storage's; [`MobError::ShuttingDown`].
-    pub async fn wait_ready(
-        &self,
-        limit: Duration,
-    ) -> Result<(Vec<(AgentIdentity, MobMemberSnapshot)>, bool), MobError> {
-        let core = &self.inner.core;
-        let mut over = core.host.sleep(limit);
-        loop {
-            let changed = core.changed.notified();
-            core.check_open()?;
-            let (ready, all) = self.ready_members().await?;
-            if all {
-                return Ok((ready, false));
-            }
-            if let Either::Right(_) = select(changed, &mut over).await {
-                return Ok((ready, true));
-            }
-        }
     }
 }

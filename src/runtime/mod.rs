@@ -23,6 +23,7 @@ mod roster;
 mod shutdown;
 mod status;
 mod timeline;
+mod wait;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

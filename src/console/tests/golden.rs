@@ -2,7 +2,7 @@
 //! (`www/edge/support/golden.ts`) check the same files against the package. `UPDATE_GOLDEN=1` writes the answers of steps that have no
 //! `response`, or fills a stream's: `"response": { "sse": 3 }` is replaced by its first three events.
 
-mod print;
+pub(super) mod print;
 mod template;
 
 use std::collections::BTreeMap;
@@ -129,7 +129,7 @@ async fn open_for(scenario: &Value, sim: &Sim) -> UnifiedRuntime {
     builder.build().await.unwrap()
 }
 
-fn request_of(step: &Value) -> FetchRequest {
+pub(super) fn request_of(step: &Value) -> FetchRequest {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let rpc = step.get("rpc").map(|rpc| {
         let mut body = rpc.clone();
@@ -278,7 +278,7 @@ fn every_request_is_answered_as_its_golden_file_says() {
 }
 
 /// The steps of all scenarios.
-fn steps() -> Vec<(String, Value)> {
+pub(super) fn steps() -> Vec<(String, Value)> {
     let named = |(name, scenario): (String, Value)| {
         let steps = scenario["steps"].as_array().unwrap().clone();
         steps

@@ -1,6 +1,8 @@
 //! The contract over a runtime on the simulator: envelopes, parameters, answers, streams, and input that makes no sense.
 
+mod fuzz;
 mod golden;
+mod reference;
 mod timeline;
 
 use std::collections::BTreeSet;
@@ -187,7 +189,7 @@ fn what_is_advertised_is_what_there_is() {
             .iter()
             .map(|name| name.as_str().unwrap())
             .collect();
-        assert_eq!(methods.len(), 49);
+        assert_eq!(methods.len(), 50);
         assert_eq!(
             methods.iter().collect::<BTreeSet<_>>().len(),
             methods.len(),
@@ -226,7 +228,7 @@ fn members_are_found_ensured_and_reconciled() {
             "worker"
         );
         let (code, _, _) = refused(&runtime, "mobkit/get_member", json!({"member_id": "x"})).await;
-        assert_eq!(code, -32001);
+        assert_eq!(code, -32602);
 
         let specs = json!({"specs": [{"profile": "lead", "identity": "lead"}, {"profile": "worker", "identity": "w-3"}]});
         let report = ok(&runtime, "mobkit/reconcile_members", specs).await;

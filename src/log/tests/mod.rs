@@ -344,6 +344,86 @@ fn row_3_a_slow_reader_reads_on_from_storage() {
 }
 
 #[test]
+fn a_row_that_grows_while_it_is_read_leaves_no_gap() {
+    for seed in 0..200 {
+        let sim = Sim::new(seed);
+        sim.block_on(async {
+            let disk = SimDisk::new();
+            let plan = StoragePlan {
+                max_delay: Duration::from_millis(3),
+                ..StoragePlan::seeded(seed)
+            };
+            let config = LogConfig {
+                chunk_max_entries: 3,
+                ..small(LogConfig::dense())
+            };
+            let desk = open(&sim.host(), &disk, plan, config).await;
+            let count = 120;
+            let write = async {
+                for n in 0..count {
+                    desk.stage(&[&n.to_string()]).await.unwrap();
+                }
+            };
+            let read = async {
+                while desk.log.latest().get() < count {
+                    let items = desk.log.read(Cursor::START, usize::MAX).await.unwrap();
+                    let shown = show(&items);
+                    let expected: Vec<_> =
+                        (0..shown.len()).map(|n| format!("{}:{n}", n + 1)).collect();
+                    assert_eq!(shown, expected, "seed {seed}");
+                    sim.host().yield_now().await;
+                }
+            };
+            join(write, read).await;
+        });
+    }
+}
+
+#[test]
+fn what_retention_deletes_while_it_is_read_is_its_gap() {
+    for seed in 0..200 {
+        let sim = Sim::new(seed);
+        sim.block_on(async {
+            let disk = SimDisk::new();
+            let plan = StoragePlan {
+                max_delay: Duration::from_millis(3),
+                ..StoragePlan::seeded(seed)
+            };
+            let config = LogConfig {
+                chunk_max_entries: 3,
+                retention: Retention {
+                    max_entries: Some(10),
+                    ..Retention::default()
+                },
+                ..small(LogConfig::default())
+            };
+            let desk = open(&sim.host(), &disk, plan, config).await;
+            let count = 120;
+            let write = async {
+                for n in 0..count {
+                    desk.append(n.to_string());
+                    desk.log.trim().await.unwrap();
+                    desk.flush().await;
+                }
+            };
+            let read = async {
+                while desk.log.latest().get() < count {
+                    let forwards = desk.log.read(Cursor::START, usize::MAX).await.unwrap();
+                    let latest = desk.log.latest().next();
+                    let backwards = desk.log.read_before(latest, usize::MAX).await.unwrap();
+                    for shown in [show(&forwards), show(&backwards)] {
+                        let lost = shown.iter().find(|item| item.contains("unclean"));
+                        assert_eq!(lost, None, "seed {seed}: {shown:?}");
+                    }
+                    sim.host().yield_now().await;
+                }
+            };
+            join(write, read).await;
+        });
+    }
+}
+
+#[test]
 fn a_reader_waits_and_ends_with_the_log() {
     let sim = Sim::new(1);
     sim.block_on(async {

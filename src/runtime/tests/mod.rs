@@ -18,6 +18,7 @@ mod stores;
 mod timeline;
 mod transcripts;
 mod trial;
+mod wake;
 mod watched;
 
 use std::rc::Rc;

@@ -7,8 +7,9 @@ import type { GateOptions } from "./gate.js";
 import { NO_MOB, objectDatabase, type MobStub } from "./mob-object.js";
 import { mobRoutes, type MobContext, type MobEntry, type MobHost } from "./mobs.js";
 
-export { bearerToken, gate, type Authorize, type Caller, type CorsOptions, type GateOptions, type Handler, type Refusal } from "./gate.js";
+export { bearerToken, gate, tokenAuthorizer, type Authorize, type Caller, type CorsOptions, type GateOptions, type Handler, type Refusal } from "./gate.js";
 export { durableObjectDriver, mobObject, type MobObjectOptions, type MobStub } from "./mob-object.js";
+export { messageMob, type MessageMobOptions } from "./peers.js";
 export type { Definition, MobContext, MobEntry } from "./mobs.js";
 
 /** The one object that knows which mobs there are. */
@@ -68,13 +69,16 @@ export function mobWorker<Env>(options: MobWorkerOptions<Env>): { fetch(request:
       async put(name, definition) {
         // Listed first: a mob that is not listed could not be found again.
         await directory().add(name);
-        const put = await object(name).put(name, definition);
-        if ("created" in put) return put.created;
-        const { code, message, data } = put.error;
-        // It may be there with an earlier definition.
-        const known = await object(name).fetch(new Request("https://mob.local/healthz"));
-        if (known.headers.has(NO_MOB)) await directory().remove(name);
-        throw new MobkitError(code, message, data as null);
+        try {
+          const put = await object(name).put(name, definition);
+          if ("created" in put) return put.created;
+          const { code, message, data } = put.error;
+          throw new MobkitError(code, message, data as null);
+        } finally {
+          // It may be there with an earlier definition; and somebody may have deleted it meanwhile, or its entry.
+          if (await object(name).exists()) await directory().add(name);
+          else await directory().remove(name);
+        }
       },
       async remove(name) {
         const known = await object(name).remove();

@@ -6,7 +6,8 @@ import type { GateOptions } from "./gate.js";
 import { MobFiles } from "./mob-files.js";
 import { mobRoutes, type Definition, type MobContext } from "./mobs.js";
 
-export { bearerToken, gate, type Authorize, type Caller, type CorsOptions, type GateOptions, type Handler, type Refusal } from "./gate.js";
+export { bearerToken, gate, tokenAuthorizer, type Authorize, type Caller, type CorsOptions, type GateOptions, type Handler, type Refusal } from "./gate.js";
+export { messageMob, type MessageMobOptions } from "./peers.js";
 export type { Definition, MobContext, MobEntry } from "./mobs.js";
 export { sqliteDriver } from "./sqlite.js";
 
@@ -18,6 +19,8 @@ export interface OpenMobsOptions extends GateOptions<MobContext<undefined>> {
   definition?: Definition | ((name: string) => Definition);
   /** Gives the mob its models, tools and hooks. Called with each start, and once more to try a new definition. */
   configure(builder: UnifiedRuntimeBuilder, context: { name: string }): UnifiedRuntimeBuilder | Promise<UnifiedRuntimeBuilder>;
+  /** Whether members may write to members of other mobs, by the tool `message_mob`. Default: no. */
+  messageMobs?: boolean;
   /** Where the wasm comes from. Default: the file in this package. */
   wasm?: WasmSource;
   /** After how many milliseconds a mob is closed that nobody asks, and in which nobody works. The next request opens it. Default: 5 minutes. */
@@ -65,6 +68,7 @@ export function openMobs(options: OpenMobsOptions): Mobs {
   const files = new MobFiles({
     directory,
     closeIdleAfter,
+    messages: options.messageMobs ?? false,
     definition: typeof definition === "function" ? ({ name }) => definition(name) : definition,
     configure: (builder, context) => options.configure(builder, context),
     load: once(() => load(wasm)),
@@ -89,9 +93,9 @@ export function serveMobs(options: ServeMobsOptions): MobServer {
   }
   const stop = async (): Promise<void> => {
     const stopped = server.shutdown();
+    const limit = setTimeout(() => hard.abort(), LAST_ANSWERS_MS);
     // Their ends end the event streams, which the server waits for.
     await mobs.close();
-    const limit = setTimeout(() => hard.abort(), LAST_ANSWERS_MS);
     await stopped.finally(() => clearTimeout(limit));
   };
   let stopping: Promise<void> | undefined;

@@ -59,15 +59,33 @@ export function bearerToken(request: Request): string | undefined {
   return new URL(request.url).searchParams.get("auth_token") || undefined;
 }
 
-/** The same request without its credentials: whoever answers it needs none. */
-export function withoutCredentials(request: Request): Request {
+/**
+ * Lets in whoever sends this secret as its bearer token. How long the comparison takes says nothing of where they differ: hashes are
+ * compared.
+ */
+export function tokenAuthorizer(secret: string): Authorize {
+  if (secret === "") throw new TypeError("the secret is empty");
+  const hash = async (text: string): Promise<string> =>
+    String(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))));
+  let expected: Promise<string> | undefined;
+  return async (request): Promise<Caller | Refusal> => {
+    const token = bearerToken(request);
+    if (token === undefined) return { reason: "missing_credentials", message: "a bearer token is needed" };
+    expected ??= hash(secret);
+    if (await hash(token) !== await expected) return { reason: "invalid_token", message: "the token is not good" };
+    return {};
+  };
+}
+
+/** The same request with this body and without its credentials: whoever answers it needs none. */
+export function withoutCredentials(request: Request, body: Uint8Array<ArrayBuffer> | null = null): Request {
   const url = new URL(request.url);
   // By hand: what else is in the query stays as it came, mistakes included.
-  url.search = url.search.slice(1).split("&").filter((field) => !/^auth_token(=|$)/.test(field)).join("&");
-  const clean = new Request(url, request);
-  clean.headers.delete("authorization");
-  clean.headers.delete("cookie");
-  return clean;
+  url.search = url.search.slice(1).split("&").filter((field) => !new URLSearchParams(field).has("auth_token")).join("&");
+  const headers = new Headers(request.headers);
+  headers.delete("authorization");
+  headers.delete("cookie");
+  return new Request(url, { method: request.method, headers, body, signal: request.signal });
 }
 
 /** A JSON answer of the door itself. */
@@ -112,8 +130,7 @@ export function gate<Context = unknown>(handler: Handler<Context>, options: Gate
     }
     const bytes = await bodyWithin(request, maxBodyBytes);
     if (bytes === undefined) return refuse(413, "payload_too_large", `a body may have ${maxBodyBytes} bytes`, {}, { max_bytes: maxBodyBytes });
-    const clean = withoutCredentials(bytes === null ? request : new Request(request, { body: bytes }));
-    return await handler(clean, caller, context);
+    return await handler(withoutCredentials(request, bytes), caller, context);
   }
 
   return async (request, context) => {
@@ -150,7 +167,7 @@ function unauthorized({ status = 401, reason, message }: Refusal): Response {
 }
 
 function failed(error: unknown): Response {
-  if (isMobkitError(error, "runtime_crashed")) return refuse(503, "runtime_crashed", error.message, { "retry-after": "1" });
+  if (isMobkitError(error, "runtime_crashed") || isMobkitError(error, "runtime_stopped")) return refuse(503, error.code, error.message, { "retry-after": "1" });
   console.error("mobkit-web: a request failed", error);
   // Of what went wrong inside strangers hear nothing but that.
   return refuse(500, "internal_error", "the request could not be answered");
@@ -174,6 +191,11 @@ function preflight(cors: CorsOptions, origin: string): Record<string, string> {
 /** The bytes of a body; null without one, undefined if it is too long. No more is read than may be. */
 async function bodyWithin(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer> | null | undefined> {
   if (request.body === null) return null;
+  // Such a body says nothing (RFC 9110, section 9.3.1), and no request can be made with it.
+  if (request.method === "GET" || request.method === "HEAD") {
+    await request.body.cancel();
+    return null;
+  }
   const reader = request.body.getReader();
   if (Number(request.headers.get("content-length") ?? 0) > limit) {
     await reader.cancel().catch(() => {});

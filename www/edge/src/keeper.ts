@@ -1,7 +1,7 @@
 // Keeps one mob: remembers what it is made of, starts it when it is asked for, and puts another definition in its place. Where the mob's
 // rows are and who wakes it is the host's business, an object's or a process'.
 
-import { customStorage, isMobkitError, memory, MobkitError, UnifiedRuntime, type StorageDriver, type UnifiedRuntimeBuilder } from "mobkit-web";
+import { customStorage, isMobkitError, MobkitError, UnifiedRuntime, type StorageDriver, type UnifiedRuntimeBuilder } from "mobkit-web";
 import { refuse } from "./gate.js";
 import type { Definition } from "./mobs.js";
 import type { SqlDatabase } from "./sql.js";
@@ -44,6 +44,9 @@ export async function mobBuilder<Context extends { name: string }>(maker: MobMak
   return await maker.configure(UnifiedRuntime.builder().definition(used), context);
 }
 
+/** An object that is not there within 30 s of its making is reset. */
+const CONFIGURE_MS = 20_000;
+
 /** The keeper of one mob. What changes it comes one after the other. */
 export class MobKeeper {
   readonly #place: MobPlace;
@@ -72,10 +75,13 @@ export class MobKeeper {
     throw this.#failure ?? new MobkitError("mob_not_found", "there is no such mob");
   }
 
-  /** Gives the mob a request; starts it if it does not run. */
-  async fetch(request: Request): Promise<Response> {
+  /** Gives the mob a request; starts it if it does not run. Undefined if there is none. */
+  async fetch(request: Request): Promise<Response | undefined> {
+    if (!this.#runtime && this.remembered() === undefined) return undefined;
     await this.start();
     if (this.#runtime) return await this.#runtime.fetch(request);
+    // It was deleted meanwhile.
+    if (this.#failure === undefined) return undefined;
     // What went wrong is told to whoever runs the host: it may name what strangers must not see.
     const code = isMobkitError(this.#failure) ? this.#failure.code : "mob_unavailable";
     return refuse(503, code, "the mob could not be started", { "retry-after": "5" });
@@ -138,10 +144,22 @@ export class MobKeeper {
     }
   }
 
-  /** Builds the mob in memory and ends it again: what is wrong with a definition is known before the one in force is given up. */
+  /** What is wrong with a definition is known before the one in force is given up. */
   async #try(mob: Remembered): Promise<void> {
-    const runtime = await (await this.#place.builder(mob)).storage(memory()).alarm(() => {}).build();
-    await runtime.shutdown();
+    await (await this.#builder(mob)).check();
+  }
+
+  /** The mob's builder, or that the application takes too long to make it: nobody is to wait for it without end. */
+  async #builder(mob: Remembered): Promise<UnifiedRuntimeBuilder> {
+    let limit: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      limit = setTimeout(() => reject(new MobkitError("mob_unavailable", `the mob was not configured within ${CONFIGURE_MS / 1000} s`)), CONFIGURE_MS);
+    });
+    try {
+      return await Promise.race([this.#place.builder(mob), late]);
+    } finally {
+      clearTimeout(limit);
+    }
   }
 
   async #open(): Promise<void> {
@@ -151,7 +169,7 @@ export class MobKeeper {
       if (this.#isClosed) throw new MobkitError("runtime_stopped", "the host shuts down");
       const mob = this.remembered();
       if (!mob) return;
-      const builder = (await this.#place.builder(mob))
+      const builder = (await this.#builder(mob))
         .storage(customStorage(this.#place.driver()))
         .alarm((at, works) => this.#place.arm(at, works));
       const runtime = await builder.build({ ifLocked: "steal" });

@@ -8,6 +8,7 @@ import { counted, isEventStream, refuse } from "./gate.js";
 import { mobBuilder, type MobMaker, type Remembered } from "./keeper.js";
 import { MobFile, type MobFileListener } from "./mob-file.js";
 import type { Definition, MobEntry, MobHost } from "./mobs.js";
+import { messageMob } from "./peers.js";
 import { isQuotaError, SqliteFile } from "./sqlite.js";
 
 /** What the mobs of a directory have in common. */
@@ -17,6 +18,8 @@ export interface MobFilesOptions extends MobMaker<{ name: string }> {
   load(): Promise<void>;
   /** After how many milliseconds a mob leaves memory that nobody asks, and in which nobody works. */
   closeIdleAfter: number;
+  /** Whether members may write to members of other mobs. */
+  messages: boolean;
 }
 
 const INDEX = "index.sqlite";
@@ -66,6 +69,7 @@ export class MobFiles implements MobHost, MobFileListener {
   }
 
   async list(after: string, limit: number): Promise<MobEntry[]> {
+    if (this.#isClosed) throw new MobkitError("runtime_stopped", "the server shuts down");
     const rows = this.#index.all("SELECT name, created_ms FROM mobs WHERE name > ? ORDER BY name LIMIT ?", after, limit);
     return rows.map(([name, created_ms]) => ({ name: String(name), created_ms: Number(created_ms) }));
   }
@@ -98,15 +102,12 @@ export class MobFiles implements MobHost, MobFileListener {
     const mob = this.#enter(name);
     const leave = once(() => this.#leave(mob));
     try {
-      const isThere = mob.keeper.runs || mob.keeper.remembered() !== undefined;
-      const response = isThere ? await (await mob.keeper.running()).fetch(request) : undefined;
+      const response = await mob.keeper.fetch(request);
       if (response && response.body !== null && isEventStream(response)) return new Response(counted(response.body, leave), response);
       leave();
       return response;
     } catch (error) {
       leave();
-      // It was deleted meanwhile.
-      if (isMobkitError(error, "mob_not_found")) return undefined;
       if (this.#isClosed) return shutsDown();
       if (isMobkitError(error, "runtime_stopped")) return refuse(503, "mob_restarts", "the mob was given another definition meanwhile: ask again", { "retry-after": "1" });
       throw error;
@@ -129,7 +130,13 @@ export class MobFiles implements MobHost, MobFileListener {
 
   async builder(name: string, { definition }: Remembered): Promise<UnifiedRuntimeBuilder> {
     await this.#options.load();
-    return await mobBuilder(this.#options, definition, { name });
+    const builder = await mobBuilder(this.#options, definition, { name });
+    if (!this.#options.messages) return builder;
+    return builder.tool(messageMob({
+      mob: name,
+      runtime: () => this.#use(name, (mob) => mob.keeper.running()),
+      fetch: (other, request) => this.fetch(other, request),
+    }));
   }
 
   armed(mob: MobFile, at: number | undefined): void {
@@ -175,13 +182,15 @@ export class MobFiles implements MobHost, MobFileListener {
 
   /** Looks for the alarms that an earlier process has left. */
   async #wakeAll(names: string[]): Promise<void> {
+    const waking: Promise<void>[] = [];
     for (const [at, name] of names.entries()) {
       if (at % FILES_AT_ONCE === 0) await new Promise((resolve) => setTimeout(resolve, 0));
       if (this.#isClosed) return;
       const mob = this.#enter(name);
       try {
         const alarm = mob.alarm();
-        if (alarm?.works) await this.#wake(name);
+        // One that does not start holds up no other.
+        if (alarm?.works) waking.push(this.#wake(name));
         else if (alarm) this.armed(mob, alarm.at);
       } catch (error) {
         console.error(`mobkit-web: ${fileOf(name)} cannot be read`, error);
@@ -189,6 +198,7 @@ export class MobFiles implements MobHost, MobFileListener {
         this.#leave(mob);
       }
     }
+    await Promise.all(waking);
   }
 
   /** An alarm rang. Never fails: it is set anew. */
@@ -241,7 +251,8 @@ export class MobFiles implements MobHost, MobFileListener {
 
   #release(mob: MobFile): void {
     this.#agenda.delete(`idle/${mob.name}`);
-    this.#mobs.delete(mob.name);
+    // Another one may have come in its place.
+    if (this.#mobs.get(mob.name) === mob) this.#mobs.delete(mob.name);
     try {
       mob.closeFile();
     } catch (error) {

@@ -2,10 +2,11 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { init, isMobkitError, MobkitError, type StorageDriver, type UnifiedRuntime, type UnifiedRuntimeBuilder, type WasmSource } from "mobkit-web";
-import type { ObjectState, ObjectStorage } from "./cloudflare-types.js";
+import type { ObjectNamespace, ObjectState, ObjectStorage } from "./cloudflare-types.js";
 import { gate } from "./gate.js";
 import { mobBuilder, MobKeeper, type Remembered } from "./keeper.js";
 import type { Definition } from "./mobs.js";
+import { messageMob } from "./peers.js";
 import { sqlDriver, type SqlDatabase, type SqlValue } from "./sql.js";
 
 /** What a class of mobs is made of. */
@@ -16,6 +17,8 @@ export interface MobObjectOptions<Env> {
   definition?: Definition | ((name: string, env: Env) => Definition);
   /** Gives the mob its models, tools and hooks. Called with each start, and once more to try a new definition. */
   configure(builder: UnifiedRuntimeBuilder, context: { name: string; env: Env }): UnifiedRuntimeBuilder | Promise<UnifiedRuntimeBuilder>;
+  /** The binding to this class: with it members whose profile names the tool `message_mob` write to members of other mobs. */
+  mobs?(env: Env): ObjectNamespace<any>;
   /** Requests at a time, event streams among them; more answer 503. Default: 1 024. */
   maxConcurrent?: number;
 }
@@ -25,6 +28,7 @@ export interface MobStub {
   /** Makes the mob or gives it another definition; without one, that of the class. A failure is an answer: errors lose their shape on the way. */
   put(name: string, definition: Definition | undefined): Promise<{ created: boolean } | { error: { code: string; message: string; data: unknown } }>;
   remove(): Promise<boolean>;
+  exists(): Promise<boolean>;
   fetch(request: Request): Promise<Response>;
 }
 
@@ -91,13 +95,18 @@ export class MobObject<Env> extends DurableObject<Env> {
     try {
       return { created: await this.#keeper.put(name, definition) };
     } catch (error) {
-      if (!isMobkitError(error)) throw error;
-      return { error: { code: error.code, message: error.message, data: error.data } };
+      if (isMobkitError(error)) return { error: { code: error.code, message: error.message, data: error.data } };
+      console.error("mobkit-web: a mob could not be made", error);
+      return { error: { code: "mob_unavailable", message: "the mob could not be started", data: null } };
     }
   }
 
   remove(): Promise<boolean> {
     return this.#keeper.remove();
+  }
+
+  exists(): boolean {
+    return this.#keeper.remembered() !== undefined;
   }
 
   override fetch(request: Request): Promise<Response> {
@@ -123,8 +132,7 @@ export class MobObject<Env> extends DurableObject<Env> {
   }
 
   async #answer(request: Request): Promise<Response> {
-    if (this.#keeper.remembered() === undefined) return new Response(null, { status: 404, headers: { [NO_MOB]: "1" } });
-    return await this.#keeper.fetch(request);
+    return await this.#keeper.fetch(request) ?? new Response(null, { status: 404, headers: { [NO_MOB]: "1" } });
   }
 
   async #forget(): Promise<void> {
@@ -133,10 +141,20 @@ export class MobObject<Env> extends DurableObject<Env> {
   }
 
   async #builder({ name, definition }: Remembered): Promise<UnifiedRuntimeBuilder> {
-    const { wasm, definition: own, configure } = this.mob();
+    const { wasm, definition: own, configure, mobs } = this.mob();
     const env = this.#env;
     await init({ wasm });
-    return await mobBuilder({ definition: typeof own === "function" ? () => own(name, env) : own, configure }, definition, { name, env });
+    const builder = await mobBuilder({ definition: typeof own === "function" ? () => own(name, env) : own, configure }, definition, { name, env });
+    const others = mobs?.(env);
+    if (!others) return builder;
+    return builder.tool(messageMob({
+      mob: name,
+      runtime: () => this.runtime(),
+      fetch: async (other, request) => {
+        const response: Response = await others.get(others.idFromName(other)).fetch(request);
+        return response.headers.has(NO_MOB) ? undefined : response;
+      },
+    }));
   }
 
   #arm(at: number | undefined, works: boolean): void {

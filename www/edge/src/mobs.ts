@@ -17,6 +17,9 @@ const NAME = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/i;
 const MAX_PAGE = 1000;
 const DEFAULT_PAGE = 100;
 
+/** What is no fault of a definition. */
+const UNAVAILABLE = new Set(["runtime_crashed", "runtime_stopped", "mob_unavailable"]);
+
 /** A mob that there is. */
 export interface MobEntry {
   name: string;
@@ -64,13 +67,13 @@ async function route(host: MobHost, request: Request, mob: string | undefined, _
   if (!NAME.test(mob)) return refuse(400, "invalid_mob_name", "a mob's name has 1 to 64 letters, digits, dots, dashes and underscores, with a letter or digit at both ends", {}, { name: mob });
   const rest = url.pathname.slice(`/mobs/${mob}`.length);
   if (rest === "") return await manage(host, mob, request);
-  return await pass(host, mob, rest + url.search, request);
+  return await pass(host, mob, rest, url.search, request);
 }
 
 async function manage(host: MobHost, mob: string, request: Request): Promise<Response> {
   switch (request.method) {
     case "GET": {
-      const response = await pass(host, mob, "/console/rpc", new Request(request.url, {
+      const response = await pass(host, mob, "/console/rpc", "", new Request(request.url, {
         method: "POST", headers: { "content-type": "application/json" },
         body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "mobkit/status" }),
       }));
@@ -87,7 +90,7 @@ async function manage(host: MobHost, mob: string, request: Request): Promise<Res
       } catch (error) {
         if (!isMobkitError(error)) throw error;
         // What the definition is refused for, and what fails while it is put in force.
-        const status = error.code.startsWith("storage_") || error.code === "runtime_crashed" ? 503 : 422;
+        const status = error.code.startsWith("storage_") || UNAVAILABLE.has(error.code) ? 503 : 422;
         return refuse(status, error.code, error.message, {}, error.data ? { data: error.data } : {});
       }
     }
@@ -98,8 +101,12 @@ async function manage(host: MobHost, mob: string, request: Request): Promise<Res
   }
 }
 
-async function pass(host: MobHost, mob: string, path: string, request: Request): Promise<Response> {
-  return await host.fetch(mob, new Request(new URL(path, "https://mob.local"), request)) ?? noSuchMob(mob);
+async function pass(host: MobHost, mob: string, path: string, search: string, request: Request): Promise<Response> {
+  // Part by part: a path that begins with two slashes would name another host.
+  const url = new URL("https://mob.local");
+  url.pathname = path;
+  url.search = search;
+  return await host.fetch(mob, new Request(url, request)) ?? noSuchMob(mob);
 }
 
 async function definitionOf(request: Request): Promise<Definition | undefined | Response> {

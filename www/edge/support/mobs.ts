@@ -41,7 +41,9 @@ export class Mobs {
 
   /** The outcome of a conversation, whatever happens to the mob meanwhile. */
   async outcome(mob: string, interaction_id: string): Promise<any> {
-    return await this.rpc(mob, "mobkit/wait_interaction", { interaction_id });
+    let outcome = { status: "open" };
+    while (outcome.status === "open") outcome = await this.rpc(mob, "mobkit/wait_interaction", { interaction_id, timeout_ms: 30_000 });
+    return outcome;
   }
 
   /** All agent events of a mob so far, without their cursors. */

@@ -26,24 +26,25 @@ export class Workerd {
   readonly #directory: string;
   readonly #said: string[] = [];
   #process!: ChildProcess;
-  #url = "";
+  /** Any at first, and then the same. */
+  #port = 0;
 
   private constructor(directory: string) {
     this.#directory = directory;
   }
 
-  /** Starts the runtime with the worker whose script is `workers/{name}.ts`. */
-  static async start(name: string, options: WorkerOptions = {}): Promise<Workerd> {
+  /** Starts the runtime with the worker whose script is `workers/{name}.ts`, or has this address. */
+  static async start(script: string | URL, options: WorkerOptions = {}): Promise<Workerd> {
     const workerd = new Workerd(mkdtempSync(join(tmpdir(), "mobkit-edge-")));
     mkdirSync(join(workerd.#directory, "storage"));
-    await bundle(name, workerd.#directory, options);
+    await bundle(typeof script === "string" ? new URL(`../workers/${script}.ts`, import.meta.url) : script, workerd.#directory, options);
     await workerd.#serve();
     return workerd;
   }
 
   /** Ends without a slash. */
   get url(): string {
-    return this.#url;
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   /** What the worker and the runtime have said; the reason of a failure is often among it. */
@@ -80,12 +81,12 @@ export class Workerd {
 
   async #serve(): Promise<void> {
     const config = join(this.#directory, "config.capnp");
-    const child = spawn(binary(), ["serve", config, "--socket-addr", "http=127.0.0.1:0", "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
+    const child = spawn(binary(), ["serve", config, "--socket-addr", `http=127.0.0.1:${this.#port}`, "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
     process.once("exit", () => child.kill());
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) if (stream) createInterface({ input: stream }).on("line", (line) => this.#said.push(line));
     try {
-      this.#url = `http://127.0.0.1:${await listening(child)}`;
+      this.#port = await listening(child);
     } catch (error) {
       child.kill();
       throw new Error(`${String(error)}\n${this.said}`);
@@ -94,10 +95,10 @@ export class Workerd {
 }
 
 /** The worker as one script, its wasm beside it, and the configuration that names both. */
-async function bundle(name: string, directory: string, { objects = {}, text = {} }: WorkerOptions): Promise<void> {
+async function bundle(script: URL, directory: string, { objects = {}, text = {} }: WorkerOptions): Promise<void> {
   const modules: string[] = [];
   await build({
-    entryPoints: [fileURLToPath(new URL(`../workers/${name}.ts`, import.meta.url))],
+    entryPoints: [fileURLToPath(script)],
     bundle: true,
     outfile: join(directory, "worker.js"),
     format: "esm",

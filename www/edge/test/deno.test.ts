@@ -185,6 +185,15 @@ describe("mobs in a directory", () => {
     assert.deepEqual((await mobs.json("/mobs")).mobs.map(({ name }: any) => name), ["garden", "pond"]);
     assert.match(JSON.stringify(await mobs.events("garden")), /Plan a small garden/);
   });
+
+  test("members write to members of other mobs", async () => {
+    for (const name of ["talk-a", "talk-b"]) await mobs.make(name);
+    const call = `call message_mob ${JSON.stringify({ mob: "talk-b", member: "writer", message: "hello" })}`;
+    const { result } = await mobs.outcome("talk-a", await mobs.send("talk-a", call));
+    assert.equal(result, "said: said: hello");
+    const [heard] = (await mobs.events("talk-b")).filter(({ payload }) => payload.type === "user_input");
+    assert.deepEqual([heard?.agent_id, heard?.payload.origin], ["writer:0", "mob:talk-a"]);
+  });
 });
 
 describe("a process that dies", () => {

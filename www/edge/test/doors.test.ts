@@ -9,7 +9,7 @@ import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { JSONRPCClient } from "json-rpc-2.0";
 import { routes } from "../support/golden-files.ts";
 import { Issuer } from "../support/issuer.ts";
-import { Mobs } from "../support/mobs.ts";
+import { Mobs, until } from "../support/mobs.ts";
 import { Workerd } from "../support/workerd.ts";
 
 const ORIGIN = "https://console.example";
@@ -23,7 +23,7 @@ describe("the doors of mobs", () => {
   before(async () => {
     issuer = await Issuer.start();
     token = await issuer.token();
-    workerd = await Workerd.start("doors", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { ISSUER: issuer.url, ORIGIN } });
+    workerd = await Workerd.start("doors", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { ISSUER: issuer.url, ORIGINS: ORIGIN } });
     await new Mobs(() => workerd.url, token, () => workerd.said).make("m");
   });
   after(async () => {
@@ -152,7 +152,7 @@ describe("the doors of mobs", () => {
     assert.match(stream.stdout, /^HTTP\/1\.1 200[^]*content-type: text\/event-stream[^]*event: snapshot_started[^]*event: console_frame[^]*event: snapshot_complete/i);
     assert.match(await curl("-i", at("/console/timeline?after=nowhere")), /^HTTP\/1\.1 409[^]*replay_unavailable/);
     assert.match(await curl("-i", "-X", "PATCH", at("/console/send")), /^HTTP\/1\.1 405[^]*allow: POST/i);
-    assert.match(await curl("-i", at("/nowhere")), /^HTTP\/1\.1 404/);
+    for (const path of ["/nowhere", "//evil.example/healthz", "//healthz", "/healthz/", "/console%2Frpc"]) assert.match(await curl("-i", "--path-as-is", at(path)), /^HTTP\/1\.1 404/, path);
     assert.match(await curl("--compressed", at("/console/experience")), /"agent_sidebar"/);
   });
 
@@ -178,9 +178,32 @@ describe("the doors of mobs", () => {
     assert.deepEqual((await client.request("mobkit/mob_labels/get", {})).labels, { by: "a notification" });
   });
 
+  test("so many come at a time, streams among them, and who leaves makes room", async () => {
+    const auth = { authorization: `Bearer ${token}` };
+    const open = async (): Promise<{ status: number; leave(): void; response: Response }> => {
+      const leaving = new AbortController();
+      const response = await fetch(`${workerd.url}/mobs/m/mob/events?after_seq=0`, { headers: auth, signal: leaving.signal });
+      return { status: response.status, response, leave: () => leaving.abort() };
+    };
+    const leaving: (() => void)[] = [];
+    let last = await open();
+    while (last.status === 200) {
+      leaving.push(last.leave);
+      assert.ok(leaving.length <= 16);
+      last = await open();
+    }
+    // Those of earlier tests may not have been missed yet.
+    assert.ok(leaving.length >= 10, `${leaving.length} came in`);
+    assert.deepEqual([last.status, last.response.headers.get("retry-after"), ((await last.response.json()) as { error: string }).error], [503, "1", "too_many_requests"]);
+    assert.equal((await get("/mobs", auth)).status, 200, "another object has room");
+    for (const leave of leaving) leave();
+    // This runtime misses a client with the next thing that it tells it: a sign of life after 15 s.
+    await until("there is room", async () => (await get("/mobs/m/console/identities", auth)).status === 200);
+  });
+
   test("keys that cannot be had keep everybody out, and say so", async () => {
     issuer.isUp = false;
-    const other = await Workerd.start("doors", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { ISSUER: issuer.url, ORIGIN } });
+    const other = await Workerd.start("doors", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { ISSUER: issuer.url, ORIGINS: ORIGIN } });
     try {
       const response = await fetch(`${other.url}/mobs`, { headers: { authorization: `Bearer ${token}` } });
       const { error, reason } = (await response.json()) as { error: string; reason: string };

@@ -16,7 +16,7 @@ describe("mobs in Durable Objects", () => {
   before(async () => {
     model = await ModelServer.start();
     model.mock.on({}, { content: "Hello from a server." });
-    workerd = await Workerd.start("mobs", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { TOKEN, MODEL_URL: model.url, PACE: "5" } });
+    workerd = await Workerd.start("mobs", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { TOKEN, MODEL_URL: model.url, PACE: "5", FROZEN: "" } });
   });
   after(async () => {
     workerd?.close();
@@ -138,6 +138,45 @@ describe("mobs in Durable Objects", () => {
     await unarmed("alarmed");
   });
 
+  test("members write to members of other mobs, and not without end", async () => {
+    await mobs.make("talk-one");
+    await mobs.make("talk-two");
+    const call = (args: object): string => `call message_mob ${JSON.stringify(args)}`;
+    /** What the tool has answered to a member of this mob, and whether that was an error. */
+    const answers = async (mob: string): Promise<[string, boolean][]> =>
+      (await mobs.events(mob)).map((event) => event.payload).filter((payload) => payload.type === "tool_result_received").map((payload) => [JSON.stringify(payload.content ?? payload.result), payload.is_error]);
+    const tell = async (mob: string, message: string): Promise<void> => {
+      assert.equal((await mobs.outcome(mob, await mobs.send(mob, message))).status, "completed");
+    };
+    await tell("talk-one", call({ mob: "talk-two", member: "lead", message: "hello there" }));
+    assert.deepEqual((await mobs.events("talk-two")).filter(({ payload }) => payload.type === "user_input").map(({ payload }) => [payload.content, payload.origin]), [["hello there", "mob:talk-one"]]);
+    await tell("talk-one", call({ mob: "talk-three", member: "lead", message: "hello" }));
+    await tell("talk-one", call({ mob: "talk-one", member: "writer", message: "hello" }));
+    await tell("talk-one", call({ mob: "talk-two", member: "nobody", message: "hello" }));
+    await tell("talk-one", call({ mob: "talk-two", member: "lead" }));
+    const heard = await answers("talk-one");
+    assert.deepEqual(heard.map(([, isError]) => isError), [false, true, true, true, true], JSON.stringify(heard));
+    assert.match(heard.map(([text]) => text).join("\n"), /echo: hello there[^]*there is no mob talk-three[^]*send_message[^]*nobody[^]*message must be a non-empty string/);
+    // Over the death of the other mob the tool waits on.
+    const long = call({ mob: "talk-two", member: "writer", message: "hang" });
+    const waiting = await mobs.send("talk-one", long);
+    await until("the other one works", async () => (await mobs.events("talk-two")).some(({ payload }) => payload.content === "hang"));
+    await behind("talk-two", "evict");
+    const [{ interaction_id: hanging }] = (await mobs.events("talk-two")).map(({ payload }) => payload).filter(({ content }) => content === "hang");
+    assert.equal((await mobs.rpc("talk-two", "mobkit/cancel_interaction", { interaction_id: hanging })).accepted, true);
+    assert.equal((await mobs.outcome("talk-one", waiting)).status, "completed");
+    assert.match((await answers("talk-one")).at(-1)![0], /talk-two could not do it/);
+    // One that waits for an answer is not waited for.
+    await tell("talk-one", call({ mob: "talk-two", member: "lead", message: call({ mob: "talk-one", member: "lead", message: "and you" }) }));
+    assert.match((await answers("talk-two")).at(-1)![0], /may be waiting for this answer itself/);
+    // Each hands the message on to the other: ten messages in one another.
+    let message = "the end";
+    for (let level = 0; level < 10; level++) message = call({ mob: level % 2 === 0 ? "talk-one" : "talk-two", member: "lead", message, wait: false });
+    await tell("talk-one", message);
+    await until("the last is refused", async () => [...(await answers("talk-one")), ...(await answers("talk-two"))].some(([text]) => /came through 8 mobs already/.test(text)));
+    assert.ok(![...(await mobs.events("talk-one")), ...(await mobs.events("talk-two"))].some(({ payload }) => payload.content === "the end"));
+  });
+
   test("a hundred mobs side by side; one that panics comes back and harms no other", async () => {
     model.release();
     const names = Array.from({ length: 100 }, (_, at) => `side-${at}`);
@@ -148,5 +187,25 @@ describe("mobs in Durable Objects", () => {
     assert.deepEqual(outcomes.map((outcome) => outcome.result), names.map(() => "Hello from a server."));
     assert.equal((await mobs.outcome("side-7", await mobs.send("side-7", "More"))).result, "Hello from a server.");
     assert.equal((await mobs.rpc("side-8", "mobkit/query_events", { event_types: ["user_input"], after_seq: 0 })).events.length, 1, "each has its own log");
+  });
+});
+
+describe("clocks that stand still", () => {
+  let workerd: Workerd;
+  const mobs = new Mobs(() => workerd.url, TOKEN, () => workerd.said);
+  before(async () => {
+    workerd = await Workerd.start("mobs", { objects: { MOBS: "Mob", DIRECTORY: "MobDirectory" }, text: { TOKEN, MODEL_URL: "", PACE: "1", FROZEN: "1" } });
+  });
+  after(() => workerd?.close());
+
+  test("a conversation of many turns and timers comes to its end, and its alarm is taken away", async () => {
+    await mobs.make("demo-still");
+    const id = await mobs.send("demo-still", "Plan a garden");
+    const outcome = await mobs.outcome("demo-still", id);
+    assert.match(outcome.result, /Here is our answer[^]*researcher.*contributes[^]*writer.*contributes/);
+    const { events } = await mobs.rpc("demo-still", "mobkit/query_events", { after_seq: 0 });
+    assert.ok(new Set(events.map((event: any) => event.timestamp_ms)).size <= 3, "the clock stood still");
+    assert.deepEqual(events.map((event: any) => event.seq), events.map((_: unknown, at: number) => at + events[0].seq));
+    await until("it is idle", async () => (await (await fetch(`${workerd.url}/-test/demo-still/inspect`)).json() as { alarm: number | null }).alarm === null);
   });
 });

@@ -12,10 +12,11 @@ interface Env {
   MOBS: any;
   DIRECTORY: any;
   ISSUER: string;
-  ORIGIN: string;
+  /** With spaces between them. */
+  ORIGINS: string;
 }
 
-export const Mob = mobObject<Env>({ wasm, definition, configure: (builder) => builder.defaultModel(demoModel({ pace: 1 })) });
+export const Mob = mobObject<Env>({ wasm, definition, maxConcurrent: 16, configure: (builder) => builder.defaultModel(demoModel({ pace: 1 })) });
 
 // Secrets and addresses are known with the first request only; a worker that is asked for another environment has another one.
 const workers = new WeakMap<object, ReturnType<typeof mobWorker<Env>>>();
@@ -28,7 +29,7 @@ export default {
         mobs: ({ MOBS }) => MOBS,
         directory: ({ DIRECTORY }) => DIRECTORY,
         authorize: jwtAuthorizer({ issuer: env.ISSUER, audience: "mobs", emails: ["ann@example.org"], subjects: ["robot"] }),
-        cors: { origins: [env.ORIGIN] },
+        cors: { origins: env.ORIGINS.split(" ") },
         maxBodyBytes: 1000,
       });
       workers.set(env, worker);

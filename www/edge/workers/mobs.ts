@@ -3,6 +3,7 @@
 import wasm from "mobkit-web/mobkit_web_bg.wasm";
 import { bearerToken, mobObject, mobWorker } from "mobkit-web/cloudflare";
 import { demoModel, openAiCompatible } from "mobkit-web";
+import { echoModel } from "../support/golden.js";
 import definition from "../../console/public/demo.toml";
 
 export { MobDirectory } from "mobkit-web/cloudflare";
@@ -15,6 +16,8 @@ interface Env {
   MODEL_URL: string;
   /** Milliseconds between the demo's words. */
   PACE: string;
+  /** `1` for clocks that stand still while code runs, and between one request from outside and the next. */
+  FROZEN: string;
 }
 
 /** The mobs that fail to start, as long as this process lives. */
@@ -25,8 +28,10 @@ const HURRY = 30;
 export class Mob extends mobObject<Env>({
   wasm,
   definition,
+  mobs: ({ MOBS }) => MOBS,
   configure(builder, { name, env }) {
     if (failing.has(name)) throw new Error(`the test lets ${name} fail`);
+    if (name.startsWith("talk-")) return builder.defaultModel(echoModel);
     const model = name.startsWith("demo-") || !env.MODEL_URL ? demoModel({ pace: Number(env.PACE) }) : openAiCompatible({ baseUrl: env.MODEL_URL, apiKey: "k" });
     return builder.defaultModel(model);
   },
@@ -65,10 +70,20 @@ export class Mob extends mobObject<Env>({
   }
 }
 
+let frozenAt = Date.now();
+const now = Date.now.bind(Date);
+
+/** Clocks as a deployed worker has them, only more so: they do not even move with timers and answers. */
+function freeze(): void {
+  frozenAt = now();
+  Date.now = () => frozenAt;
+  performance.now = () => 0;
+}
+
 function hurried(ctx: any): any {
   const { storage } = ctx;
   const setAlarm = storage.setAlarm.bind(storage);
-  Object.defineProperty(storage, "setAlarm", { value: (at: number) => setAlarm(Date.now() + (at - Date.now()) / HURRY) });
+  Object.defineProperty(storage, "setAlarm", { value: (at: number) => setAlarm(now() + (at - Date.now()) / HURRY) });
   return ctx;
 }
 
@@ -85,6 +100,7 @@ const worker = mobWorker<Env>({
 
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
+    if (env.FROZEN === "1") freeze();
     // The tests' own door, which no application has.
     const [, door, name = "", verb, argument] = new URL(request.url).pathname.split("/");
     if (door !== "-test") return await worker.fetch(request, env);

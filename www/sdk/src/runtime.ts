@@ -346,6 +346,18 @@ export class UnifiedRuntimeBuilder {
     return this;
   }
 
+  /**
+   * Fails as `build` would for what is wrong with the definition: it is built in memory, and ended again. Nothing of yours is called
+   * meanwhile: no model, hook, discovery or store.
+   */
+  async check(): Promise<void> {
+    const { tools, maxSessions, runtimeOptions, consoleVisibility, consoleConfig } = this.#options;
+    const bare = new UnifiedRuntimeBuilder();
+    Object.assign(bare.#options, { tools, maxSessions, runtimeOptions, consoleVisibility, consoleConfig });
+    bare.#definition = this.#definition;
+    await (await bare.build()).shutdown();
+  }
+
   /** Builds the runtime and restores what its storage holds. */
   async build(options: BuildOptions = {}): Promise<UnifiedRuntime> {
     if (this.#definition === undefined) {
@@ -669,8 +681,10 @@ export class UnifiedRuntime {
    */
   async putBlob(blob: Blob | { type: string; bytes: Uint8Array }): Promise<string> {
     const bytes = "bytes" in blob && blob.bytes instanceof Uint8Array ? blob.bytes : new Uint8Array(await (blob as Blob).arrayBuffer());
+    // A type's parameters are not part of the name.
+    const type = blob.type.split(";")[0]?.trim() || "application/octet-stream";
     const { instance, raw } = await this.#supervisor.session();
-    return await instance.run(() => raw.putBlob(blob.type, bytes));
+    return await instance.run(() => raw.putBlob(type, bytes));
   }
 
   /** The bytes of an id. Fails with `blob_not_found`. */

@@ -243,6 +243,9 @@ export class Supervisor {
       instance.kill(crashedError("the storage ended unasked: what was under way is of unknown outcome"));
     } else if (end === "version_change") {
       this.#end(new MobkitError("storage_version_change", "another tab deletes or upgrades the storage"), "stopped");
+    } else if (this.#build.storage.kind === "driver") {
+      // Without locks there is no following: whoever opens it leads, and two that did so again and again would take it from each other.
+      this.#end(new MobkitError("not_leader", "another runtime took the mob over"), "stopped");
     } else {
       await this.#follow(session);
     }

@@ -111,7 +111,7 @@ pub const SUITES: &[Suite] = &[
     },
     Suite {
         name: "edge",
-        about: "the shim and the package in workerd, an edge runtime",
+        about: "the shim, storage, the contract and mobs that are served, in workerd and Deno",
         needs: &[Need::Wasm, Need::WasmBindgen, Need::Npm],
         limit: minutes(15),
         command: edge,

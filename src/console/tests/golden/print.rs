@@ -7,7 +7,7 @@ use serde_json::Value;
 const WIDTH: usize = 150;
 
 /// A value on one line.
-pub(super) fn flat(value: &Value) -> String {
+pub(in crate::console::tests) fn flat(value: &Value) -> String {
     let list = |open: &str, parts: Vec<String>, close: &str| match parts.is_empty() {
         true => [open, close].concat(),
         false => [open, " ", &parts.join(", "), " ", close].concat(),

@@ -1,7 +1,7 @@
 // Mobs in SQLite files, served by this process. See README.md beside it.
 
 import { demoModel, openAiCompatible } from "mobkit-web";
-import { bearerToken, serveMobs } from "mobkit-web/deno";
+import { serveMobs, tokenAuthorizer } from "mobkit-web/deno";
 
 const token = Deno.env.get("MOB_TOKEN");
 if (!token) throw new Error("MOB_TOKEN is not set: it is the secret that clients have to send");
@@ -19,7 +19,7 @@ const server = serveMobs({
   directory: Deno.env.get("MOB_DIRECTORY") ?? "mobs",
   definition: await Deno.readTextFile(new URL("mob.toml", import.meta.url)),
   configure: (builder) => builder.defaultModel(model),
-  authorize: (request) => bearerToken(request) === token ? { subject: "owner" } : { reason: "invalid_token" },
+  authorize: tokenAuthorizer(token),
   hostname: "127.0.0.1",
   port: Number(Deno.env.get("PORT") ?? 8000),
   signal: stopping.signal,
