@@ -12,8 +12,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::future::LocalBoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::future::{FutureExt, LocalBoxFuture};
 use serde_json::Value;
 
 use crate::agent::ask::ask;
@@ -24,7 +23,7 @@ use crate::agent::model::{
 use crate::agent::tool::{
     Effect, ToolContext, ToolDecision, ToolGate, ToolOutput, ToolRequest, ToolSet,
 };
-use crate::shim::Host;
+use crate::shim::{Host, all};
 use crate::wire::{
     AgentErrorClass, AgentEvent, AgentIdentity, InteractionId, StopReason, ToolCallId, Usage,
 };
@@ -156,17 +155,8 @@ impl From<RunFailure> for Interrupt {
 /// How a run ended.
 #[derive(Debug)]
 pub enum RunEnd {
-    /// The model had nothing more to call.
-    Completed {
-        /// Its last message, not yet stored: storing it is one step with closing the turn.
-        message: ChatMessage,
-        /// The text of it.
-        result: String,
-        /// Tokens of the last call.
-        usage: Usage,
-        /// Events that belong in front of `run_completed`.
-        events: Vec<AgentEvent>,
-    },
+    /// The model had nothing more to call. Its last answer is not yet stored: storing it is one step with closing the turn.
+    Completed(Rc<AssembledTurn>),
     /// It did not come to its end.
     Interrupted(Interrupt),
 }
@@ -185,11 +175,12 @@ async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interru
         port.admit()?;
         let request = request(port.as_ref(), spec, &mut omitted_before);
         port.emit(AgentEvent::TurnStarted { turn_number });
-        let turn = ask(port.as_ref(), spec, request, turn_number).await?;
-        let mut events = closing_events(&turn);
+        let turn = Rc::new(ask(port.as_ref(), spec, request, turn_number).await?);
         let usage = turn.usage.unwrap_or_default();
         if turn.stop == StopReason::ContentFilter {
-            events.drain(..).for_each(|event| port.emit(event));
+            for event in closing_events(&turn) {
+                port.emit(event);
+            }
             charge(port.as_ref(), usage).await?;
             return Err(RunFailure {
                 class: AgentErrorClass::ContentFiltered,
@@ -198,18 +189,13 @@ async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interru
             }
             .into());
         }
-        let message = turn.to_message();
         if turn.tool_calls.is_empty() {
-            return Ok(RunEnd::Completed {
-                message,
-                result: turn.text,
-                usage,
-                events,
-            });
+            return Ok(RunEnd::Completed(turn));
         }
+        let calls = turn.tool_calls.clone();
         let write = move |_| Written {
-            messages: vec![message.clone()],
-            events: events.clone(),
+            messages: vec![turn.to_message()],
+            events: closing_events(&turn),
         };
         port.step(Step {
             effect: None,
@@ -217,7 +203,7 @@ async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interru
             usage,
         })
         .await?;
-        call_tools(port, spec, turn.tool_calls).await?;
+        call_tools(port, spec, calls).await?;
     }
     Err(RunFailure {
         class: AgentErrorClass::MaxTurns,
@@ -305,7 +291,7 @@ pub(crate) fn in_call_order(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
 }
 
 /// What closes one answer: the whole texts, the calls, and why it stopped.
-fn closing_events(turn: &AssembledTurn) -> Vec<AgentEvent> {
+pub(crate) fn closing_events(turn: &AssembledTurn) -> Vec<AgentEvent> {
     let mut events = Vec::new();
     if !turn.reasoning.is_empty() {
         events.push(AgentEvent::ReasoningComplete {
@@ -340,13 +326,10 @@ async fn call_tools(
     spec: &RunSpec,
     calls: Vec<Result<ToolCall, MalformedCall>>,
 ) -> Result<(), Interrupt> {
-    let mut running: FuturesUnordered<_> = calls
+    let calls = calls
         .into_iter()
-        .map(|call| call_tool(port, spec, call))
-        .collect();
-    while let Some(done) = running.next().await {
-        done?;
-    }
+        .map(|call| call_tool(port, spec, call).boxed_local());
+    all(calls.collect()).await?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use super::multipart;
 use super::params::Params;
 use super::sse::KEEP_ALIVE_MS;
 use super::streams;
-use crate::mob::{InteractionOutcome, MobError, SendRequest, SpawnManyReport, SpawnReceipt};
+use crate::mob::{MobError, SendRequest, SpawnReceipt};
 use crate::runtime::{Blob, Role, UnifiedRuntime, UnifiedRuntimeReconcileError};
 use crate::wire::base64;
 use crate::wire::json::{self, object, value_of};
@@ -191,6 +191,11 @@ fn now(answer: String) -> Begun {
     Ok(ready(Ok(answer)).boxed_local())
 }
 
+/// An answer that is made.
+fn begun(answer: impl Future<Output = Answer> + 'static) -> Begun {
+    Ok(answer.boxed_local())
+}
+
 /// An answer that comes.
 fn later<T: 'static, E: Into<Failure> + 'static>(
     pending: LocalBoxFuture<'static, Result<T, E>>,
@@ -303,8 +308,7 @@ fn find_members(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun 
 fn member_status(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let member = params.only_identity("member_id")?;
     let runtime = runtime.clone();
-    let status = async move { runtime.member_status(&member).await };
-    later(status.boxed_local(), text)
+    begun(async move { Ok(text(&runtime.member_status(&member).await?)) })
 }
 
 fn send_message(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
@@ -319,15 +323,15 @@ fn send_message(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun 
     };
     params.finish()?;
     let runtime = runtime.clone();
-    let sent = async move { runtime.send(&member, request).await };
-    later(sent.boxed_local(), |accepted| {
-        json::text(&object!({
+    begun(async move {
+        let accepted = runtime.send(&member, request).await?;
+        Ok(json::text(&object!({
             "accepted": true,
             "member_id": accepted.identity,
             "session_id": accepted.session_id,
             "interaction_id": accepted.interaction_id,
             "repeated": accepted.repeated,
-        }))
+        })))
     })
 }
 
@@ -353,24 +357,22 @@ fn wait_interaction(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Be
     let limit = params.number("timeout_ms", MAX_WAIT_MS)?;
     let interaction = interaction_param(params)?;
     let runtime = runtime.clone();
-    let outcome = async move {
-        match limit {
+    begun(async move {
+        let outcome = match limit {
             None => runtime.mob_handle().wait_interaction(&interaction).await,
             Some(limit) => {
                 let limit = Duration::from_millis(limit as u64);
                 runtime.wait_interaction(&interaction, limit).await
             }
-        }
-    };
-    later(outcome.boxed_local(), |outcome: &InteractionOutcome| {
-        json::text(&object!({
+        }?;
+        Ok(json::text(&object!({
             "interaction_id": outcome.interaction_id,
             "status": outcome.status,
             "result": outcome.result,
             "error": value_of(&outcome.error),
             "usage": value_of(&outcome.usage),
             "turns": outcome.turns,
-        }))
+        })))
     })
 }
 
@@ -398,8 +400,7 @@ fn spawned(spawned: &SpawnReceipt) -> String {
 fn spawn_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let spec: SpawnMemberSpec = params.all()?;
     let runtime = runtime.clone();
-    let pending = async move { runtime.spawn(spec).await };
-    later(pending.boxed_local(), spawned)
+    begun(async move { Ok(spawned(&runtime.spawn(spec).await?)) })
 }
 
 fn specs_param(mut params: Params) -> Result<Vec<SpawnMemberSpec>, Failure> {
@@ -411,19 +412,23 @@ fn specs_param(mut params: Params) -> Result<Vec<SpawnMemberSpec>, Failure> {
 fn spawn_many(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let specs = specs_param(params)?;
     let runtime = runtime.clone();
-    let report = async move { runtime.spawn_many(specs).await };
-    later(report.boxed_local(), |report: &SpawnManyReport| {
+    begun(async move {
+        let report = runtime.spawn_many(specs).await?;
         let spawned: Vec<Value> = report.spawned.iter().map(receipt).collect();
         let refused = report.refused.as_ref().map(|error| value_of(&error.data()));
-        json::text(&object!({ "spawned": spawned, "refused": refused }))
+        Ok(json::text(
+            &object!({ "spawned": spawned, "refused": refused }),
+        ))
     })
 }
 
 fn ensure_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let spec: SpawnMemberSpec = params.all()?;
     let runtime = runtime.clone();
-    let ensured = async move { runtime.ensure_member(spec).await };
-    later(ensured.boxed_local(), |(member, _)| text(member))
+    begun(async move {
+        let (member, _) = runtime.ensure_member(spec).await?;
+        Ok(text(&member))
+    })
 }
 
 fn retire_member(runtime: &UnifiedRuntime, method: &str, params: Params) -> Begun {
@@ -468,15 +473,13 @@ fn stop_or_resume(runtime: &UnifiedRuntime, method: &str, params: Params) -> Beg
 fn reconcile_members(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let specs = specs_param(params)?;
     let runtime = runtime.clone();
-    let report = async move { runtime.reconcile(specs).await };
-    later(report.boxed_local(), text)
+    begun(async move { Ok(text(&runtime.reconcile(specs).await?)) })
 }
 
 fn reconcile_edges(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
     let runtime = runtime.clone();
-    let report = async move { runtime.reconcile_edges().await };
-    later(report.boxed_local(), text)
+    begun(async move { Ok(text(&runtime.reconcile_edges().await?)) })
 }
 
 fn bootstrap_edges_report(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
@@ -487,10 +490,11 @@ fn bootstrap_edges_report(runtime: &UnifiedRuntime, _: &str, params: Params) -> 
 fn rediscover(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
     let runtime = runtime.clone();
-    let report = async move { runtime.rediscover().await };
-    later(report.boxed_local(), |report| match report {
-        Some(report) => text(report),
-        None => r#"{"status":"no_discovery_configured"}"#.to_owned(),
+    begun(async move {
+        Ok(match runtime.rediscover().await? {
+            Some(report) => text(&report),
+            None => r#"{"status":"no_discovery_configured"}"#.to_owned(),
+        })
     })
 }
 
@@ -541,8 +545,7 @@ fn event_query(params: Params) -> Result<EventQuery, Failure> {
 fn query_mob_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let query = event_query(params)?;
     let runtime = runtime.clone();
-    let page = async move { runtime.query_mob_events(&query).await };
-    later(page.boxed_local(), text)
+    begun(async move { Ok(text(&runtime.query_mob_events(&query).await?)) })
 }
 
 /// What there is, and where the rest can be heard (MobKit contract, section 20.4).
@@ -550,28 +553,24 @@ fn subscribe_mob_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Be
     let query = event_query(params)?;
     let fallback = runtime.status().latest_mob_cursor;
     let runtime = runtime.clone();
-    let page = async move {
+    begun(async move {
         let page = runtime.query_mob_events(&query).await?;
         let last = page.events.last().map(|event| event.cursor);
-        Ok::<_, MobError>((streams::subscribe_url(&query, last, fallback), page))
-    };
-    later(page.boxed_local(), |(url, page)| {
-        json::text(&object!({
+        Ok(json::text(&object!({
             "stream": "mob_events",
             "events": value_of(&page.events),
             "next_after_seq": page.next_after_seq,
             "resume_after_seq": page.resume_after_seq,
-            "subscribe_url": url,
+            "subscribe_url": streams::subscribe_url(&query, last, fallback),
             "keep_alive": object!({ "interval_ms": KEEP_ALIVE_MS, "event": "keep_alive" }),
-        }))
+        })))
     })
 }
 
 fn query_events(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let query = event_query(params)?;
     let runtime = runtime.clone();
-    let page = async move { runtime.query_events_text(&query).await };
-    later(page.boxed_local(), String::clone)
+    begun(async move { Ok(runtime.query_events_text(&query).await?) })
 }
 
 fn list_identities(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
@@ -587,22 +586,19 @@ pub(super) fn identities(runtime: &UnifiedRuntime) -> String {
 fn inspect_identity(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let identity = params.only_identity("identity")?;
     let runtime = runtime.clone();
-    let inspected = async move { runtime.inspect_identity(&identity).await };
-    later(inspected.boxed_local(), text)
+    begun(async move { Ok(text(&runtime.inspect_identity(&identity).await?)) })
 }
 
 fn query_timeline(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let query: ConsoleTimelineQuery = params.all()?;
     let runtime = runtime.clone();
-    let page = async move { runtime.query_timeline_text(&query).await };
-    later(page.boxed_local(), String::clone)
+    begun(async move { Ok(runtime.query_timeline_text(&query).await?) })
 }
 
 fn console_send(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let request: ConsoleSendRequest = params.all()?;
     let runtime = runtime.clone();
-    let sent = async move { runtime.console_send(request).await };
-    later(sent.boxed_local(), text)
+    begun(async move { Ok(text(&runtime.console_send(request).await?)) })
 }
 
 fn session_history(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
@@ -613,8 +609,8 @@ fn session_history(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Beg
         .unwrap_or(DEFAULT_HISTORY);
     params.finish()?;
     let runtime = runtime.clone();
-    let page = async move { runtime.session_history(&member, offset, limit).await };
-    later(page.boxed_local(), |(messages, total)| {
+    begun(async move {
+        let (messages, total) = runtime.session_history(&member, offset, limit).await?;
         let messages: Vec<Value> = messages
             .iter()
             .map(|entry| {
@@ -626,7 +622,9 @@ fn session_history(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Beg
                 })
             })
             .collect();
-        json::text(&object!({ "messages": messages, "total": *total }))
+        Ok(json::text(
+            &object!({ "messages": messages, "total": total }),
+        ))
     })
 }
 
@@ -671,8 +669,7 @@ fn attach_existing_session(runtime: &UnifiedRuntime, _: &str, mut params: Params
     };
     params.finish()?;
     let runtime = runtime.clone();
-    let pending = async move { runtime.spawn(spec).await };
-    later(pending.boxed_local(), spawned)
+    begun(async move { Ok(spawned(&runtime.spawn(spec).await?)) })
 }
 
 /// `mobkit/spawn_helper` and `mobkit/fork_helper`.
@@ -706,29 +703,24 @@ fn helper(runtime: &UnifiedRuntime, method: &str, mut params: Params) -> Begun {
     };
     let spec = SpawnMemberSpec::of(role, identity);
     let runtime = runtime.clone();
-    let outcome = async move {
+    begun(async move {
         let task = task.into();
         let outcome = match source {
             None => runtime.spawn_helper(spec, task).await,
             Some(source) => runtime.fork_helper(&source, messages, spec, task).await,
         }?;
-        match outcome.error {
-            None => Ok(outcome),
-            Some(error) => {
-                let message = format!("the helper failed: {}", error.message);
-                Err(Failure::new(OPERATION_FAILED, "helper_failed", message))
-            }
+        if let Some(error) = outcome.error {
+            let message = format!("the helper failed: {}", error.message);
+            return Err(Failure::new(OPERATION_FAILED, "helper_failed", message));
         }
-    };
-    later(outcome.boxed_local(), |outcome: &InteractionOutcome| {
         let Usage {
             input_tokens,
             output_tokens,
             ..
         } = outcome.usage;
-        json::text(
+        Ok(json::text(
             &object!({ "output": outcome.result, "tokens_used": input_tokens + output_tokens }),
-        )
+        ))
     })
 }
 
@@ -737,12 +729,14 @@ fn wait_ready(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     params.finish()?;
     let limit = Duration::from_millis(limit.unwrap_or(DEFAULT_READY_MS) as u64);
     let runtime = runtime.clone();
-    let ready = async move { runtime.wait_ready(limit).await };
-    later(ready.boxed_local(), |(ready, timeout)| {
+    begun(async move {
+        let (ready, timeout) = runtime.wait_ready(limit).await?;
         let ready = ready.iter().map(|(identity, snapshot)| {
             object!({ "agent_identity": identity, "snapshot": value_of(snapshot) })
         });
-        json::text(&object!({ "ready": ready.collect::<Vec<_>>(), "timeout": *timeout }))
+        Ok(json::text(
+            &object!({ "ready": ready.collect::<Vec<_>>(), "timeout": timeout }),
+        ))
     })
 }
 

@@ -31,17 +31,19 @@ mod sse;
 mod streams;
 mod timeline;
 
+use std::convert::Infallible;
 use std::fmt;
 
+use futures::FutureExt;
 use futures::stream::LocalBoxStream;
 use serde_json::{Map, Value};
 
 use crate::runtime::UnifiedRuntime;
+use crate::shim::all;
 use crate::wire::ErrorData;
 use crate::wire::json::{self, object};
 use address::Address;
 use envelope::{Body, Id, Read};
-use futures::future::join_all;
 
 /// The version of the contract that this runtime speaks.
 pub const CONTRACT_VERSION: &str = "0.5.0";
@@ -253,9 +255,12 @@ async fn rpc(runtime: &UnifiedRuntime, body: &[u8]) -> Vec<u8> {
         Body::Batch(batch) => batch,
     };
     // All at once: one that waits holds up none of the others.
-    let answers = batch.into_iter().map(|request| answer(runtime, request));
+    let answers = batch
+        .into_iter()
+        .map(|request| answer(runtime, request).map(Ok).boxed_local());
+    let Ok(answers) = all::<_, Infallible>(answers.collect()).await;
     let mut text = Vec::new();
-    for answer in join_all(answers).await {
+    for answer in answers {
         if !answer.is_empty() {
             text.push(if text.is_empty() { b'[' } else { b',' });
             text.extend(answer);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures::future::{Either, FutureExt, select};
-use futures::stream::{self, LocalBoxStream, Stream, StreamExt};
+use futures::stream::{self, LocalBoxStream, StreamExt};
 
 use crate::shim::{Host, YieldBudget};
 use crate::wire::ErrorData;
@@ -46,11 +46,11 @@ pub(super) enum Said {
 /// the log cannot be read any more, a comment says so and the body ends; the client's next request gets the error itself.
 pub(super) fn body(
     host: &Host,
-    log: impl Stream<Item = Said> + Unpin + 'static,
+    log: LocalBoxStream<'static, Said>,
 ) -> LocalBoxStream<'static, Vec<u8>> {
-    struct Body<S> {
+    struct Body {
         host: Host,
-        log: S,
+        log: LocalBoxStream<'static, Said>,
         is_over: bool,
     }
     let body = Body {

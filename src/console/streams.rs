@@ -102,7 +102,7 @@ pub(super) fn mob_events(
         ),
         Err(error) => Said::Broken(error.data()),
     });
-    FetchResponse::event_stream(sse::body(runtime.host(), said))
+    FetchResponse::event_stream(sse::body(runtime.host(), said.boxed_local()))
 }
 
 /// `GET /mob/events`: the agent events after `Last-Event-ID`, else `after_seq`, else from now on. Gaps are events too.
@@ -139,7 +139,7 @@ pub(super) fn agent_events(
         }
         Err(error) => Said::Broken(error.data()),
     });
-    FetchResponse::event_stream(sse::body(runtime.host(), said))
+    FetchResponse::event_stream(sse::body(runtime.host(), said.boxed_local()))
 }
 
 /// Where a subscription goes on after a query (MobKit contract, section 10.5): fields in the contract's order, the limit left out.
@@ -217,7 +217,7 @@ pub(super) fn member_events(
         }
         Err(error) => Said::Broken(error.data()),
     });
-    FetchResponse::event_stream(sse::body(runtime.host(), said))
+    FetchResponse::event_stream(sse::body(runtime.host(), said.boxed_local()))
 }
 
 fn read_query(

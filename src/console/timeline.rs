@@ -81,7 +81,7 @@ pub(super) fn stream(
         }
         Err(error) => Said::Broken(error.data()),
     });
-    FetchResponse::event_stream(sse::body(runtime.host(), said))
+    FetchResponse::event_stream(sse::body(runtime.host(), said.boxed_local()))
 }
 
 fn query_of(fields: Fields, last_event_id: Option<&str>) -> Result<ConsoleTimelineQuery, String> {

@@ -4,7 +4,7 @@
 //! writer runs it, commits, and settles the rows. Nothing here awaits anything but the writer, so a command sees one
 //! consistent state and needs no lock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ use crate::shim::{Host, Notify, Wake};
 use crate::storage::{
     Batch, Durability, Key, Participant, Staged, Storage, SubmitError, Table, Writer, WriterClosed,
 };
-use crate::wire::json::from_json;
+use crate::wire::json::{self, from_json};
 use crate::wire::{
     AgentEvent, AgentEventRecord, AgentIdentity, Cursor, FenceToken, Generation, InteractionId,
     MobEventKind, MobId, SessionId, TimestampMs, WorkId,
@@ -144,6 +144,9 @@ pub type Pending<T> = LocalBoxFuture<'static, Result<T, MobError>>;
 /// A command whose type is forgotten: one that may be handed in again.
 pub(crate) type Stage<T> = Box<dyn FnMut(&Core, &mut Batch) -> Result<T, MobError>>;
 
+/// A command whose answer waits beside it.
+type UntypedStage = Box<dyn FnMut(&mut Batch) -> Result<(), MobError>>;
+
 impl Core {
     /// The time for rows and events.
     pub fn now(&self) -> TimestampMs {
@@ -178,8 +181,30 @@ impl Core {
         let Some(writer) = &self.writer else {
             return ready(Err(MobError::NotLeader)).boxed_local();
         };
-        let core = self.clone();
-        let staging = move |batch: &mut Batch| stage(&core, batch).map(Staged::answer);
+        // The answer waits beside the command, so that the writer sees commands of one type only.
+        let answer = Rc::new(Cell::new(None));
+        let (core, staged) = (self.clone(), answer.clone());
+        let done = self.submit(
+            writer,
+            accepted,
+            durability,
+            Box::new(move |batch| {
+                staged.set(Some(stage(&core, batch)?));
+                Ok(())
+            }),
+        );
+        done.map(move |done| done.map(|()| answer.take().expect("it was staged before")))
+            .boxed_local()
+    }
+
+    fn submit(
+        self: &Rc<Self>,
+        writer: &Writer,
+        accepted: bool,
+        durability: Durability,
+        mut stage: UntypedStage,
+    ) -> Pending<()> {
+        let staging = move |batch: &mut Batch| stage(batch).map(Staged::answer);
         let submitted = if accepted {
             writer.submit_accepted(durability, staging)
         } else {
@@ -187,7 +212,7 @@ impl Core {
         };
         let core = self.clone();
         submitted
-            .map(move |answer| answer.map_err(|error| core.explained(error)))
+            .map(move |done| done.map_err(|error| core.explained(error)))
             .boxed_local()
     }
 
@@ -276,12 +301,13 @@ impl Core {
     /// Adds entries to the ledger.
     pub fn tell(&self, batch: &mut Batch, kinds: Vec<MobEventKind>) {
         let timestamp_ms = self.now();
-        let entries: Vec<_> = kinds
+        let indexed: Vec<_> = kinds.iter().map(json::value_of).collect();
+        let entries = kinds
             .into_iter()
             .map(|kind| LedgerEntry { timestamp_ms, kind })
             .collect();
-        let numbers = self.ledger.stage(batch, entries.clone());
-        self.index_staged(batch, numbers, &entries);
+        let numbers = self.ledger.stage(batch, entries);
+        self.index_staged(batch, numbers, timestamp_ms, indexed);
     }
 
     /// An event of `member`, attributed.

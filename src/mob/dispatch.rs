@@ -504,24 +504,14 @@ async fn work(
     runner.running.borrow_mut().take();
     let mut ending = match ended {
         Err(_) | Ok(RunEnd::Interrupted(Interrupt::Stopped)) => return Ok(()),
-        Ok(RunEnd::Completed {
-            message,
-            result,
-            usage,
-            events,
-        }) => Ending::Completed {
-            message,
-            result,
-            usage,
-            events,
-        },
+        Ok(RunEnd::Completed(answer)) => Ending::Completed(answer),
         Ok(RunEnd::Interrupted(Interrupt::PutDown { reason })) => {
             return put_down(core, &port, turn, reason).await;
         }
         Ok(RunEnd::Interrupted(Interrupt::Failed(failure))) => failure.into(),
     };
     loop {
-        let completed = matches!(ending, Ending::Completed { .. });
+        let completed = matches!(ending, Ending::Completed(_));
         let closed = turn.clone();
         let stage = move |core: &Core, batch: &mut Batch| {
             core.stage_end_of_run(batch, &closed, ending.clone())

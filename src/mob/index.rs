@@ -5,12 +5,14 @@
 
 use std::ops::Range;
 
+use serde_json::Value;
+
 use crate::log::{LogError, LogItem};
-use crate::mob::core::{Core, LedgerEntry};
+use crate::mob::core::Core;
 use crate::mob::error::MobError;
 use crate::storage::{Batch, Direction, Durability, Key, value};
 use crate::wire::json::{self, Fields};
-use crate::wire::{Cursor, EventQuery, MobStructuralEventEnvelope};
+use crate::wire::{Cursor, EventQuery, MobStructuralEventEnvelope, TimestampMs};
 
 /// Numbers that one look into an index reads at most.
 const PAGE: usize = 256;
@@ -61,12 +63,16 @@ impl Core {
     }
 
     /// Adds the index rows of entries that are being staged.
-    pub fn index_staged(&self, batch: &mut Batch, numbers: Range<Cursor>, entries: &[LedgerEntry]) {
-        for (number, entry) in (numbers.start.get()..).zip(entries) {
-            let data = json::value_of(&entry.kind);
+    pub fn index_staged(
+        &self,
+        batch: &mut Batch,
+        numbers: Range<Cursor>,
+        timestamp_ms: TimestampMs,
+        kinds: Vec<Value>,
+    ) {
+        for (number, kind) in (numbers.start.get()..).zip(kinds) {
             let cursor = Cursor::new(number);
-            let envelope =
-                MobStructuralEventEnvelope::of(&self.mob_id, cursor, entry.timestamp_ms, data);
+            let envelope = MobStructuralEventEnvelope::of(&self.mob_id, cursor, timestamp_ms, kind);
             self.index_entry(batch, &envelope);
         }
     }

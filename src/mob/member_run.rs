@@ -107,9 +107,9 @@ impl MemberRun {
         );
     }
 
-    fn merge(&self, event: AgentEvent) -> bool {
+    fn merge(&self, event: &AgentEvent) -> bool {
         let mut pending = self.pending.borrow_mut();
-        match (pending.as_mut(), &event) {
+        match (pending.as_mut(), event) {
             (Some(AgentEvent::TextDelta { delta: held }), AgentEvent::TextDelta { delta })
             | (
                 Some(AgentEvent::ReasoningDelta { delta: held }),
@@ -172,7 +172,7 @@ impl Core {
 
 impl RunPort for MemberRun {
     fn emit(&self, event: AgentEvent) {
-        if self.merge(event.clone()) {
+        if self.merge(&event) {
             return;
         }
         self.flush();

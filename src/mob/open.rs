@@ -114,15 +114,20 @@ impl Core {
     /// Reads all tables. Transcripts come with the members that need them, to whoever leads.
     pub async fn load(&self) -> Result<(), MobError> {
         let storage = self.storage.as_ref();
-        self.state.load(storage).await?;
-        self.members.load(storage).await?;
-        self.edges.load(storage).await?;
-        self.managed.load(storage).await?;
-        self.labels.load(storage).await?;
-        self.mailbox.load(storage).await?;
-        self.turns.load(storage).await?;
-        self.due.load(storage).await?;
-        self.interactions.load(storage).await?;
+        let tables = [
+            self.state.loader(),
+            self.members.loader(),
+            self.edges.loader(),
+            self.managed.loader(),
+            self.labels.loader(),
+            self.mailbox.loader(),
+            self.turns.loader(),
+            self.due.loader(),
+            self.interactions.loader(),
+        ];
+        for table in tables {
+            table.load(storage).await?;
+        }
         if self.writer.is_none() {
             return Ok(());
         }

@@ -43,9 +43,13 @@ pub(crate) fn plan(
     };
     let among =
         |edges: &[DesiredPeerEdge], edge: &DesiredPeerEdge| edges.binary_search(edge).is_ok();
-    let mut wanted = desired.to_vec();
-    wanted.sort_unstable();
-    wanted.dedup();
+    // Each in its place, once: there is no other sort in the package.
+    let mut wanted: Vec<DesiredPeerEdge> = Vec::new();
+    for edge in desired {
+        if let Err(at) = wanted.binary_search(edge) {
+            wanted.insert(at, edge.clone());
+        }
+    }
     let mut plan = EdgePlan::default();
     for edge in &wanted {
         let list = match (is_there(edge), among(wired, edge), among(managed, edge)) {

@@ -24,6 +24,7 @@
 //! assert_eq!(answer, Ok(42));
 //! ```
 
+mod all;
 mod budget;
 mod fault;
 mod group;
@@ -38,6 +39,7 @@ mod task;
 mod timeout;
 mod wake;
 
+pub(crate) use all::all;
 pub use budget::YieldBudget;
 pub use fault::Fault;
 pub use group::TaskGroup;

@@ -11,6 +11,7 @@ use std::ops::{Bound, RangeBounds};
 use std::rc::Rc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Batch, Direction, Key, KeyRange, Storage, StorageError, value};
 use crate::wire::json::FromJson;
@@ -50,11 +51,13 @@ impl<V: Record> Table<V> {
         }
     }
 
-    /// Reads all rows below the table's prefix, in place of those that it held.
-    pub async fn load(&self, storage: &dyn Storage) -> Result<(), StorageError> {
-        let rows = read(storage, self.prefix.clone(), decode::<V>).await?;
-        self.rows.committed.replace(rows);
-        Ok(())
+    /// What reads all rows below the table's prefix, in place of those that it held.
+    pub fn loader(&self) -> Loader<'_> {
+        Loader {
+            prefix: &self.prefix,
+            rows: &self.rows,
+            decode: decode::<V>,
+        }
     }
 
     /// Reads the rows below `prefix`, a part of the table, beside those that it holds.
@@ -315,17 +318,31 @@ impl Rows {
     }
 }
 
-fn decode<V: Record>(key: &Key, bytes: &[u8]) -> Result<Row, StorageError> {
-    let row: V = value::decode(key, bytes)?;
-    Ok(Rc::new(row))
+/// Reads the rows of one table, of whatever kind; see [`Table::loader`].
+#[derive(Debug)]
+pub struct Loader<'a> {
+    prefix: &'a Key,
+    rows: &'a Rows,
+    decode: Decode,
+}
+
+impl Loader<'_> {
+    /// Reads them.
+    pub async fn load(&self, storage: &dyn Storage) -> Result<(), StorageError> {
+        let rows = read(storage, self.prefix.clone(), self.decode).await?;
+        self.rows.committed.replace(rows);
+        Ok(())
+    }
+}
+
+type Decode = fn(Value) -> Result<Row, serde_json::Error>;
+
+fn decode<V: Record>(value: Value) -> Result<Row, serde_json::Error> {
+    Ok(Rc::new(V::from_json(value)?))
 }
 
 /// The rows below a prefix, by their places.
-async fn read(
-    storage: &dyn Storage,
-    prefix: Key,
-    decode: fn(&Key, &[u8]) -> Result<Row, StorageError>,
-) -> Result<Changes, StorageError> {
+async fn read(storage: &dyn Storage, prefix: Key, decode: Decode) -> Result<Changes, StorageError> {
     let mut rows = BTreeMap::new();
     let mut range = prefix.prefix_range();
     loop {
@@ -338,7 +355,8 @@ async fn read(
         range = range.after(last);
         let full = page.len() == PAGE;
         for (key, bytes) in page {
-            let row = decode(&key, &bytes)?;
+            let row = decode(value::parse(&key, &bytes)?)
+                .map_err(|error| value::corrupt(&key, &error))?;
             rows.insert(key, Some(row));
         }
         if !full {
@@ -349,8 +367,6 @@ async fn read(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::super::key::COMPARISONS;
     use super::*;
 

@@ -136,7 +136,11 @@ pub(crate) fn object_of(fields: &mut [(&str, Value)]) -> Value {
 /// The JSON value of anything that can be written as JSON, by way of its text: so that a type has one encoder. Null for what
 /// JSON cannot hold.
 pub(crate) fn value_of<T: serde::Serialize + ?Sized>(value: &T) -> Value {
-    let text = serde_json::to_vec(value).unwrap_or_default();
+    read_again(serde_json::to_vec(value).unwrap_or_default())
+}
+
+#[inline(never)]
+fn read_again(text: Vec<u8>) -> Value {
     parse_own(&text).unwrap_or(Value::Null)
 }
 
@@ -185,7 +189,7 @@ pub(crate) fn wrong(message: &dyn Display) -> Error {
 }
 
 #[inline(never)]
-fn within(name: &str, error: &Error) -> Error {
+fn within(name: &str, error: Error) -> Error {
     Error::custom(format_args!("`{name}`: {error}"))
 }
 
@@ -220,7 +224,7 @@ impl Fields {
     #[inline(never)]
     pub fn take<T: FromJson>(&mut self, name: &'static str) -> Result<T, Error> {
         match self.0.remove(name) {
-            Some(value) => T::from_json(value).map_err(|error| within(name, &error)),
+            Some(value) => T::from_json(value).map_err(|error| within(name, error)),
             None => T::absent().ok_or_else(|| Error::missing_field(name)),
         }
     }
@@ -242,7 +246,7 @@ impl Fields {
         name: &'static str,
     ) -> Result<T, Error> {
         match self.0.remove(name) {
-            Some(value) => T::from_json(value).map_err(|error| within(name, &error)),
+            Some(value) => T::from_json(value).map_err(|error| within(name, error)),
             None => Ok(T::default()),
         }
     }
@@ -336,6 +340,12 @@ impl<T: FromJson> FromJson for Option<T> {
     }
 }
 
+/// Hands on the elements of a value that must be an array, one by one.
+#[inline(never)]
+fn each(value: Value, take: &mut dyn FnMut(Value) -> Result<(), Error>) -> Result<(), Error> {
+    elements(value)?.into_iter().try_for_each(take)
+}
+
 /// The elements of a value that must be an array.
 #[inline(never)]
 fn elements(value: Value) -> Result<Vec<Value>, Error> {
@@ -348,9 +358,10 @@ fn elements(value: Value) -> Result<Vec<Value>, Error> {
 impl<T: FromJson> FromJson for Vec<T> {
     fn from_json(value: Value) -> Result<Vec<T>, Error> {
         let mut list = Vec::new();
-        for element in elements(value)? {
+        each(value, &mut |element| {
             list.push(T::from_json(element)?);
-        }
+            Ok(())
+        })?;
         Ok(list)
     }
 }
@@ -359,7 +370,7 @@ impl<T: FromJson> FromJson for LiteMap<String, T> {
     fn from_json(value: Value) -> Result<LiteMap<String, T>, Error> {
         let mut map = LiteMap::new();
         for (name, value) in Fields::of(value)?.0 {
-            let value = T::from_json(value).map_err(|error| within(&name, &error))?;
+            let value = T::from_json(value).map_err(|error| within(&name, error))?;
             map.insert(name, value);
         }
         Ok(map)

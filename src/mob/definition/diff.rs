@@ -84,7 +84,7 @@ fn walk(path: &str, old: &Value, new: &Value, changes: &mut Vec<DefinitionChange
         (old, new) if old == new => {}
         (Value::Object(old), Value::Object(new)) => {
             let mut all = old.clone();
-            all.append(&mut new.clone());
+            all.extend(new.clone());
             for key in all.keys() {
                 let path = join_key(path, key);
                 match (old.get(key), new.get(key)) {

@@ -1,6 +1,7 @@
 //! How work ends: a turn that is closed, an item that is done or lost, an interaction that completes, fails or is cancelled.
 
 use super::Ending;
+use crate::agent::run::closing_events;
 use crate::mob::core::Core;
 use crate::mob::error::MobError;
 use crate::mob::rows::{
@@ -42,16 +43,14 @@ impl Core {
     ) -> Option<Cursor> {
         self.turns.delete(batch, &turn.identity);
         match ending {
-            Ending::Completed {
-                message,
-                result,
-                usage,
-                mut events,
-            } => {
-                self.write_message(batch, member, &turn.item, message);
+            Ending::Completed(answer) => {
+                let result = &answer.text;
+                let usage = answer.usage.unwrap_or_default();
+                self.write_message(batch, member, &turn.item, answer.to_message());
                 self.charge(batch, member, &turn.item, usage);
                 let mut spent = turn.usage;
                 spent += usage;
+                let mut events = closing_events(&answer);
                 events.push(AgentEvent::RunCompleted {
                     session_id: member.session_id.clone(),
                     result: result.clone(),
@@ -62,8 +61,8 @@ impl Core {
                 });
                 self.announce(batch, member, &turn.item, events);
                 for item in turn.items() {
-                    self.stage_reply(batch, member, item, &result);
-                    self.stage_done_item(batch, member, item, &result);
+                    self.stage_reply(batch, member, item, result);
+                    self.stage_done_item(batch, member, item, result);
                 }
                 None
             }

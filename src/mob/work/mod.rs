@@ -9,12 +9,11 @@ mod turn;
 
 use std::rc::Rc;
 
-use crate::agent::model::ChatMessage;
+use crate::agent::model::AssembledTurn;
 use crate::agent::run::RunFailure;
 use crate::mob::rows::OpenTurn;
 use crate::wire::{
-    AgentErrorClass, AgentEvent, AgentIdentity, ContentInput, HandlingMode, InteractionId,
-    SessionId, Usage, WorkId,
+    AgentErrorClass, AgentIdentity, ContentInput, HandlingMode, InteractionId, SessionId, WorkId,
 };
 
 pub use accept::MAILBOX_LIMIT;
@@ -22,12 +21,8 @@ pub use accept::MAILBOX_LIMIT;
 /// How a turn ended.
 #[derive(Clone, Debug)]
 pub(crate) enum Ending {
-    Completed {
-        message: ChatMessage,
-        result: String,
-        usage: Usage,
-        events: Vec<AgentEvent>,
-    },
+    /// With the model's last answer.
+    Completed(Rc<AssembledTurn>),
     Failed {
         class: AgentErrorClass,
         error: String,

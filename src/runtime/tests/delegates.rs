@@ -191,6 +191,8 @@ fn an_idle_delegate_leaves_at_its_instant_and_no_timer_stays() {
         assert_eq!(delegates(&runtime).len(), 1);
         host.sleep(Duration::from_secs(2)).await;
         assert_eq!(delegates(&runtime), Vec::<String>::new());
+        // What tells of it may still wait to be written.
+        host.sleep(Duration::from_secs(5)).await;
         assert_eq!(sim.armed_timers(), 0, "nobody is watched any more");
         let due = disk.rows();
         assert!(due.iter().all(|(key, _)| !key.as_str().contains("/due/")));

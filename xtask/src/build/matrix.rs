@@ -33,9 +33,9 @@ pub struct Row {
     /// Flags of `wasm-opt`; it does not run without any.
     #[serde(default)]
     pub wasm_opt: Vec<String>,
-    /// Whether functions that resemble each other are put side by side.
+    /// Whether the module is written such that gzip makes less of it.
     #[serde(default)]
-    pub order_functions: bool,
+    pub compressible: bool,
     /// How many bytes everything may have after gzip.
     pub gzip_budget: Option<u64>,
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask build`: the wasm module and its glue, the TypeScript around them, and the npm package of it all.
 
 mod glue;
+mod hints;
 mod matrix;
+mod names;
 mod order;
 mod package;
 mod size;

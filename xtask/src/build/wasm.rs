@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::matrix::Row;
-use super::{glue, order};
+use super::{glue, hints, names, order};
 use crate::paths::Paths;
 use crate::process;
 use crate::setup::{Tools, WASM_TARGET};
@@ -81,12 +81,18 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
         )?;
         fs::rename(&optimised, &module)?;
     }
-    if row.order_functions {
+    let script = bound.join(format!("{name}.js"));
+    let mut script = fs::read_to_string(&script)
+        .with_context(|| format!("wasm-bindgen wrote no {}", script.display()))?;
+    if row.compressible {
         let (named, ordered) = (
             bound.join(format!("{name}_named.wasm")),
             bound.join(format!("{name}_ordered.wasm")),
         );
-        fs::write(&named, order::name_by_place(&fs::read(&module)?)?)?;
+        let (mut short, renamed) = names::shorten(&fs::read(&module)?, &script)?;
+        script = renamed;
+        hints::level(&mut short)?;
+        fs::write(&named, order::name_by_place(&short)?)?;
         process::run(
             Command::new(paths.npm_bin("wasm-opt"))
                 .args(
@@ -106,16 +112,11 @@ pub fn build(paths: &Paths, tools: &Tools, row: &Row) -> Result<Artefact> {
 
     let output = paths.root.join(&row.output);
     fs::create_dir_all(&output)?;
-    let read = |ending: &str| {
-        let path = bound.join(format!("{name}{ending}"));
-        fs::read_to_string(&path)
-            .with_context(|| format!("wasm-bindgen wrote no {}", path.display()))
-    };
     let artefact = Artefact {
         module: output.join(format!("{name}_bg.wasm")),
         glue: output.join(format!("{name}_glue.js")),
     };
-    fs::write(&artefact.glue, glue::wrap_script(&read(".js")?)?)?;
+    fs::write(&artefact.glue, glue::wrap_script(&script)?)?;
     fs::copy(&module, &artefact.module)?;
     Ok(artefact)
 }
