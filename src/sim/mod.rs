@@ -8,6 +8,8 @@ mod report;
 mod scheduler;
 mod storage;
 mod world;
+#[cfg(not(target_arch = "wasm32"))]
+mod zones;
 
 #[cfg(test)]
 mod tests;
@@ -16,3 +18,5 @@ pub use random::SimRandom;
 pub use report::{SimError, TaskReport, Unfinished};
 pub use scheduler::{CrashSwitch, Sim};
 pub use storage::{CommitFault, FaultyStorage, SimDisk, StoragePlan};
+#[cfg(not(target_arch = "wasm32"))]
+pub use zones::BundledZones;
