@@ -8,7 +8,7 @@ mod report;
 mod scheduler;
 mod storage;
 mod world;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(any(not(target_arch = "wasm32"), test))]
 mod zones;
 
 #[cfg(test)]
@@ -18,5 +18,5 @@ pub use random::SimRandom;
 pub use report::{SimError, TaskReport, Unfinished};
 pub use scheduler::{CrashSwitch, Sim};
 pub use storage::{CommitFault, FaultyStorage, SimDisk, StoragePlan};
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(any(not(target_arch = "wasm32"), test))]
 pub use zones::BundledZones;
