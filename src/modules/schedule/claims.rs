@@ -35,13 +35,15 @@ impl Claims {
         self.claimed.is_empty()
     }
 
-    /// Forgets what is older than a day at `tick_ms`, and the oldest of what is too much.
-    pub(super) fn prune(&mut self, tick_ms: u64) {
+    /// Forgets what is older than a day at `tick_ms`, and the oldest of what is too much; but not the last occurrences of the schedules
+    /// that there are, which are few.
+    pub(super) fn prune(&mut self, tick_ms: u64, schedules: &[&str]) {
         let cutoff = tick_ms.saturating_sub(RETENTION_MS);
-        for map in [&mut self.claimed, &mut self.last_due] {
-            map.retain(|_, at| *at >= cutoff);
-            bound(map);
-        }
+        let is_there = |id: &str| schedules.contains(&id);
+        self.claimed.retain(|_, at| *at >= cutoff);
+        bound(&mut self.claimed, &|_| false);
+        self.last_due.retain(|id, at| *at >= cutoff || is_there(id));
+        bound(&mut self.last_due, &is_there);
     }
 
     /// The last occurrence of a schedule that was dispatched.
@@ -66,10 +68,11 @@ impl Claims {
     }
 }
 
-/// Forgets the oldest of what is too much.
-fn bound(map: &mut LiteMap<String, u64>) {
+/// Forgets the oldest of what is too much, unless it is kept.
+fn bound(map: &mut LiteMap<String, u64>, is_kept: &dyn Fn(&str) -> bool) {
     while map.len() > LIMIT {
-        let oldest = map.iter().min_by_key(|(key, at)| (**at, *key));
+        let oldest = map.iter().filter(|(key, _)| !is_kept(key));
+        let oldest = oldest.min_by_key(|(key, at)| (**at, *key));
         let Some(oldest) = oldest.map(|(key, _)| key.clone()) else {
             return;
         };

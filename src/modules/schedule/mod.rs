@@ -141,8 +141,8 @@ pub fn evaluate(
 
 /// Claims the latest occurrence of each schedule at `tick_ms`, and says which of them nobody had claimed.
 ///
-/// A claim is kept for a day: who asks later than that for a schedule whose latest occurrence is still the same one is told
-/// to dispatch it again (MobKit contract, section 15.3).
+/// A claim is kept for a day, and the last occurrence of a schedule for as long as it is among those that are handed in: a weekly one
+/// is not told of again each day until the next.
 ///
 /// # Errors
 /// As [`evaluate`]; nothing is claimed then.
@@ -153,7 +153,11 @@ pub fn dispatch(
     claims: &mut Claims,
 ) -> Result<ScheduleDispatchReport, ScheduleValidationError> {
     let mut due = due(schedules, tick_ms, zones)?;
-    claims.prune(tick_ms);
+    let known: Vec<&str> = schedules
+        .iter()
+        .map(|schedule| schedule.schedule_id.trim())
+        .collect();
+    claims.prune(tick_ms, &known);
     due.retain(|due| !due.is_past(claims.last_due(due.schedule_id), tick_ms));
     let mut report = ScheduleDispatchReport {
         tick_ms,
@@ -169,7 +173,7 @@ pub fn dispatch(
             report.skipped_claims.push(claim_key);
         }
     }
-    claims.prune(tick_ms);
+    claims.prune(tick_ms, &known);
     Ok(report)
 }
 

@@ -278,7 +278,22 @@ fn what_is_due_for_the_longest_is_first() {
     assert_eq!(ids, ["y", "z", "a", "b"]);
 }
 
-/// After a day a claim is forgotten, also when nothing is due; the rule is the contract's.
+/// The original forgot after a day that a rare schedule had been dispatched, and did so every day.
+#[test]
+fn a_rare_schedule_is_dispatched_once_for_each_occurrence() {
+    let (noon, mut claims) = (ms("2026-06-01T12:00"), Claims::default());
+    let schedules = [schedule("a", "0 12 1 * *", "UTC")];
+    let told: usize = (0..60)
+        .map(|day| {
+            keys(&schedules, noon + day * DAY + MINUTE, &mut claims)
+                .0
+                .len()
+        })
+        .sum();
+    assert_eq!(told, 2, "June and July");
+}
+
+/// After a day a claim is forgotten, and the last occurrence of a schedule that is not handed in any more.
 #[test]
 fn claims_are_kept_for_a_day() {
     let (noon, mut claims) = (ms("2026-06-01T12:00"), Claims::default());
