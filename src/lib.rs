@@ -4,6 +4,7 @@ pub mod agent;
 pub mod console;
 pub mod log;
 pub mod mob;
+pub mod modules;
 pub mod runtime;
 pub mod shim;
 #[cfg(any(not(target_arch = "wasm32"), test, feature = "testing"))]

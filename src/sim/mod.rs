@@ -8,6 +8,8 @@ mod report;
 mod scheduler;
 mod storage;
 mod world;
+#[cfg(any(not(target_arch = "wasm32"), test))]
+mod zones;
 
 #[cfg(test)]
 mod tests;
@@ -16,3 +18,5 @@ pub use random::SimRandom;
 pub use report::{SimError, TaskReport, Unfinished};
 pub use scheduler::{CrashSwitch, Sim};
 pub use storage::{CommitFault, FaultyStorage, SimDisk, StoragePlan};
+#[cfg(any(not(target_arch = "wasm32"), test))]
+pub use zones::BundledZones;

@@ -145,8 +145,8 @@ fn read_again(text: Vec<u8>) -> Value {
 }
 
 /// Writes a map as an object; the map's own way makes a list of an empty one.
-pub(crate) fn map<S: serde::Serializer>(
-    map: &LiteMap<String, String>,
+pub(crate) fn map<T: serde::Serialize, S: serde::Serializer>(
+    map: &LiteMap<String, T>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(map.iter())

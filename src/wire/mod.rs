@@ -6,6 +6,7 @@
 mod agent_event;
 pub(crate) mod agent_record;
 pub(crate) mod base64;
+pub(crate) mod calendar;
 pub(crate) mod console;
 mod content;
 mod discovery;

@@ -5,10 +5,11 @@
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
 use super::TimestampMs;
+use super::calendar::{civil_from_days, days_from_civil, days_in_month};
 
-const MS_PER_DAY: u64 = 86_400_000;
+const MS_PER_DAY: i64 = 86_400_000;
 /// 9999-12-31T23:59:59.999Z, the last instant RFC 3339 can write.
-const LAST_MS: u64 = 253_402_300_799_999;
+const LAST_MS: i64 = 253_402_300_799_999;
 
 pub(super) fn serialize<S: Serializer>(
     timestamp: &TimestampMs,
@@ -32,7 +33,7 @@ pub(super) fn timestamp(text: &str) -> Result<TimestampMs, serde_json::Error> {
 
 /// Writes with milliseconds; an instant after the year 9999 is written as its last one.
 pub(super) fn format(timestamp: TimestampMs) -> String {
-    let ms = timestamp.get().min(LAST_MS);
+    let ms = i64::try_from(timestamp.get()).map_or(LAST_MS, |ms| ms.min(LAST_MS));
     let (days, in_day) = (ms / MS_PER_DAY, ms % MS_PER_DAY);
     let (year, month, day) = civil_from_days(days);
     let (hour, minute) = (in_day / 3_600_000, in_day / 60_000 % 60);
@@ -109,43 +110,4 @@ pub(super) fn parse(text: &str) -> Option<TimestampMs> {
     let minutes = (days * 24 + hour) * 60 + minute - offset_minutes;
     let ms = (minutes * 60 + second) * 1000 + milli;
     Some(TimestampMs::new(u64::try_from(ms).unwrap_or(0)))
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// The Gregorian date of a day counted from 1970-01-01: years are taken to begin in March, so that the leap day is last.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
-/// The day, counted from 1970-01-01, of a Gregorian date from the year 0 on.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let march_month = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * march_month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }

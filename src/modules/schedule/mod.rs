@@ -1,0 +1,309 @@
+//! Scheduling without a clock: which schedules are due at a tick (MobKit contract, section 15.3).
+//!
+//! Nothing is kept here. The caller hands in the schedules, the tick, what the host knows of time zones, and for a dispatch
+//! the [`Claims`] of those before.
+
+mod bits;
+mod claims;
+mod error;
+mod rule;
+mod search;
+mod zone;
+
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+use serde_json::{Error, Value};
+
+pub use claims::Claims;
+pub use error::ScheduleValidationError;
+pub use zone::TimeZones;
+
+use crate::wire::json::{Fields, FromJson, deserialize_by_json};
+use rule::Interval;
+use zone::Zone;
+
+/// How many schedules are looked at in one call (MobKit contract, appendix A).
+pub const MAX_SCHEDULES: usize = 256;
+
+/// Something that is to happen again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScheduleDefinition {
+    /// Its name; blanks around it do not count.
+    pub schedule_id: String,
+    /// When: `*/N` with the unit `s`, `m`, `h` or `d`, which counts from midnight of 1970-01-01 on the zone's clock; or a cron
+    /// expression of five fields (minute, hour, day of the month, month, day of the week from Sunday as 0 or 7).
+    pub interval: String,
+    /// On whose clock: `UTC`, `Z`, `+HH:MM`, `+HHMM`, either after `UTC` or `GMT`, or a name that the host knows.
+    pub timezone: String,
+    /// Whether it is looked at. True if absent.
+    pub enabled: bool,
+    /// By how much at most each occurrence is late. By how much it is follows from the id, and is always the same.
+    pub jitter_ms: u64,
+    /// Whether an occurrence is dispatched for as long as it is the latest, and only if it is later than the last that was.
+    /// Of several that were missed the latest alone is dispatched.
+    pub catch_up: bool,
+}
+
+impl FromJson for ScheduleDefinition {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        Ok(Self {
+            schedule_id: fields.take("schedule_id")?,
+            interval: fields.take("interval")?,
+            timezone: fields.take("timezone")?,
+            enabled: fields.take::<Option<bool>>("enabled")?.unwrap_or(true),
+            jitter_ms: fields.take_or_default("jitter_ms")?,
+            catch_up: fields.take_or_default("catch_up")?,
+        })
+    }
+}
+
+deserialize_by_json!(ScheduleDefinition);
+
+/// A schedule that is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScheduleTrigger {
+    /// Which, without blanks around it.
+    pub schedule_id: String,
+    /// Its interval, as it was given.
+    pub interval: String,
+    /// Its time zone, as it was given.
+    pub timezone: String,
+    /// Since when.
+    pub due_tick_ms: u64,
+}
+
+/// What is due at a tick, to the millisecond.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScheduleEvaluation {
+    /// The tick.
+    pub tick_ms: u64,
+    /// The schedules that are due, in the order of their ids.
+    pub due_triggers: Vec<ScheduleTrigger>,
+}
+
+/// An occurrence that is to be dispatched now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScheduleDispatch {
+    /// `schedule_id:due_tick_ms`, which is claimed.
+    pub claim_key: String,
+    /// Which schedule, without blanks around its id.
+    pub schedule_id: String,
+    /// Its interval, as it was given.
+    pub interval: String,
+    /// Its time zone, as it was given.
+    pub timezone: String,
+    /// Since when it is due.
+    pub due_tick_ms: u64,
+    /// The tick.
+    pub tick_ms: u64,
+}
+
+/// What is to be dispatched at a tick.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScheduleDispatchReport {
+    /// The tick.
+    pub tick_ms: u64,
+    /// How many schedules were due, with those that are claimed.
+    pub due_count: usize,
+    /// What is to be dispatched: what has been due for the longest is first, then in the order of the ids.
+    pub dispatched: Vec<ScheduleDispatch>,
+    /// The claims of what is due and has been dispatched.
+    pub skipped_claims: Vec<String>,
+}
+
+/// The schedules that are due at `tick_ms`, to the millisecond.
+///
+/// # Errors
+/// What is wrong with the first schedule that something is wrong with, be it enabled or not.
+pub fn evaluate(
+    schedules: &[ScheduleDefinition],
+    tick_ms: u64,
+    zones: &dyn TimeZones,
+) -> Result<ScheduleEvaluation, ScheduleValidationError> {
+    let due = due(schedules, tick_ms, zones)?;
+    let now = due.into_iter().filter(|due| due.at_ms == tick_ms);
+    let due_triggers = now
+        .map(|due| ScheduleTrigger {
+            schedule_id: due.schedule_id.to_owned(),
+            interval: due.definition.interval.clone(),
+            timezone: due.definition.timezone.clone(),
+            due_tick_ms: due.at_ms,
+        })
+        .collect();
+    Ok(ScheduleEvaluation {
+        tick_ms,
+        due_triggers,
+    })
+}
+
+/// Claims the latest occurrence of each schedule at `tick_ms`, and says which of them nobody had claimed.
+///
+/// A claim is kept for a day, and the last occurrence of a schedule for as long as it is among those that are handed in: a weekly one
+/// is not told of again each day until the next.
+///
+/// # Errors
+/// As [`evaluate`]; nothing is claimed then.
+pub fn dispatch(
+    schedules: &[ScheduleDefinition],
+    tick_ms: u64,
+    zones: &dyn TimeZones,
+    claims: &mut Claims,
+) -> Result<ScheduleDispatchReport, ScheduleValidationError> {
+    let mut due = due(schedules, tick_ms, zones)?;
+    let known: Vec<&str> = schedules
+        .iter()
+        .map(|schedule| schedule.schedule_id.trim())
+        .collect();
+    claims.prune(tick_ms, &known);
+    due.retain(|due| !due.is_past(claims.last_due(due.schedule_id), tick_ms));
+    let mut report = ScheduleDispatchReport {
+        tick_ms,
+        due_count: due.len(),
+        dispatched: Vec::new(),
+        skipped_claims: Vec::new(),
+    };
+    for due in due {
+        let claim_key = format!("{}:{}", due.schedule_id, due.at_ms);
+        if claims.claim(&claim_key, due.schedule_id, due.at_ms, tick_ms) {
+            report.dispatched.push(due.dispatch(claim_key, tick_ms));
+        } else {
+            report.skipped_claims.push(claim_key);
+        }
+    }
+    claims.prune(tick_ms, &known);
+    Ok(report)
+}
+
+/// A schedule that has been looked over.
+struct Schedule<'a> {
+    definition: &'a ScheduleDefinition,
+    id: &'a str,
+    interval: Interval,
+    zone: Zone<'a>,
+}
+
+/// A schedule and its latest occurrence.
+struct Due<'a> {
+    at_ms: u64,
+    schedule_id: &'a str,
+    definition: &'a ScheduleDefinition,
+}
+
+impl Due<'_> {
+    /// Whether the occurrence has been, and is not asked for again. One that is due this very millisecond is left to the
+    /// claims, which tell of it, unless the schedule catches up.
+    fn is_past(&self, last: Option<u64>, tick_ms: u64) -> bool {
+        last.is_some_and(|last| last >= self.at_ms)
+            && (self.definition.catch_up || self.at_ms != tick_ms)
+    }
+
+    fn dispatch(&self, claim_key: String, tick_ms: u64) -> ScheduleDispatch {
+        ScheduleDispatch {
+            claim_key,
+            schedule_id: self.schedule_id.to_owned(),
+            interval: self.definition.interval.clone(),
+            timezone: self.definition.timezone.clone(),
+            due_tick_ms: self.at_ms,
+            tick_ms,
+        }
+    }
+}
+
+/// The latest occurrence of each enabled schedule, the oldest first, then in the order of the ids. The contract goes on to
+/// interval and time zone; but no two ids are the same.
+fn due<'a>(
+    schedules: &'a [ScheduleDefinition],
+    tick_ms: u64,
+    zones: &dyn TimeZones,
+) -> Result<Vec<Due<'a>>, ScheduleValidationError> {
+    let tick =
+        i64::try_from(tick_ms).map_err(|_| ScheduleValidationError::InvalidTickMs(tick_ms))?;
+    let schedules = look_over(schedules, zones)?;
+    let enabled = schedules.iter().filter(|it| it.definition.enabled);
+    let mut due: Vec<Due<'a>> = enabled
+        .filter_map(|schedule| {
+            Some(Due {
+                at_ms: latest(schedule, tick, zones)?,
+                schedule_id: schedule.id,
+                definition: schedule.definition,
+            })
+        })
+        .collect();
+    due.sort_unstable_by_key(|due| (due.at_ms, due.schedule_id));
+    Ok(due)
+}
+
+/// The schedules, if nothing is wrong with any of them.
+fn look_over<'a>(
+    schedules: &'a [ScheduleDefinition],
+    zones: &dyn TimeZones,
+) -> Result<Vec<Schedule<'a>>, ScheduleValidationError> {
+    if schedules.len() > MAX_SCHEDULES {
+        return Err(ScheduleValidationError::TooManySchedules(schedules.len()));
+    }
+    let mut known: Vec<Schedule<'a>> = Vec::new();
+    for definition in schedules {
+        let schedule = look_at(definition, zones, &known)?;
+        known.push(schedule);
+    }
+    Ok(known)
+}
+
+fn look_at<'a>(
+    definition: &'a ScheduleDefinition,
+    zones: &dyn TimeZones,
+    known: &[Schedule<'_>],
+) -> Result<Schedule<'a>, ScheduleValidationError> {
+    let id = definition.schedule_id.trim();
+    if id.is_empty() {
+        return Err(ScheduleValidationError::EmptyScheduleId);
+    }
+    if known.iter().any(|other| other.id == id) {
+        return Err(ScheduleValidationError::DuplicateScheduleId(id.to_owned()));
+    }
+    let interval = Interval::parse(&definition.interval).ok_or_else(|| {
+        ScheduleValidationError::InvalidInterval {
+            schedule_id: id.to_owned(),
+            interval: definition.interval.clone(),
+        }
+    })?;
+    let zone = Zone::parse(&definition.timezone, zones).ok_or_else(|| {
+        ScheduleValidationError::InvalidTimezone {
+            schedule_id: id.to_owned(),
+            timezone: definition.timezone.clone(),
+        }
+    })?;
+    Ok(Schedule {
+        definition,
+        id,
+        interval,
+        zone,
+    })
+}
+
+/// The latest occurrence of a schedule at or before `tick`, which its jitter delays.
+fn latest(schedule: &Schedule<'_>, tick: i64, zones: &dyn TimeZones) -> Option<u64> {
+    let jitter = jitter_ms(
+        schedule.id,
+        schedule.definition.jitter_ms,
+        schedule.interval.base_ms(),
+    );
+    let tick = u64::try_from(tick).ok()?.checked_sub(jitter)?;
+    let tick = i64::try_from(tick).ok()?;
+    let due = search::latest(&schedule.interval, schedule.zone, zones, tick)?;
+    u64::try_from(due).ok()?.checked_add(jitter)
+}
+
+/// By how much the occurrences of a schedule are late: at most `most`, and less than they are apart.
+fn jitter_ms(schedule_id: &str, most: u64, base_ms: u64) -> u64 {
+    // FNV-1a, but for a digit that the contract's seed lacks.
+    let hash = schedule_id
+        .bytes()
+        .fold(1_469_598_103_934_665_603, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211)
+        });
+    hash % (most.min(base_ms - 1) + 1)
+}
