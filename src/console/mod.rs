@@ -280,8 +280,10 @@ async fn answer(runtime: &UnifiedRuntime, request: Read) -> Vec<u8> {
     };
     if request.method == methods::WAIT {
         // Whoever asked may have gone, and no host is sure to say so.
-        let limit = request.params.entry("timeout_ms");
-        limit.or_insert_with(|| HTTP_WAIT_MS.into());
+        let limit = request.params.entry("timeout_ms").or_insert(Value::Null);
+        if limit.is_null() {
+            *limit = HTTP_WAIT_MS.into();
+        }
     }
     let outcome = methods::call(runtime, &request.method, request.params).await;
     answered(request.id, outcome)

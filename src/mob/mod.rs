@@ -34,9 +34,9 @@ pub use work::MAILBOX_LIMIT;
 
 pub use self::core::Pending;
 pub(crate) use self::core::{Core, Kit, Models};
-pub(crate) use delegates::SOURCE_MOB;
 #[cfg(test)]
-pub(crate) use delegates::{IDLE_RETIRE, idle_after};
+pub(crate) use delegates::idle_after;
+pub(crate) use delegates::{IDLE_RETIRE, SOURCE_MOB};
 pub(crate) use index::Indexes;
 pub(crate) use open::{Installed, MobOptions, open};
 #[cfg(test)]

@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
-use crate::mob::{InteractionOutcome, MobError};
+use crate::mob::{IDLE_RETIRE, InteractionOutcome, MobError};
 use crate::runtime::UnifiedRuntime;
 use crate::wire::json::{object, value_of};
 use crate::wire::{AgentIdentity, ContentInput, SpawnMemberSpec};
 
-/// The label by which a helper that somebody forgot leaves by itself.
-const IDLE_RETIRE: &str = "implicit_delegate_idle_retire_secs";
-/// After so many seconds: whoever waits for its answer has had it by then, or has died.
+/// After so many idle seconds a helper that somebody forgot leaves by itself: whoever waits for its answer has had it by then, or has
+/// died.
 const IDLE_SECS: &str = "60";
 /// Messages of another member's conversation that a helper is given, at most.
 const MAX_FORKED: usize = 50;

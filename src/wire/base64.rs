@@ -31,8 +31,15 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut group, mut bits) = (0_u32, 0);
     for byte in &text[..text.len() - padding] {
-        let digit = ALPHABET.iter().position(|known| known == byte)?;
-        group = group << 6 | digit as u32;
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        group = group << 6 | u32::from(digit);
         bits += 6;
         if bits >= 8 {
             bits -= 8;

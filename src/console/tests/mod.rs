@@ -173,6 +173,27 @@ fn a_notification_is_answered_by_nothing_and_done_all_the_same() {
 }
 
 #[test]
+fn waiting_over_http_has_an_end_whether_nothing_or_null_is_said_of_it() {
+    with_runtime(async |runtime, sim| {
+        let slow = ScriptedModel::answering(sim.host(), |_| {
+            Reply::text("at last").after(Duration::from_secs(600))
+        });
+        runtime.set_model("scripted", Some(Rc::new(slow)));
+        let send = json!({"member_id": "lead", "message": "think"});
+        let sent = ok(&runtime, "mobkit/send_message", send).await;
+        for wait in [
+            json!({"interaction_id": sent["interaction_id"]}),
+            json!({"interaction_id": sent["interaction_id"], "timeout_ms": null}),
+        ] {
+            let begun = sim.host().now_ms();
+            let outcome = ok(&runtime, "mobkit/wait_interaction", wait).await;
+            assert_eq!(outcome["status"], "open");
+            assert_eq!(sim.host().now_ms() - begun, 60_000);
+        }
+    });
+}
+
+#[test]
 fn what_is_advertised_is_what_there_is() {
     with_runtime(async |runtime, _| {
         let capabilities = ok(&runtime, "mobkit/capabilities", Value::Null).await;

@@ -47,6 +47,15 @@ export async function mobBuilder<Context extends { name: string }>(maker: MobMak
 /** An object that is not there within 30 s of its making is reset. */
 const CONFIGURE_MS = 20_000;
 
+/** The first pause after a mob could not be woken, and the longest. */
+const RETRY_FIRST_MS = 30_000;
+const RETRY_LONGEST_MS = 3_600_000;
+
+/** In how many milliseconds a mob is woken again that could not be woken so many times before. */
+export function pauseAfter(failures: number): number {
+  return Math.min(RETRY_FIRST_MS * 2 ** Math.min(failures, 20), RETRY_LONGEST_MS);
+}
+
 /** The keeper of one mob. What changes it comes one after the other. */
 export class MobKeeper {
   readonly #place: MobPlace;

@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { isMobkitError, MobkitError, type UnifiedRuntimeBuilder } from "mobkit-web";
 import { Agenda } from "./agenda.js";
 import { counted, isEventStream, refuse } from "./gate.js";
-import { mobBuilder, type MobMaker, type Remembered } from "./keeper.js";
+import { mobBuilder, pauseAfter, type MobMaker, type Remembered } from "./keeper.js";
 import { MobFile, type MobFileListener } from "./mob-file.js";
 import type { Definition, MobEntry, MobHost } from "./mobs.js";
 import { messageMob } from "./peers.js";
@@ -23,9 +23,6 @@ export interface MobFilesOptions extends MobMaker<{ name: string }> {
 }
 
 const INDEX = "index.sqlite";
-/** The first pause after a mob could not be woken. */
-const RETRY_FIRST_MS = 30_000;
-const RETRY_LONGEST_MS = 3_600_000;
 /** So many files are looked into at start before anybody else has a turn. */
 const FILES_AT_ONCE = 16;
 
@@ -211,8 +208,7 @@ export class MobFiles implements MobHost, MobFileListener {
       console.error(`mobkit-web: the mob ${name} could not be woken`, error);
       const failures = this.#failures.get(name) ?? 0;
       this.#failures.set(name, failures + 1);
-      const pause = Math.min(RETRY_FIRST_MS * 2 ** Math.min(failures, 20), RETRY_LONGEST_MS);
-      this.#agenda.set(`alarm/${name}`, Date.now() + pause, () => void this.#wake(name));
+      this.#agenda.set(`alarm/${name}`, Date.now() + pauseAfter(failures), () => void this.#wake(name));
     }
   }
 

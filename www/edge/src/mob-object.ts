@@ -4,7 +4,7 @@ import { DurableObject } from "cloudflare:workers";
 import { init, isMobkitError, MobkitError, type StorageDriver, type UnifiedRuntime, type UnifiedRuntimeBuilder, type WasmSource } from "mobkit-web";
 import type { ObjectNamespace, ObjectState, ObjectStorage } from "./cloudflare-types.js";
 import { gate } from "./gate.js";
-import { mobBuilder, MobKeeper, type Remembered } from "./keeper.js";
+import { mobBuilder, MobKeeper, pauseAfter, type Remembered } from "./keeper.js";
 import type { Definition } from "./mobs.js";
 import { messageMob } from "./peers.js";
 import { sqlDriver, type SqlDatabase, type SqlValue } from "./sql.js";
@@ -34,10 +34,6 @@ export interface MobStub {
 
 /** The answer of an object that is no mob. */
 export const NO_MOB = "x-mobkit-no-mob";
-
-/** The first pause after a start failed that an alarm asked for. */
-const RETRY_FIRST_MS = 30_000;
-const RETRY_LONGEST_MS = 3_600_000;
 
 /** The object's storage as a database. */
 export function objectDatabase(storage: ObjectStorage): SqlDatabase {
@@ -128,7 +124,7 @@ export class MobObject<Env> extends DurableObject<Env> {
   async #tryAgainLater(): Promise<void> {
     const failures = Number(this.#keeper.field("alarm_failures") ?? 0);
     this.#keeper.setField("alarm_failures", String(failures + 1));
-    await this.#state.storage.setAlarm(Date.now() + Math.min(RETRY_FIRST_MS * 2 ** Math.min(failures, 20), RETRY_LONGEST_MS));
+    await this.#state.storage.setAlarm(Date.now() + pauseAfter(failures));
   }
 
   async #answer(request: Request): Promise<Response> {

@@ -39,10 +39,6 @@ const CLOSED_NAMES: &[&str] = &["runtime_shutting_down", "not_leader", "storage_
 /// The statuses of the routes (MobKit contract, sections 12.5 and 21.1); 500 would be the runtime's fault.
 const STATUSES: &[u16] = &[200, 400, 404, 405, 409, 410, 429];
 
-/// While a commit is under way the log's readers can miss what is there, and call what retention deletes a loss. To be set as
-/// soon as they do not.
-const GAPS_ARE_TRUE: bool = true;
-
 type Checked = Result<(), String>;
 
 fn ensure(holds: bool, what: impl FnOnce() -> String) -> Checked {
@@ -168,7 +164,7 @@ pub(super) fn rpc(
 
 /// Nobody crashes here, so nothing is lost but to retention.
 fn check_gap(gap: &Value) -> Checked {
-    ensure(!GAPS_ARE_TRUE || gap["reason"] == "retention", || {
+    ensure(gap["reason"] == "retention", || {
         format!("lost without a crash: {gap}")
     })
 }
@@ -237,8 +233,7 @@ pub(super) fn chunk(bytes: &[u8], is_closed: bool, mut told: impl FnMut(&str)) -
     })?;
     for block in text.trim_end_matches('\n').split("\n\n") {
         if block.starts_with(": ") && !block.contains('\n') {
-            let is_gap = block.contains("the ledger's entries") && !GAPS_ARE_TRUE;
-            let is_sound = !block.starts_with(": error") || is_closed || is_gap;
+            let is_sound = !block.starts_with(": error") || is_closed;
             ensure(is_sound, || block.to_owned())?;
             continue;
         }
