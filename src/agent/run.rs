@@ -88,6 +88,10 @@ pub trait RunPort {
     fn admit(&self) -> Result<(), RunFailure>;
     /// Makes one step durable.
     fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), Interrupt>>;
+    /// The calls that waited for a decision when the turn was put down, and still do.
+    fn held(&self) -> Vec<ToolCall>;
+    /// What writes down that a call waits for a decision, or does not any more.
+    fn holding(&self, call_id: &ToolCallId, holds: bool) -> Effect;
     /// Takes the messages that steer the running work into the transcript.
     fn take_steered(&self) -> LocalBoxFuture<'static, Result<(), Interrupt>>;
     /// The system prompt, made anew for each call: wiring changes while a run goes on.
@@ -169,6 +173,10 @@ pub async fn run(port: Rc<dyn RunPort>, spec: RunSpec) -> RunEnd {
 }
 
 async fn drive(port: &Rc<dyn RunPort>, spec: &RunSpec) -> Result<RunEnd, Interrupt> {
+    let held = port.held();
+    if !held.is_empty() {
+        call_tools(port, spec, held.into_iter().map(Ok).collect()).await?;
+    }
     let mut omitted_before = 0;
     for turn_number in 1..=spec.bounds.max_turns {
         port.take_steered().await?;
@@ -363,7 +371,7 @@ async fn call_tool(
         Ok(call) => {
             let started = spec.host.instant();
             let (id, name) = (call.id.clone(), call.name.clone());
-            let outcome = perform(port, spec, call).await;
+            let outcome = perform(port, spec, call).await?;
             let duration = spec.host.instant().duration_since(started);
             (
                 id,
@@ -441,7 +449,54 @@ fn bounded(mut text: String) -> String {
     text
 }
 
-async fn perform(port: &Rc<dyn RunPort>, spec: &RunSpec, call: ToolCall) -> CallOutcome {
+/// Asks the gate about a call; answers the call that was denied.
+async fn ask_gate(
+    port: &Rc<dyn RunPort>,
+    gate: &Rc<dyn ToolGate>,
+    request: ToolRequest,
+) -> Result<Option<CallOutcome>, Interrupt> {
+    let ToolRequest { context, .. } = request.clone();
+    let holds = gate.holds(&request);
+    if holds {
+        note(port, port.holding(&context.call_id, true)).await?;
+    }
+    let decision = gate.decide(request).await;
+    let heard = holds.then(|| -> Effect {
+        let gate = gate.clone();
+        let mut freed = port.holding(&context.call_id, false);
+        Box::new(move |batch| {
+            freed(batch)?;
+            gate.heard(batch, &context);
+            Ok(())
+        })
+    });
+    match (decision, heard) {
+        (ToolDecision::Deny { reason }, effect) => {
+            let mut outcome = CallOutcome::failed(format!("the call was denied: {reason}"));
+            outcome.output.effect = effect;
+            Ok(Some(outcome))
+        }
+        // From here on nobody knows whether it ran, if the host dies.
+        (ToolDecision::Approve, Some(effect)) => note(port, effect).await.map(|()| None),
+        (ToolDecision::Approve, None) => Ok(None),
+    }
+}
+
+/// Makes a change durable that leaves nothing in the transcript.
+async fn note(port: &Rc<dyn RunPort>, effect: Effect) -> Result<(), Interrupt> {
+    port.step(Step {
+        effect: Some(effect),
+        write: Box::new(|_| Written::default()),
+        usage: Usage::default(),
+    })
+    .await
+}
+
+async fn perform(
+    port: &Rc<dyn RunPort>,
+    spec: &RunSpec,
+    call: ToolCall,
+) -> Result<CallOutcome, Interrupt> {
     let Some(tool) = spec.tools.get(&call.name) else {
         let known: Vec<_> = spec
             .tools
@@ -449,11 +504,11 @@ async fn perform(port: &Rc<dyn RunPort>, spec: &RunSpec, call: ToolCall) -> Call
             .into_iter()
             .map(|tool| tool.name)
             .collect();
-        return CallOutcome::failed(format!(
+        return Ok(CallOutcome::failed(format!(
             "there is no tool `{}`; there are: {}",
             call.name,
             known.join(", ")
-        ));
+        )));
     };
     let context = ToolContext {
         identity: spec.identity.clone(),
@@ -465,8 +520,8 @@ async fn perform(port: &Rc<dyn RunPort>, spec: &RunSpec, call: ToolCall) -> Call
             context: context.clone(),
             call: call.clone(),
         };
-        if let ToolDecision::Deny { reason } = gate.decide(request).await {
-            return CallOutcome::failed(format!("the call was denied: {reason}"));
+        if let Some(denied) = ask_gate(port, gate, request).await? {
+            return Ok(denied);
         }
     }
     port.emit(AgentEvent::ToolExecutionStarted {
@@ -474,27 +529,29 @@ async fn perform(port: &Rc<dyn RunPort>, spec: &RunSpec, call: ToolCall) -> Call
         name: call.name.clone(),
     });
     let timeout = spec.bounds.tool_timeout;
-    match spec
-        .host
-        .timeout(timeout, tool.call(call.args, context))
-        .await
-    {
-        Ok(Ok(output)) => CallOutcome {
-            output,
-            is_error: false,
+    Ok(
+        match spec
+            .host
+            .timeout(timeout, tool.call(call.args, context))
+            .await
+        {
+            Ok(Ok(output)) => CallOutcome {
+                output,
+                is_error: false,
+            },
+            Ok(Err(error)) => CallOutcome::failed(error.message),
+            Err(_) => {
+                let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                port.emit(AgentEvent::ToolExecutionTimedOut {
+                    id: call.id.as_str().into(),
+                    name: call.name,
+                    timeout_ms,
+                });
+                CallOutcome::failed(format!(
+                    "the tool did not answer within {} s",
+                    timeout.as_secs()
+                ))
+            }
         },
-        Ok(Err(error)) => CallOutcome::failed(error.message),
-        Err(_) => {
-            let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            port.emit(AgentEvent::ToolExecutionTimedOut {
-                id: call.id.as_str().into(),
-                name: call.name,
-                timeout_ms,
-            });
-            CallOutcome::failed(format!(
-                "the tool did not answer within {} s",
-                timeout.as_secs()
-            ))
-        }
-    }
+    )
 }

@@ -122,6 +122,31 @@ pub struct ToolRequest {
 pub trait ToolGate {
     /// Decides about one call; may take as long as a person needs.
     fn decide(&self, request: ToolRequest) -> LocalBoxFuture<'static, ToolDecision>;
+
+    /// Whether the decision outlives the run: the call waits on after a restart, and is asked about again. Otherwise it counts as
+    /// interrupted.
+    fn holds(&self, request: &ToolRequest) -> bool {
+        let _ = request;
+        false
+    }
+
+    /// A call that was held has heard the decision: what was kept for it goes with the commit. Perhaps called twice, as an
+    /// [`Effect`] is.
+    fn heard(&self, batch: &mut Batch, context: &ToolContext) {
+        let _ = (batch, context);
+    }
+}
+
+/// Where tools come from that are not there all the time, such as those of modules.
+pub trait ToolSource {
+    /// The tools of these modules, under names that no others have.
+    fn tools(&self, modules: &[String]) -> Vec<Rc<dyn Tool>>;
+
+    /// The first of these modules that there is not.
+    fn missing(&self, modules: &[String]) -> Option<String>;
+
+    /// Why somebody who has the tools of these modules should wait before it works; none if nothing is to be waited for.
+    fn waits(&self, modules: &[String]) -> Option<String>;
 }
 
 /// The tools that one member has, by name.

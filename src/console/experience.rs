@@ -11,7 +11,6 @@ use crate::wire::{ConsoleIdentityRecord, MemberState, MobMemberListEntry};
 /// The panels that are the same for every mob.
 const PANELS: &str = concat!(
     r#","base_panel":{"panel_id":"console.home","title":"Console","schema_version":"1","route":"/console/experience","refresh":{"mode":"manual"}}"#,
-    r#","module_panels":[]"#,
     r#","activity_feed":{"panel_id":"console.activity_feed","title":"Activity","schema_version":"1","route":"/console/timeline/stream","refresh":{"mode":"sse"},"#,
     r#""envelope_fields":["event_id","interaction_id","identity","event_type","timestamp_ms","data"],"filter_presets":["all","watched-only","critical"]}"#,
     r#","chat_inspector":{"panel_id":"console.chat_inspector","title":"Chat","schema_version":"1","refresh":{"mode":"sse"},"#,
@@ -69,18 +68,35 @@ pub(super) fn experience(runtime: &UnifiedRuntime) -> String {
         "runtime_id": status.mob_id,
         "console_config": runtime.console_config(),
         "runtime_capabilities": capabilities,
+        "module_panels": module_panels(runtime),
         "agent_sidebar": panel("agent_sidebar", "Agents", object!({
             "source_method": "mobkit/list_members", "live_snapshot": object!({ "agents": agents }),
         })),
         "identity_status": panel("identity_status", "Identities", object!({ "rows": rows })),
         "topology": panel("topology", "Topology", object!({ "node_count": nodes.len(), "nodes": nodes })),
         "health_overview": panel("health_overview", "Health", object!({
-            "running": running, "loaded_modules": Vec::<Value>::new(),
+            "running": running, "loaded_modules": runtime.modules().loaded(),
             "identities": identities.len(), "tasks": value_of(&status.tasks),
         })),
     }));
     let experience = experience.strip_suffix('}').unwrap_or_default();
     [experience, PANELS].concat()
+}
+
+/// A panel for each module.
+fn module_panels(runtime: &UnifiedRuntime) -> Vec<Value> {
+    let statuses = runtime.modules().statuses();
+    let panels = statuses.iter().map(|module| {
+        let id = &module.module_id;
+        object!({
+            "panel_id": ["module.", id].concat(),
+            "title": id,
+            "schema_version": "1",
+            "route": ["/console/modules/", id].concat(),
+            "refresh": object!({ "mode": "poll", "interval_ms": 5_000_u32 }),
+        })
+    });
+    panels.collect()
 }
 
 fn state(member: &MobMemberListEntry) -> Value {

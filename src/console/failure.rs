@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::ErrorData;
 use crate::wire::json::object;
+use crate::wire::{ErrorData, ModuleErrorKind};
 
 /// Not JSON.
 pub(super) const PARSE_ERROR: i64 = -32700;
@@ -61,6 +61,16 @@ impl Failure {
             "method_not_found",
             format!("Method not found: {method}"),
         )
+    }
+
+    /// The same with the number for what the module runtime refuses or fails at.
+    pub fn of_module(mut self, kind: ModuleErrorKind) -> Self {
+        self.code = match kind {
+            ModuleErrorKind::ModuleNotLoaded => METHOD_NOT_FOUND,
+            kind if kind.is_boundary() => OPERATION_FAILED,
+            _ => INVALID_PARAMS,
+        };
+        self
     }
 
     /// The HTTP status of the console's routes (MobKit contract, section 12.5).

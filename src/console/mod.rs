@@ -15,7 +15,7 @@
 //! | `POST /console/send` | a person's message, once for each idempotency key |
 //! | `POST /console/rpc/multipart` | a JSON-RPC request as a form, with images |
 //! | `GET /console/experience` | what a console is made of: panels, and who is in the mob |
-//! | `GET /console/modules` | the modules |
+//! | `GET /console/modules`, `GET /console/modules/{id}` | the modules, or one |
 //! | `GET /blobs/{id}` | bytes that are kept |
 //! | `GET /healthz` | `ok` |
 
@@ -41,7 +41,7 @@ use serde_json::{Map, Value};
 use crate::runtime::UnifiedRuntime;
 use crate::shim::all;
 use crate::wire::ErrorData;
-use crate::wire::json::{self, object};
+use crate::wire::json::{self, object, value_of};
 use address::Address;
 use envelope::{Body, Id, Read};
 
@@ -189,8 +189,22 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
         }
         ("GET", "/console/modules") => FetchResponse::json(
             200,
-            &object!({ "contract_version": CONTRACT_VERSION, "modules": Vec::<Value>::new() }),
+            &object!({
+                "contract_version": CONTRACT_VERSION,
+                "modules": value_of(&runtime.modules().statuses()),
+            }),
         ),
+        ("GET", path) if path.starts_with(MODULES) => {
+            let statuses = runtime.modules().statuses();
+            let id = &path[MODULES.len()..];
+            match statuses.iter().find(|status| status.module_id == id) {
+                Some(status) => FetchResponse::json(
+                    200,
+                    &object!({ "contract_version": CONTRACT_VERSION, "module": value_of(status) }),
+                ),
+                None => FetchResponse::json(404, &object!({ "error": "not_found" })),
+            }
+        }
         ("GET", path) if path.starts_with(BLOBS) => blobs::get(runtime, &path[BLOBS.len()..]).await,
         ("POST", "/console/send") => timeline::send(runtime, &request.body).await,
         ("GET", "/healthz") => {
@@ -202,7 +216,7 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
                 "/mobkit/mob_events/stream" | "/mob/events" | "/healthz" => "GET",
                 "/console/identities" | "/console/timeline" => "GET",
                 "/console/experience" | "/console/modules" => "GET",
-                path if path.starts_with(BLOBS) => "GET",
+                path if path.starts_with(BLOBS) || path.starts_with(MODULES) => "GET",
                 path if is_timeline_stream(path) || member_of(path).is_some() => "GET",
                 _ => return FetchResponse::json(404, &object!({ "error": "not_found" })),
             };
@@ -216,6 +230,9 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
 
 /// How many milliseconds a request waits for the end of an interaction when it does not say.
 const HTTP_WAIT_MS: u64 = 60_000;
+
+/// Where one module is asked for.
+const MODULES: &str = "/console/modules/";
 
 /// Where bytes are asked for.
 const BLOBS: &str = "/blobs/";

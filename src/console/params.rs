@@ -93,6 +93,30 @@ impl Params {
         number.map(Some).ok_or_else(wrong)
     }
 
+    /// How many: a whole number from 1.
+    pub fn count(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        default: usize,
+    ) -> Result<usize, Failure> {
+        let said = self.value::<Option<Value>>(name)?;
+        let number = said.as_ref().map_or(Some(default as u64), Value::as_u64);
+        let number = number.and_then(|number| usize::try_from(number).ok());
+        number
+            .filter(|number| (1..=most).contains(number))
+            .ok_or_else(|| {
+                Failure::params(format_args!(
+                    "{name} must be an integer between 1 and {most}"
+                ))
+            })
+    }
+
+    /// Whether a parameter is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
     /// An object's fields; none, when it is left out.
     pub fn object(&mut self, name: &'static str) -> Result<Params, Failure> {
         match self.take(name) {

@@ -242,11 +242,16 @@ fn ledger_event(envelope: &MobStructuralEventEnvelope) -> String {
 /// The contract's shape (MobKit contract, section 21.1), and the time, which is an addition to it.
 fn agent_event(cursor: Cursor, record: &RecordText<'_>) -> String {
     let member_id = record.member_id();
+    // What a module tells is no member's.
+    let (whose, source) = match record.module {
+        Some([module, _]) => ("null", module),
+        None => (member_id.as_str(), member_id.as_str()),
+    };
     let data = [
         r#"{"member_id":"#,
-        &member_id,
+        whose,
         r#","source":"#,
-        &member_id,
+        source,
         r#","timestamp_ms":"#,
         record.timestamp_ms,
         r#","payload":"#,

@@ -117,6 +117,14 @@ impl<T: Serialize + FromJson + 'static> Log<T> {
         })
     }
 
+    /// The same log for whoever writes entries of another type between those of `T`; a reader has to tell them apart.
+    pub(crate) fn beside<U>(&self) -> Log<U> {
+        Log {
+            inner: self.inner.clone(),
+            kind: PhantomData,
+        }
+    }
+
     /// Appends an entry that is shown at once: its number lies in a durably reserved block.
     ///
     /// If the block is used up and the next one not yet reserved, or if an entry that is staged

@@ -14,7 +14,7 @@ use litemap::LiteMap;
 use serde::Serialize;
 
 use crate::agent::model::{LanguageModel, RetryPolicy};
-use crate::agent::tool::{ToolGate, ToolSet};
+use crate::agent::tool::{ToolGate, ToolSet, ToolSource};
 use crate::log::Log;
 use crate::mob::definition::{MobDefinition, Profile};
 use crate::mob::dispatch::Runners;
@@ -49,6 +49,8 @@ pub(crate) struct Kit {
     pub models: Models,
     pub tools: ToolSet,
     pub gate: Option<Rc<dyn ToolGate>>,
+    /// The tools of modules.
+    pub modules: Option<Rc<dyn ToolSource>>,
     pub retry: RetryPolicy,
     /// Transcripts that stay in memory though nobody works on them: those of the members that worked last.
     pub max_sessions: usize,
@@ -133,6 +135,8 @@ pub(crate) struct Core {
     /// Told after every commit that changed when somebody is due, or whether the mob works.
     pub due_moved: Notify,
     pub armed: Armed,
+    /// When something else than a member is due, of which the mob knows nothing more.
+    pub also_due: Cell<Option<TimestampMs>>,
     /// Why nothing is taken and no run starts any more, once that is so.
     pub closed: RefCell<Option<MobError>>,
     pub trouble: Trouble,
@@ -419,6 +423,8 @@ impl Participant for Core {
         }
         if !due.is_empty() || !state.is_empty() {
             self.due_moved.notify_waiters();
+        }
+        if !due.is_empty() || !state.is_empty() || !turns.is_empty() {
             self.arm();
         }
         let mut touched = members;

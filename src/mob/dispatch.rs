@@ -142,10 +142,12 @@ impl Runners {
     }
 
     /// Whether somebody works, or is about to.
-    pub fn are_at_work(&self) -> bool {
+    pub fn are_at_work(&self, core: &Core) -> bool {
         let active = self.active.borrow();
-        let mut runners = active.values();
-        runners.any(|runner| runner.waiting.borrow().is_none())
+        let mut runners = active.iter();
+        runners.any(|(identity, runner)| {
+            runner.waiting.borrow().is_none() && !core.waits_for_decision(identity)
+        })
     }
 }
 
@@ -161,6 +163,12 @@ impl Core {
         self.turns.get(identity).is_some() || !self.mailbox.range(waits).is_empty()
     }
 
+    /// Whether all that a member's work waits for is that somebody decides about its calls.
+    fn waits_for_decision(&self, identity: &AgentIdentity) -> bool {
+        let turn = self.turns.get(identity);
+        turn.is_some_and(|turn| self.held_calls(&turn).is_some())
+    }
+
     /// What a member is doing, and what is wrong with it.
     pub fn activity(&self, member: &Member) -> (MemberActivity, Option<String>) {
         let identity = member.identity();
@@ -168,15 +176,19 @@ impl Core {
         if let Readiness::Broken(reason) = readiness {
             return (MemberActivity::Broken, Some(reason));
         }
+        let at_work = || match self.turns.get(identity) {
+            Some(turn) if !turn.held.is_empty() => MemberActivity::WaitingApproval,
+            _ => MemberActivity::Running,
+        };
         let runner = self.runners.active.borrow().get(identity).cloned();
         if let Some(runner) = runner {
             if let Some(reason) = runner.waiting.borrow().clone() {
                 return (MemberActivity::WaitingModel, Some(reason));
             }
-            return (MemberActivity::Running, None);
+            return (at_work(), None);
         }
         if self.turns.get(identity).is_some() && self.writer.is_none() {
-            return (MemberActivity::Running, None);
+            return (at_work(), None);
         }
         let awake = self.runners.awake.borrow().contains_key(identity);
         (
@@ -221,6 +233,18 @@ impl Core {
             ));
         }
         let name = self.model_name(member);
+        let modules = self.kit.modules.as_ref();
+        if let Some(id) = modules.and_then(|modules| modules.missing(&profile.tools.mcp)) {
+            return Readiness::Broken(format!(
+                "its profile names the module `{id}`, which the host does not give"
+            ));
+        }
+        if let Some(reason) = modules.and_then(|modules| modules.waits(&profile.tools.mcp)) {
+            return Readiness::Waiting {
+                model: name,
+                reason,
+            };
+        }
         let model = self.kit.models.get(&name);
         let Some(model) = model else {
             let reason = format!("there is no model `{name}`");
@@ -394,6 +418,11 @@ fn run_spec(
             .filter(|tool| profile.tools.includes(&tool.definition().name))
         {
             tools.insert(tool.clone());
+        }
+        if let Some(modules) = &core.kit.modules {
+            for tool in modules.tools(&profile.tools.mcp) {
+                tools.insert(tool);
+            }
         }
     }
     let limits = &state.definition.limits;

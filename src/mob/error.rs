@@ -8,7 +8,9 @@ use crate::log::LogError;
 use crate::storage::{StorageError, SubmitError};
 use crate::wire::console::console_cursor;
 use crate::wire::json::object;
-use crate::wire::{AgentIdentity, Cursor, ErrorData, FenceToken, InteractionId, ProfileName};
+use crate::wire::{
+    AgentIdentity, Cursor, ErrorData, FenceToken, InteractionId, ModuleError, ProfileName,
+};
 
 /// Commands that wait for the writer; more are refused (MobKit contract, appendix A).
 pub(crate) const WRITER_BACKLOG: usize = 4_096;
@@ -119,9 +121,18 @@ pub enum MobError {
         /// Why.
         reason: String,
     },
+    /// The module runtime refused or failed.
+    #[error(transparent)]
+    Module(#[from] Box<ModuleError>),
     /// Storage failed.
     #[error("storage error: {0}")]
     Storage(#[from] StorageError),
+}
+
+impl From<ModuleError> for MobError {
+    fn from(error: ModuleError) -> Self {
+        Self::Module(Box::new(error))
+    }
 }
 
 impl MobError {
@@ -147,6 +158,7 @@ impl MobError {
             Self::NotLeader => "not_leader",
             Self::ShuttingDown => "runtime_shutting_down",
             Self::HostStore { .. } => "host_store_failed",
+            Self::Module(error) => error.kind.as_str(),
             Self::Storage(error) => error.code(),
         }
     }
@@ -192,6 +204,7 @@ impl MobError {
             } => {
                 object!({ "requested_cursor": requested_cursor, "latest_cursor": console_cursor(*latest_cursor) })
             }
+            Self::Module(error) => error.data.clone(),
             Self::Storage(error) => error.dom_json(),
             Self::Wiring(_) | Self::NotLeader | Self::ShuttingDown => Value::Null,
         };

@@ -551,6 +551,13 @@ fn receipts(members: &[Rc<Member>]) -> Vec<SpawnReceipt> {
         .collect()
 }
 
+impl Core {
+    /// The interaction that these words name, always the same.
+    pub fn named_interaction(&self, words: &[&str]) -> InteractionId {
+        InteractionId::from(digest(words).as_str())
+    }
+}
+
 /// Hex of the first 16 bytes of a SHA-256 over length-prefixed parts.
 fn digest(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();

@@ -7,8 +7,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use crate::agent::model::ChatMessage;
+use crate::agent::model::{ChatMessage, ToolCall};
 use crate::agent::run::{Interrupt, RunFailure, RunPort, Step};
+use crate::agent::tool::Effect;
+use crate::agent::transcript::unanswered_calls;
 use crate::mob::core::{Core, Stage};
 use crate::mob::error::MobError;
 use crate::mob::prompt;
@@ -16,7 +18,9 @@ use crate::mob::rows::{Member, OpenTurn};
 use crate::mob::work::same_run;
 use crate::shim::Sleep;
 use crate::storage::{Batch, Durability, StorageError};
-use crate::wire::{AgentErrorClass, AgentEvent, AgentIdentity, BudgetType, HandlingMode};
+use crate::wire::{
+    AgentErrorClass, AgentEvent, AgentIdentity, BudgetType, HandlingMode, ToolCallId,
+};
 
 /// The percentage of a budget at which a warning is given.
 const WARN_AT_PERCENT: u64 = 80;
@@ -237,6 +241,21 @@ impl RunPort for MemberRun {
             });
         }
         Ok(())
+    }
+
+    fn held(&self) -> Vec<ToolCall> {
+        let transcript = self.transcript();
+        let mut calls = unanswered_calls(transcript.iter());
+        calls.retain(|call| self.turn.held.iter().any(|held| *held == call.id.as_str()));
+        calls
+    }
+
+    fn holding(&self, call_id: &ToolCallId, holds: bool) -> Effect {
+        let (core, turn, call_id) = (self.core.clone(), self.turn.clone(), call_id.clone());
+        Box::new(move |batch| {
+            core.stage_hold(batch, &turn, &call_id, holds);
+            Ok(())
+        })
     }
 
     fn step(&self, step: Step) -> LocalBoxFuture<'static, Result<(), Interrupt>> {

@@ -30,10 +30,11 @@ pub use handle::{
     SpawnReceipt,
 };
 pub use rows::{InteractionError, InteractionStatus, MobStatus};
+pub(crate) use work::Admission;
 pub use work::MAILBOX_LIMIT;
 
 pub use self::core::Pending;
-pub(crate) use self::core::{Core, Kit, Models};
+pub(crate) use self::core::{Core, Ids, Kit, Models};
 #[cfg(test)]
 pub(crate) use delegates::idle_after;
 pub(crate) use delegates::{IDLE_RETIRE, SOURCE_MOB};

@@ -1,6 +1,6 @@
 //! Opening a mob: rows and logs from storage, the definition put in force, the members left dormant until they have work.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::log::{Log, LogConfig};
@@ -81,6 +81,7 @@ pub(crate) async fn open(options: MobOptions) -> Result<Rc<Core>, MobError> {
         changed: Notify::new(),
         due_moved: Notify::new(),
         armed: Armed::default(),
+        also_due: Cell::new(None),
         closed: RefCell::default(),
         trouble: Trouble::default(),
         host,

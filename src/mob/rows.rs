@@ -26,7 +26,7 @@ use crate::wire::json::{Fields, FromJson, from_json, words};
 use crate::wire::{
     AgentErrorClass, AgentIdentity, Cause, ContentInput, Cursor, FenceToken, Generation,
     HandlingMode, InteractionId, Labels, RunId, SendState, SessionId, SpawnMemberSpec, TimestampMs,
-    Usage, WorkId,
+    ToolCallId, Usage, WorkId,
 };
 
 words! {
@@ -182,11 +182,14 @@ pub(crate) struct OpenTurn {
     pub usage: Usage,
     /// Interruptions since the transcript grew last.
     pub stalled: u32,
-    /// It was put down on purpose, by a person or for want of its model: starting again is no interruption.
+    /// It was put down on purpose, by a person or for want of its model, or waits for a decision: starting again is no interruption.
     pub paused: bool,
+    /// Its tool calls that wait for a decision: none of them has run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<ToolCallId>,
 }
 
-from_json!(OpenTurn { identity, generation, fence_token, item, absorbed = default, started_at, usage = default, stalled = default, paused = default });
+from_json!(OpenTurn { identity, generation, fence_token, item, absorbed = default, started_at, usage = default, stalled = default, paused = default, held = default });
 
 impl OpenTurn {
     /// The taken item and those steered into it.

@@ -31,9 +31,10 @@ impl Core {
             return;
         }
         let now = self.host.now_ms();
-        let due = self.next_due().map(|due| due.get());
+        let due = self.next_due().into_iter().chain(self.also_due.get());
+        let due = due.min().map(|due| due.get());
         // Whoever is due already is being retired.
-        let works = self.runners.are_at_work() || due.is_some_and(|due| due <= now);
+        let works = self.runners.are_at_work(self) || due.is_some_and(|due| due <= now);
         let guard = self.armed.guard.get().filter(|at| *at > now);
         let guard = works.then(|| guard.unwrap_or(now + GUARD_MS));
         self.armed.guard.set(guard);

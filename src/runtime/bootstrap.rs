@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::agent::model::LanguageModel;
 use crate::mob::definition::MobDefinition;
+use crate::modules::{RateScope, RestartBudget};
 use crate::runtime::error::UnifiedRuntimeBuilderError;
 use crate::runtime::{PersistentMetadataStore, UnifiedRuntime};
 use crate::shim::Host;
@@ -16,12 +17,18 @@ pub struct RuntimeOptions {
     /// After how many idle seconds delegates are retired, when neither the call that made them nor a label says otherwise; none
     /// for never (MobKit contract, section 7).
     pub implicit_delegate_idle_retire_secs: Option<u64>,
+    /// How often modules that have ended are started again, and how soon.
+    pub restart_budget: RestartBudget,
+    /// What the rate of deliveries is counted for.
+    pub rate_scope: RateScope,
 }
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
         Self {
             implicit_delegate_idle_retire_secs: Some(300),
+            restart_budget: RestartBudget::default(),
+            rate_scope: RateScope::default(),
         }
     }
 }

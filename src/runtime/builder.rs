@@ -10,11 +10,14 @@ use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
 
+use crate::agent::http::HttpClient;
 use crate::agent::model::{LanguageModel, RetryPolicy};
 use crate::agent::tool::{Tool, ToolGate, ToolSet};
 use crate::log::{LogConfig, Retention};
 use crate::mob::definition::MobDefinition;
 use crate::mob::{Core, Installed, Kit, MobHandle, MobOptions, Models, open};
+use crate::modules::schedule::{OffsetsOnly, TimeZones};
+use crate::modules::{Gate, Late, ModuleConfig, Modules, Tools};
 use crate::runtime::blobs::{BinaryBlobStore, StoredBlobs};
 use crate::runtime::bootstrap::{ConsoleVisibilityPolicy, RuntimeOptions};
 use crate::runtime::console_log::{self, ConsoleLogStore, TellFrames};
@@ -108,6 +111,9 @@ struct Parts {
     start: SubscriptionStart,
     tail_capacity: Option<usize>,
     wake: Option<Rc<dyn Wake>>,
+    modules: Vec<ModuleConfig>,
+    time_zones: Option<Rc<dyn TimeZones>>,
+    webhooks: Option<Rc<dyn HttpClient>>,
     console_config: Map<String, Value>,
     blobs: Option<Rc<dyn BinaryBlobStore>>,
 }
@@ -146,6 +152,25 @@ impl UnifiedRuntimeBuilder {
     /// Who approves each call of a tool before it runs.
     pub fn tool_gate(mut self, gate: Rc<dyn ToolGate>) -> Self {
         self.0.gate = Some(gate);
+        self
+    }
+
+    /// A module, whose tools profiles may name ([`ProfileTools::mcp`](crate::mob::definition::ProfileTools::mcp)). All are started
+    /// when the mob is opened, side by side; what needs one waits for it.
+    pub fn module(mut self, module: ModuleConfig) -> Self {
+        self.0.modules.push(module);
+        self
+    }
+
+    /// What the host knows of time zones with a name; without it schedules have offsets only.
+    pub fn time_zones(mut self, zones: Rc<dyn TimeZones>) -> Self {
+        self.0.time_zones = Some(zones);
+        self
+    }
+
+    /// What posts deliveries to webhooks; without it they are left to the module `delivery`.
+    pub fn webhooks(mut self, http: Rc<dyn HttpClient>) -> Self {
+        self.0.webhooks = Some(http);
         self
     }
 
@@ -333,11 +358,29 @@ impl UnifiedRuntimeBuilder {
         } else if parts.retry.max_attempts == 0 {
             "retry_policy(): max_attempts must be greater than 0"
         } else {
-            return Ok(());
+            return self.check_modules();
         };
         Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
             wrong.into(),
         ))
+    }
+
+    fn check_modules(&self) -> Result<(), UnifiedRuntimeBuilderError> {
+        let modules = &self.0.modules;
+        for (at, module) in modules.iter().enumerate() {
+            let id = &module.id;
+            let wrong = if id.trim().is_empty() || id.contains('/') {
+                "must be a name without `/`"
+            } else if modules[..at].iter().any(|other| other.id == *id) {
+                "was given twice"
+            } else {
+                continue;
+            };
+            return Err(UnifiedRuntimeBuilderError::ConflictingConfiguration(
+                format!("module(): the id `{id}` {wrong}"),
+            ));
+        }
+        Ok(())
     }
 
     /// Opens the mob: takes the lease, restores what is stored, puts the definition in force and lets members work.
@@ -406,6 +449,7 @@ impl UnifiedRuntimeBuilder {
         if let Some(entries) = parts.tail_capacity {
             log.tail_capacity = entries;
         }
+        let late = Late::default();
         let core = open(MobOptions {
             host: host.clone(),
             storage,
@@ -414,7 +458,8 @@ impl UnifiedRuntimeBuilder {
             kit: Kit {
                 models: Models::new(std::mem::take(&mut parts.models)),
                 tools,
-                gate: parts.gate.take(),
+                gate: Some(Rc::new(Gate::new(&late, parts.gate.take()))),
+                modules: Some(Rc::new(Tools(late.clone()))),
                 retry: parts.retry,
                 max_sessions: parts.max_sessions.unwrap_or(DEFAULT_MAX_SESSIONS),
                 idle_retire_secs: parts.options.implicit_delegate_idle_retire_secs,
@@ -437,6 +482,29 @@ impl UnifiedRuntimeBuilder {
             host: host.clone(),
         };
         let health = Health::new(&host);
+        let told = errors.clone();
+        let modules = Modules::open(
+            &core,
+            crate::modules::Parts {
+                modules: std::mem::take(&mut parts.modules),
+                budget: parts.options.restart_budget,
+                rate_scope: parts.options.rate_scope,
+                zones: parts
+                    .time_zones
+                    .take()
+                    .unwrap_or_else(|| Rc::new(OffsetsOnly)),
+                http: parts.webhooks.take(),
+                trouble: Rc::new(move |error| {
+                    told.fire(ErrorEvent::HostLoopCrash {
+                        member_id: String::new(),
+                        error,
+                    });
+                }),
+            },
+            &late,
+        )
+        .boxed_local()
+        .await?;
         let (mut projected, mut host_cursor, mut feeds) = (None, None, Vec::new());
         let event_log = parts.event_log.take();
         let mut installed = Installed::default();
@@ -480,6 +548,7 @@ impl UnifiedRuntimeBuilder {
         let inner = Rc::new(Inner {
             handle: MobHandle::new(core.clone()),
             core: core.clone(),
+            modules: modules.clone(),
             writer: writer.clone(),
             group: RefCell::new(Some(group)),
             guard: RefCell::new(guard.into_guard()),
@@ -528,6 +597,7 @@ impl UnifiedRuntimeBuilder {
             for feed in &inner.feeds {
                 host.spawn(feed.clone().run());
             }
+            modules.start();
             core.runners.start(&core);
             core.arm();
             host.spawn(core.clone().retire_idle());

@@ -22,6 +22,7 @@ use crate::wire::{
 /// The console's name, as JSON, of what a record tells; none for what a console does not show.
 pub(super) fn kind_of<'a>(record: &RecordText<'a>) -> Option<&'a str> {
     match (record.event_type, record.continues) {
+        _ if record.module.is_some() => None,
         (r#""run_completed""#, false) => Some(r#""interaction_complete""#),
         (r#""run_failed""#, false) => Some(r#""interaction_failed""#),
         (other, _) => Some(other),
@@ -54,9 +55,16 @@ pub struct ConsoleEventStore {
 }
 
 impl ConsoleEventStore {
-    fn envelope(cursor: Cursor, json: &[u8]) -> Result<ConsoleIdentityEventEnvelope, MobError> {
+    /// None for what a module tells: it is no identity's.
+    fn envelope(
+        cursor: Cursor,
+        json: &[u8],
+    ) -> Result<Option<ConsoleIdentityEventEnvelope>, MobError> {
         let text = record_of(cursor, json)?;
-        let kind = kind_of(&text).unwrap_or(text.event_type).trim_matches('"');
+        let Some(kind) = kind_of(&text) else {
+            return Ok(None);
+        };
+        let kind = kind.trim_matches('"');
         let record: AgentEventRecord =
             json::decode_own(json).map_err(|error| crate::log::LogError::corrupt(cursor, error))?;
         let mut data = match record.payload() {
@@ -65,14 +73,14 @@ impl ConsoleEventStore {
         };
         let source = Value::from(record.event.agent_event_type());
         data.entry("source_event_type").or_insert(source);
-        Ok(ConsoleIdentityEventEnvelope {
+        Ok(Some(ConsoleIdentityEventEnvelope {
             event_id: event_id(cursor),
             interaction_id: record.interaction_id.clone(),
             identity: record.identity.to_string(),
             event_type: kind.to_owned(),
             timestamp_ms: record.timestamp_ms,
             data: Value::Object(data),
-        })
+        }))
     }
 
     fn bootstrapped(&self) -> ConsoleIdentityEventEnvelope {
@@ -112,7 +120,7 @@ impl ConsoleEventStore {
             for item in log.read_undecoded(after, 256).await? {
                 after = item.cursor();
                 if let LogItem::Entry { cursor, entry } = item {
-                    replay.push(Self::envelope(cursor, entry.json())?);
+                    replay.extend(Self::envelope(cursor, entry.json())?);
                 }
             }
         }
@@ -139,7 +147,9 @@ impl ConsoleEventStore {
         let items = log.follow(log.latest())?.undecoded();
         let told = items.filter_map(|item| async move {
             match item {
-                Ok(LogItem::Entry { cursor, entry }) => Some(Self::envelope(cursor, entry.json())),
+                Ok(LogItem::Entry { cursor, entry }) => {
+                    Self::envelope(cursor, entry.json()).transpose()
+                }
                 // An unclean stop's numbers were shown to nobody who is still there.
                 Ok(LogItem::Gap {
                     reason: GapReason::UncleanStop,

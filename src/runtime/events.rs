@@ -170,15 +170,21 @@ impl Stream for Stored {
     }
 }
 
-/// Agent events in order, each once; a gap is an item of its own. A slow reader reads on from storage.
+/// The members' events in order, each once, without those of modules; a gap is an item of its own. A slow reader reads on from storage.
 pub struct EventReader(pub(super) Stored);
 
 impl Stream for EventReader {
     type Item = Result<LogItem<AgentEventRecord>, MobError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(Pin::new(&mut self.0).poll_next(cx));
-        let item = item.map(|item| Ok(decoded(&item?)?));
+        let item = loop {
+            let item = ready!(Pin::new(&mut self.0).poll_next(cx));
+            let is_modules = matches!(&item, Some(Ok(LogItem::Entry { cursor, entry }))
+                if record_of(*cursor, entry.json()).is_ok_and(|record| record.module.is_some()));
+            if !is_modules {
+                break item.map(|item| Ok(decoded(&item?)?));
+            }
+        };
         self.0.done |= matches!(item, Some(Err(_)));
         Poll::Ready(item)
     }
@@ -243,8 +249,10 @@ impl StoredPage {
     pub fn decoded(self) -> Result<EventsPage, MobError> {
         let mut events = Vec::with_capacity(self.items.len());
         for item in &self.items {
-            if let LogItem::Entry { cursor, entry } = decoded::<AgentEventRecord>(item)? {
-                events.push(entry.to_persisted(cursor));
+            if let LogItem::Entry { cursor, entry } = item {
+                let event = record_of(*cursor, entry.json())?.to_persisted_event(*cursor);
+                let wrong = || LogError::corrupt(*cursor, "it is no agent event");
+                events.push(event.ok_or_else(wrong)?);
             }
         }
         Ok(EventsPage {

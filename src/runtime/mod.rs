@@ -63,6 +63,7 @@ use crate::mob::{
     Accepted, Core, HistoryMessage, InteractionOutcome, MobError, MobHandle, Pending, SendRequest,
     SpawnManyReport, SpawnReceipt,
 };
+use crate::modules::Modules;
 use crate::runtime::events::Stored;
 use crate::runtime::feed::Feed;
 use crate::runtime::health::Health;
@@ -80,6 +81,7 @@ use crate::wire::{
 pub(crate) struct Inner {
     handle: MobHandle,
     core: Rc<Core>,
+    modules: Modules,
     writer: Option<Writer>,
     /// Owns every task of the runtime.
     group: RefCell<Option<TaskGroup>>,
@@ -181,7 +183,11 @@ impl Inner {
         self.core.host.spawn(async move {
             while changed.next().await.is_some() {
                 let Some(this) = this.upgrade() else { return };
-                let Err(error) = this.core.refresh().await else {
+                let refreshed = async {
+                    this.core.refresh().await?;
+                    this.modules.refresh().await
+                };
+                let Err(error) = refreshed.await else {
                     continue;
                 };
                 this.errors.fire(ErrorEvent::HostLoopCrash {
@@ -215,6 +221,11 @@ impl UnifiedRuntime {
 
     pub(crate) fn host(&self) -> &crate::shim::Host {
         &self.inner.core.host
+    }
+
+    /// The modules, and what stands on them: routing, deliveries, schedules, gating and memory.
+    pub fn modules(&self) -> &Modules {
+        &self.inner.modules
     }
 
     /// The mob's name.

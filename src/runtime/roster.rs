@@ -8,8 +8,7 @@ use crate::runtime::error::UnifiedRuntimeReconcileError;
 use crate::runtime::hooks::PreSpawnContext;
 use crate::wire::{
     AgentIdentity, ErrorEvent, MobMemberListEntry, RediscoverReport, SpawnMemberSpec,
-    UnifiedRuntimeReconcileReport, UnifiedRuntimeReconcileRoutingReport,
-    discovery_spec_to_spawn_spec,
+    UnifiedRuntimeReconcileReport, discovery_spec_to_spawn_spec,
 };
 
 /// Whether a member had to be made.
@@ -75,7 +74,7 @@ impl UnifiedRuntime {
         let report = UnifiedRuntimeReconcileReport {
             mob,
             edges,
-            routing: UnifiedRuntimeReconcileRoutingReport::default(),
+            routing: self.inner.modules.reconcile_member_routes().await?,
         };
         if let Some(hook) = &self.inner.hooks.post_reconcile {
             hook(report.clone()).await;

@@ -76,7 +76,7 @@ impl UnifiedRuntime {
                 .unwrap_or(u64::MAX),
             },
             module_shutdown: ModuleShutdownReport {
-                terminated_modules: Vec::new(),
+                terminated_modules: inner.modules.stop_all().await,
                 orphan_processes: 0,
             },
             mob_stop,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::json::{self, from_json};
+use super::json::{self, Fields, FromJson, from_json};
 use super::raw_json;
 use super::{
     AgentEvent, AgentIdentity, AgentRuntimeId, Cursor, FenceToken, Generation, InteractionId,
@@ -123,8 +123,51 @@ impl AgentEventRecord {
     }
 }
 
-/// A record as it is stored: what readers want of it can be had without decoding it. Every piece is JSON.
+/// What the log of agent events stores of a module: an event, between those of the members (MobKit contract, section 14).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModuleEventRecord {
+    /// Which module.
+    pub module: String,
+    /// The event's name, which is the module's or the runtime's own.
+    pub id: String,
+    /// When, by the clock of whoever tells of it.
+    pub timestamp_ms: TimestampMs,
+    /// What happened.
+    pub event: ModuleEvent,
+}
+
+/// What happened to a module, or by it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModuleEvent {
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// What is said about it.
+    pub payload: Value,
+}
+
+from_json!(ModuleEventRecord {
+    module,
+    id,
+    timestamp_ms,
+    event
+});
+
+impl FromJson for ModuleEvent {
+    fn from_json(value: Value) -> Result<Self, serde_json::Error> {
+        let mut fields = Fields::of(value)?;
+        Ok(Self {
+            event_type: fields.take("type")?,
+            payload: fields.take("payload")?,
+        })
+    }
+}
+
+/// A record as it is stored, of a member or of a module: what readers want of it can be had without decoding it. Every piece is JSON.
 pub(crate) struct RecordText<'a> {
+    /// The module, and the event's name; none if it is a member's.
+    pub module: Option<[&'a str; 2]>,
+    /// Empty for a module.
     pub identity: &'a str,
     pub timestamp_ms: &'a str,
     pub interaction_id: Option<&'a str>,
@@ -152,6 +195,8 @@ impl<'a> RecordText<'a> {
             work_id,
             continues,
             event,
+            module,
+            name,
         ] = pieces(
             json,
             [
@@ -162,12 +207,32 @@ impl<'a> RecordText<'a> {
                 "work_id",
                 "continues",
                 "event",
+                "module",
+                "id",
             ],
         )?;
         let event = event?;
+        if let (Some(module), Some(name)) = (module, name) {
+            let [event_type, payload] = pieces(event.as_bytes(), ["type", "payload"])?;
+            return Some(Self {
+                module: Some([module, name]),
+                identity: "",
+                timestamp_ms: timestamp_ms?,
+                interaction_id: None,
+                event_type: event_type?,
+                continues: false,
+                from: None,
+                id: None,
+                generation: "",
+                work_id: None,
+                event: payload?,
+                named: [true, true],
+            });
+        }
         let names = ["type", "interaction_id", "work_id", "from", "id"];
         let [event_type, own_interaction, own_work, from, id] = pieces(event.as_bytes(), names)?;
         Some(Self {
+            module: None,
             identity: identity?,
             timestamp_ms: timestamp_ms?,
             interaction_id,
@@ -188,9 +253,12 @@ impl<'a> RecordText<'a> {
         [name, ":", self.generation, "\""].concat()
     }
 
-    /// The JSON of [`AgentEventRecord::payload`].
+    /// The JSON of [`AgentEventRecord::payload`], or of a module's.
     pub fn payload(&self) -> String {
         let mut text = String::from(self.event);
+        if self.module.is_some() {
+            return text;
+        }
         let ids = [
             (r#","interaction_id":"#, self.interaction_id),
             (r#","work_id":"#, self.work_id),
@@ -219,44 +287,115 @@ impl<'a> RecordText<'a> {
     /// [`AgentEventRecord::to_persisted`]; none, if a piece is not what it should be.
     pub fn to_persisted_event(&self, cursor: Cursor) -> Option<PersistedEvent> {
         let text = |json: &str| json::decode_own::<String>(json.as_bytes()).ok();
+        let timestamp_ms = TimestampMs::new(self.timestamp_ms.parse().ok()?);
+        let payload = json::parse_own(self.payload().as_bytes()).ok()?;
+        let event_type = text(self.event_type)?;
+        if let Some([module, name]) = self.module {
+            return Some(PersistedEvent {
+                id: text(name)?,
+                seq: cursor,
+                timestamp_ms,
+                member_id: None,
+                identity: None,
+                event: UnifiedEvent::Module {
+                    module: text(module)?,
+                    event_type,
+                    payload,
+                },
+            });
+        }
         let member_id = text(&self.member_id())?;
         Some(PersistedEvent {
             id: format!("evt-agent-{cursor}"),
             seq: cursor,
-            timestamp_ms: TimestampMs::new(self.timestamp_ms.parse().ok()?),
+            timestamp_ms,
             member_id: Some(member_id.clone()),
             identity: Some(AgentIdentity::new(text(self.identity)?).ok()?),
             event: UnifiedEvent::Agent {
                 agent_id: member_id,
-                event_type: text(self.event_type)?,
-                payload: json::parse_own(self.payload().as_bytes()).ok()?,
+                event_type,
+                payload,
             },
         })
     }
 
     /// The JSON of [`AgentEventRecord::to_persisted`].
     pub fn to_persisted(&self, cursor: Cursor) -> String {
-        let (number, member_id) = (cursor.to_string(), self.member_id());
-        [
-            r#"{"id":"evt-agent-"#,
-            &number,
-            r#"","seq":"#,
-            &json::text_of(&cursor),
+        let (id, whose, event) = (self.event_id(cursor), self.whose(), self.unified());
+        let seq = json::text_of(&cursor);
+        let at = self.timestamp_ms;
+        let parts = [
+            r#"{"id":"#,
+            &id,
+            r#","seq":"#,
+            &seq,
             r#","timestamp_ms":"#,
-            self.timestamp_ms,
+            at,
             r#","member_id":"#,
-            &member_id,
-            r#","identity":"#,
-            self.identity,
-            r#","event":{"kind":"agent","agent_id":"#,
-            &member_id,
+            &whose,
+            r#","event":"#,
+            &event,
+            "}",
+        ];
+        parts.concat()
+    }
+
+    /// The JSON of the contract's envelope of the entry at `cursor`.
+    pub fn to_envelope(&self, cursor: Cursor) -> String {
+        let (id, event) = (self.event_id(cursor), self.unified());
+        let source = if self.module.is_some() {
+            "module"
+        } else {
+            "agent"
+        };
+        let parts = [
+            r#"{"event_id":"#,
+            &id,
+            r#","source":""#,
+            source,
+            r#"","timestamp_ms":"#,
+            self.timestamp_ms,
+            r#","event":"#,
+            &event,
+            "}",
+        ];
+        parts.concat()
+    }
+
+    /// The JSON of the event's name.
+    pub fn event_id(&self, cursor: Cursor) -> String {
+        match self.module {
+            Some([_, name]) => name.to_owned(),
+            None => [r#""evt-agent-"#, &cursor.to_string(), "\""].concat(),
+        }
+    }
+
+    /// The member's id and its identity; a module has neither.
+    fn whose(&self) -> String {
+        match self.module {
+            Some(_) => "null".to_owned(),
+            None => [&self.member_id(), r#","identity":"#, self.identity].concat(),
+        }
+    }
+
+    /// The JSON of the [`UnifiedEvent`].
+    fn unified(&self) -> String {
+        let member_id = self.member_id();
+        let (kind, whose) = match self.module {
+            Some([module, _]) => (r#"{"kind":"module","module":"#, module),
+            None => (r#"{"kind":"agent","agent_id":"#, member_id.as_str()),
+        };
+        let (event_type, payload) = (self.event_type, self.payload());
+        let parts = [
+            kind,
+            whose,
             r#","event_type":"#,
-            self.event_type,
+            event_type,
             r#","payload":"#,
-            &self.payload(),
-            "}}",
-        ]
-        .concat()
+            &payload,
+            "}",
+        ];
+        parts.concat()
     }
 }
 

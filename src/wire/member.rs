@@ -66,6 +66,8 @@ words! {
         Running = "running",
         /// It has work, and its model is not there.
         WaitingModel = "waiting_model",
+        /// It waits for somebody to decide about a tool call.
+        WaitingApproval = "waiting_approval",
         /// It cannot work.
         Broken = "broken",
     }

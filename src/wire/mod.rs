@@ -15,16 +15,20 @@ mod ids;
 pub mod json;
 mod member;
 mod mob_event;
+mod module_error;
 mod query;
 pub(crate) mod raw_json;
 mod report;
 mod rfc3339;
+mod risk;
 
 pub use agent_event::{
     AgentErrorClass, AgentEvent, AssistantImage, BackgroundJobStatus, BudgetType, HandlingMode,
     StopReason, ToolConfigChange, ToolConfigOperation, Usage,
 };
-pub use agent_record::{AgentEventRecord, Cause, EventEnvelope, UnifiedEvent};
+pub use agent_record::{
+    AgentEventRecord, Cause, EventEnvelope, ModuleEvent, ModuleEventRecord, UnifiedEvent,
+};
 pub use console::{
     ConsoleFrame, ConsoleFrameSource, ConsoleFrameSourceKind, ConsoleFrameStatus,
     ConsoleIdentityInspection, ConsoleIdentityRecord, ConsoleInteractionAccepted,
@@ -48,6 +52,7 @@ pub use mob_event::{
     FlowTarget, Labels, MOB_EVENT_KINDS, MobEvent, MobEventKind, MobStructuralEventEnvelope,
     WireEdge,
 };
+pub use module_error::{ModuleError, ModuleErrorKind};
 pub use query::{DEFAULT_QUERY_LIMIT, EventQuery, MobEventsPage, PersistedEvent, QueryGap};
 pub use report::{
     DesiredPeerEdge, EdgeReconcileFailure, ErrorEvent, InvalidEdge, MobReconcileFailure,
@@ -56,6 +61,7 @@ pub use report::{
     UnifiedRuntimeReconcileReport, UnifiedRuntimeReconcileRoutingReport, UnifiedRuntimeRunReport,
     UnifiedRuntimeShutdownReport,
 };
+pub use risk::RiskTier;
 
 #[cfg(test)]
 pub(crate) mod tests;

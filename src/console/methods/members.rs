@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Begun, MAX_LIMIT, accepted, begun, later, now, text, whether_changed};
+use super::{Begun, MAX_LIMIT, accepted, begun, later, modules, now, text, whether_changed};
 use crate::console::failure::{Failure, INVALID_PARAMS, OPERATION_FAILED};
 use crate::console::params::Params;
 use crate::mob::SpawnReceipt;
@@ -54,6 +54,9 @@ fn spawned(spawned: &SpawnReceipt) -> String {
 }
 
 pub(super) fn spawn_member(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    if params.has("module_id") {
+        return modules::spawn(runtime, params);
+    }
     let spec: SpawnMemberSpec = params.all()?;
     let runtime = runtime.clone();
     begun(async move { Ok(spawned(&runtime.spawn(spec).await?)) })

@@ -6,6 +6,7 @@
 mod blobs;
 mod events;
 mod members;
+mod modules;
 mod overview;
 mod work;
 
@@ -77,7 +78,7 @@ methods! {
     WAIT => work::wait_interaction,
     /// Ends every open interaction. → `{accepted, cancelled}`
     "mobkit/cancel_all" => work::cancel_all,
-    /// `{profile, meerkat_id, initial_message?, labels?, context?, additional_instructions?, model_override?, system_prompt_override?, resume_session_id?}` → `{accepted, meerkat_id, generation, fence_token, session_id}`
+    /// `{module_id}`: starts a module, anew if it runs. → `{accepted, module_id}`. Or `{profile, meerkat_id, initial_message?, labels?, context?, additional_instructions?, model_override?, system_prompt_override?, resume_session_id?}` → `{accepted, meerkat_id, generation, fence_token, session_id}`
     "mobkit/spawn_member" => members::spawn_member,
     /// `{specs}`: in one batch, up to the first that is refused. → `{spawned, refused}`
     "mobkit/spawn_many" => members::spawn_many,
@@ -155,6 +156,54 @@ methods! {
     "mobkit/blob/get" => blobs::blob_get,
     /// `{media_type, data}`, or a form with one file at `POST /console/rpc/multipart`: keeps an image. → `{blob_id, media_type, size}`
     UPLOAD => blobs::blob_upload,
+    /// The modules, with their health, their tools and what they failed with. → `{modules}`
+    "mobkit/modules/list" => modules::list,
+    /// `{modules}`: lets these modules run and no others. → `{accepted, reconciled_modules, added}`
+    "mobkit/reconcile" => modules::reconcile,
+    /// `{module_id}`: ends a module. → `{accepted}`
+    "mobkit/modules/stop" => modules::stop,
+    /// `{module_id, tool, arguments?}`: calls a tool of a module; `{module_id}/{tool}` with the arguments as parameters does the same. → `{module_id, tool, result}`
+    "mobkit/call_tool" => modules::call_tool,
+    /// `{scope? mob|agent|interaction, last_event_id?, agent_id?}`: what happened, told again from an event on. → `{scope, replay_from_event_id, keep_alive, keep_alive_comment, event_frames, events}`
+    "mobkit/events/subscribe" => modules::subscribe,
+    /// `{recipient, channel?, retry_max?, backoff_ms?, rate_limit_per_minute?}`: where something goes. → `{route_id, recipient, channel, sink, target_module, retry_max, backoff_ms, rate_limit_per_minute}`
+    "mobkit/routing/resolve" => modules::resolve,
+    /// The routes. → `{routes}`
+    "mobkit/routing/routes/list" => modules::routes,
+    /// `{route_key, recipient, channel?, sink, target_module, retry_max?, backoff_ms?, rate_limit_per_minute?}`, or these in `route`: adds a route, over the one of its key. → `{route}`
+    "mobkit/routing/routes/add" => modules::add_route,
+    /// `{route_key}`: deletes a route. → `{deleted}`
+    "mobkit/routing/routes/delete" => modules::delete_route,
+    /// `{resolution, payload, idempotency_key?}`: delivers something; answers when that has ended. → the record
+    "mobkit/delivery/send" => modules::send,
+    /// `{recipient?, sink?, limit?}`: deliveries that have ended. → `{deliveries}`
+    "mobkit/delivery/history" => modules::history,
+    /// `{schedules, tick_ms}`: what is due at this millisecond; nothing is kept. → `{tick_ms, due_triggers}`
+    "mobkit/scheduling/evaluate" => modules::evaluate_schedules,
+    /// `{schedules, tick_ms}`: dispatches the latest occurrences that nobody has dispatched. → `{tick_ms, due_count, dispatched, skipped_claims}`
+    "mobkit/scheduling/dispatch" => modules::dispatch_schedules,
+    /// `{schedule, action {kind: message|delivery|tool, …}}`: the runtime holds a schedule and does this whenever it is due, over the one of its id. → the schedule
+    "mobkit/scheduling/set" => modules::set_schedule,
+    /// The schedules that the runtime holds, with their next occurrences. → `{limit, schedules}`
+    "mobkit/scheduling/list" => modules::list_schedules,
+    /// `{schedule_id}`: holds it no longer. → `{deleted}`
+    "mobkit/scheduling/delete" => modules::delete_schedule,
+    /// `{action, actor_id, risk_tier r0|r1|r2|r3, rationale?, requested_approver?, approval_recipient?, approval_channel?, approval_timeout_ms?, entity?, topic?}`: whether something may be done. → `{action_id, action, actor_id, risk_tier, outcome, pending_id?, fallback_reason?}`
+    "mobkit/gating/evaluate" => modules::evaluate_gating,
+    /// What waits for a decision. → `{pending}`
+    "mobkit/gating/pending" => modules::pending,
+    /// `{pending_id, approver_id, decision approve|reject|escalate, reason?}` → `{pending_id, action_id, approver_id, decision, outcome, decided_at_ms, reason?, next_pending_id?}`
+    "mobkit/gating/decide" => modules::decide,
+    /// `{limit?}`: what was allowed and decided. → `{entries}`
+    "mobkit/gating/audit" => modules::audit,
+    /// The stores of memory. → `{stores}`
+    "mobkit/memory/stores" => modules::stores,
+    /// `{entity, topic, store?, fact?, metadata?, conflict?, conflict_reason?}`: remembers a fact, or that there is a conflict. → `{entity, topic, store, assertion_id?, conflict_active}`
+    "mobkit/memory/index" => modules::index,
+    /// `{entity?, topic?, store?}` → `{assertions, conflicts}`
+    "mobkit/memory/query" => modules::query,
+    /// `{entity, topic, store?}`: facts contradict each other no more. → `{resolved}`
+    "mobkit/memory/resolve_conflict" => modules::resolve_conflict,
 }
 
 /// Calls a method by its name.
@@ -164,14 +213,21 @@ pub(super) async fn call(
     params: Map<String, Value>,
 ) -> Answer {
     let Some(entry) = METHODS.iter().find(|entry| entry.name == method) else {
-        return Err(Failure::method_not_found(method));
+        if method.starts_with("mobkit/") {
+            return Err(Failure::method_not_found(method));
+        }
+        return modules::proxy(runtime.modules(), method, params).await;
     };
     (entry.begin)(runtime, method, Params::new(params))?.await
 }
 
 impl From<MobError> for Failure {
     fn from(error: MobError) -> Self {
-        error.data().into()
+        let failure = Self::from(error.data());
+        match error {
+            MobError::Module(error) => failure.of_module(error.kind),
+            _ => failure,
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn status(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun
     now(json::text(&object!({
         "contract_version": CONTRACT_VERSION,
         "running": running,
-        "loaded_modules": Vec::<Value>::new(),
+        "loaded_modules": runtime.modules().loaded(),
         "mob_id": status.mob_id,
         "mob_state": status.mob_state.as_str(),
         "role": status.role.as_str(),
@@ -51,7 +51,7 @@ pub(super) fn capabilities(runtime: &UnifiedRuntime, _: &str, params: Params) ->
     now(json::text(&object!({
         "contract_version": CONTRACT_VERSION,
         "methods": METHODS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
-        "loaded_modules": Vec::<Value>::new(),
+        "loaded_modules": runtime.modules().loaded(),
         "runtime_type": "unified",
         "runtime_capabilities": runtime_capabilities(runtime),
         // Whoever is not stopped at the door.
@@ -68,7 +68,10 @@ pub(in crate::console) fn runtime_capabilities(runtime: &UnifiedRuntime) -> Valu
         "can_send_messages": leads,
         "can_wire_members": leads,
         "can_retire_members": leads,
-        "available_spawn_modes": vec!["profile"],
+        "available_spawn_modes": match runtime.modules().statuses().is_empty() {
+            true => vec!["profile"],
+            false => vec!["module", "profile"],
+        },
     })
 }
 

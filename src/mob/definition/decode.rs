@@ -405,6 +405,8 @@ fn tools(node: &Node<'_>) -> Option<ProfileTools> {
     let comms = table.optional("comms", Node::boolean).unwrap_or(true);
     let mob = table.optional("mob", Node::boolean).unwrap_or_default();
     let names = table.optional("names", names);
+    let mcp = table.optional("mcp", |node| node.list(Node::string));
+    let gate = table.optional("gate", Node::wire);
     table.unsupported(&[
         "builtins",
         "shell",
@@ -412,11 +414,16 @@ fn tools(node: &Node<'_>) -> Option<ProfileTools> {
         "workgraph",
         "schedule",
         "image_generation",
-        "mcp",
         "rust_bundles",
     ]);
     table.finish();
-    Some(ProfileTools { comms, mob, names })
+    Some(ProfileTools {
+        comms,
+        mob,
+        names,
+        mcp: mcp.unwrap_or_default(),
+        gate: gate.unwrap_or_default(),
+    })
 }
 
 /// A table, or the text alone.
@@ -474,6 +481,7 @@ fn limits(node: &Node<'_>) -> Option<Limits> {
         max_turns_per_run: table.optional("max_turns_per_run", Node::whole),
         max_tokens_per_interaction: table.optional("max_tokens_per_interaction", Node::whole),
         tool_timeout_ms: table.optional("tool_timeout_ms", Node::whole),
+        approval_timeout_ms: table.optional("approval_timeout_ms", Node::whole),
         model_idle_timeout_ms: table.optional("model_idle_timeout_ms", Node::whole),
     };
     table.unsupported(&[

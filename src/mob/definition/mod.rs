@@ -45,7 +45,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::wire::json::{self, FromJson, deserialize_by_json};
-use crate::wire::{AgentIdentity, ContentInput, Labels, MobId, ProfileName};
+use crate::wire::{AgentIdentity, ContentInput, Labels, MobId, ProfileName, RiskTier};
 
 pub use diff::{ChangeKind, DefinitionChange, diff};
 pub use issue::{DefinitionError, DefinitionIssue};
@@ -163,6 +163,13 @@ pub struct ProfileTools {
     /// Which tools of the runtime's builder it has; all when left out (an addition to the contract).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
+    /// The modules whose tools it has, as `{module}__{tool}`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mcp: Vec<String>,
+    /// How much is at stake in a call, by the tool's name; nothing when left out. `r2` is written down, `r3` waits until somebody
+    /// approves (an addition to the contract).
+    #[serde(skip_serializing_if = "LiteMap::is_empty")]
+    pub gate: LiteMap<String, RiskTier>,
 }
 
 impl Default for ProfileTools {
@@ -171,6 +178,8 @@ impl Default for ProfileTools {
             comms: true,
             mob: false,
             names: None,
+            mcp: Vec::new(),
+            gate: LiteMap::new(),
         }
     }
 }
@@ -229,6 +238,9 @@ pub struct Limits {
     /// How long a tool may take, in milliseconds; 60 000 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_timeout_ms: Option<u64>,
+    /// How long a tool call waits for somebody's decision, in milliseconds; a day when left out. Then it is denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_timeout_ms: Option<u64>,
     /// How long a model may be silent in mid-answer, in milliseconds; 120 000 when left out. To begin, it has five minutes,
     /// or this if it is longer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -249,6 +261,11 @@ impl Limits {
     /// How many requests to the model one run may make.
     pub fn max_turns_per_run(&self) -> u32 {
         self.max_turns_per_run.unwrap_or(32)
+    }
+
+    /// How long a tool call waits for somebody's decision, in milliseconds.
+    pub fn approval_timeout_ms(&self) -> u64 {
+        self.approval_timeout_ms.unwrap_or(86_400_000)
     }
 
     /// How long a tool may take, in milliseconds.

@@ -151,6 +151,7 @@ fn limit_issues(definition: &MobDefinition, issues: &mut Vec<DefinitionIssue>) {
             limits.max_tokens_per_interaction,
         ),
         ("tool_timeout_ms", limits.tool_timeout_ms),
+        ("approval_timeout_ms", limits.approval_timeout_ms),
         ("model_idle_timeout_ms", limits.model_idle_timeout_ms),
     ];
     for (name, bound) in bounds {

@@ -76,6 +76,7 @@ impl Core {
                     member,
                     &turn.item,
                     "cancelled: the run ended before this call had a result",
+                    &[],
                 );
                 let failed = AgentEvent::RunFailed {
                     session_id: member.session_id.clone(),

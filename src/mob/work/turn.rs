@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Ending, Taken, same_run};
-use crate::agent::model::ChatMessage;
+use crate::agent::model::{ChatMessage, ToolCall};
 use crate::agent::run::{Written, tool_result};
 use crate::agent::tool::Effect;
 use crate::agent::transcript::{TranscriptEntry, unanswered_calls};
@@ -14,7 +14,7 @@ use crate::shim::Fault;
 use crate::storage::Batch;
 use crate::wire::{
     AgentErrorClass, AgentEvent, AgentIdentity, FenceToken, HandlingMode, SendInput, SendState,
-    Usage,
+    ToolCallId, Usage,
 };
 
 /// Interruptions without a new transcript entry after which work fails.
@@ -103,6 +103,7 @@ impl Core {
             started_at: self.now(),
             stalled: 0,
             paused: false,
+            held: Vec::new(),
         };
         Ok(Taken::Turn(self.turns.put(batch, turn)))
     }
@@ -198,11 +199,13 @@ impl Core {
             error_report: None,
         };
         self.announce(batch, &member, &turn.item, vec![interrupted]);
+        // Whatever waits for a decision has not run, and waits on.
         self.answer_open_calls(
             batch,
             &member,
             &turn.item,
             "interrupted: it is not known whether this call ran",
+            &turn.held,
         );
         let started = AgentEvent::RunStarted {
             session_id: member.session_id.clone(),
@@ -222,23 +225,27 @@ impl Core {
         let turn = OpenTurn {
             item,
             stalled,
-            paused: false,
+            paused: !turn.held.is_empty(),
             started_at: self.now(),
             ..turn.as_ref().clone()
         };
         Ok(Taken::Turn(self.turns.put(batch, turn)))
     }
 
-    /// Gives every call that has no result yet this one.
+    /// Gives every call that has no result yet this one, but for those that are `held`.
     pub(super) fn answer_open_calls(
         &self,
         batch: &mut Batch,
         member: &Member,
         item: &WorkItem,
         text: &str,
+        held: &[ToolCallId],
     ) {
         let rows = self.staged_transcript(&member.session_id);
         for call in unanswered_calls(rows.iter().map(|row| &row.entry.message)) {
+            if held.iter().any(|held| *held == call.id.as_str()) {
+                continue;
+            }
             let written = tool_result(&call.id, &call.name, text.to_owned(), true, 0);
             self.write(batch, member, item, written);
         }
@@ -262,10 +269,10 @@ impl Core {
     ) -> Result<(), MobError> {
         let (member, turn) = self.check_turn(turn)?;
         let fared = effect.map_or(Ok(()), |effect| effect(batch));
-        if self.turns.staged(&turn.identity).is_none() {
+        let Some(turn) = self.turns.staged(&turn.identity) else {
             // The effect has ended the interaction; closing the turn has answered the call.
             return Ok(());
-        }
+        };
         let written = write(fared);
         let grows = !written.messages.is_empty();
         self.write(batch, &member, &turn.item, written);
@@ -278,6 +285,32 @@ impl Core {
             self.turns.put(batch, turn);
         }
         Ok(())
+    }
+
+    /// Notes that a call of a running turn waits for a decision, or does not any more.
+    pub fn stage_hold(&self, batch: &mut Batch, turn: &OpenTurn, call: &ToolCallId, holds: bool) {
+        let Ok((_, turn)) = self.check_turn(turn) else {
+            return;
+        };
+        let mut turn = turn.as_ref().clone();
+        turn.held.retain(|held| held != call);
+        if holds {
+            turn.held.push(call.clone());
+        }
+        turn.paused = !turn.held.is_empty();
+        self.turns.put(batch, turn);
+    }
+
+    /// The calls of an open turn that wait for a decision, if it waits for nothing else.
+    pub fn held_calls(&self, turn: &OpenTurn) -> Option<Vec<ToolCall>> {
+        if turn.held.is_empty() {
+            return None;
+        }
+        let member = self.members.get(&turn.identity)?;
+        let rows = self.transcript(&member.session_id);
+        let open = unanswered_calls(rows.iter().map(|row| &row.entry.message));
+        let is_held = |call: &ToolCall| turn.held.iter().any(|held| *held == call.id.as_str());
+        open.iter().all(|call| is_held(call)).then_some(open)
     }
 
     /// Puts a running turn down as it is: going on with it is no interruption.

@@ -1,10 +1,10 @@
-//! Why a list of schedules is refused, as data for every boundary.
+//! Why a list of schedules is refused.
 
 use serde_json::Value;
 
 use super::MAX_SCHEDULES;
-use crate::wire::ErrorData;
 use crate::wire::json::object;
+use crate::wire::{ModuleError, ModuleErrorKind};
 
 /// Why schedules are not looked at (MobKit contract, section 15.3). One of them is enough to refuse them all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,35 +40,39 @@ pub enum ScheduleValidationError {
     TooManySchedules(usize),
 }
 
-impl ScheduleValidationError {
-    /// The stable snake_case name of the kind.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::EmptyScheduleId => "empty_schedule_id",
-            Self::DuplicateScheduleId(_) => "duplicate_schedule_id",
-            Self::InvalidTickMs(_) => "invalid_tick_ms",
-            Self::InvalidInterval { .. } => "invalid_interval",
-            Self::InvalidTimezone { .. } => "invalid_timezone",
-            Self::TooManySchedules(_) => "too_many_schedules",
-        }
-    }
-
-    /// The error as every boundary shows it.
-    pub fn data(&self) -> ErrorData {
-        let data = match self {
-            Self::EmptyScheduleId => Value::Null,
-            Self::DuplicateScheduleId(schedule_id) => object!({ "schedule_id": schedule_id }),
-            Self::InvalidTickMs(tick_ms) => object!({ "tick_ms": tick_ms }),
-            Self::InvalidInterval {
+impl From<ScheduleValidationError> for ModuleError {
+    fn from(error: ScheduleValidationError) -> Self {
+        use ScheduleValidationError as E;
+        let message = error.to_string();
+        let (kind, data) = match error {
+            E::EmptyScheduleId => (ModuleErrorKind::EmptyScheduleId, Value::Null),
+            E::DuplicateScheduleId(schedule_id) => (
+                ModuleErrorKind::DuplicateScheduleId,
+                object!({ "schedule_id": schedule_id }),
+            ),
+            E::InvalidTickMs(tick_ms) => (
+                ModuleErrorKind::InvalidTickMs,
+                object!({ "tick_ms": tick_ms }),
+            ),
+            E::InvalidInterval {
                 schedule_id,
                 interval,
-            } => object!({ "schedule_id": schedule_id, "interval": interval }),
-            Self::InvalidTimezone {
+            } => (
+                ModuleErrorKind::InvalidInterval,
+                object!({ "schedule_id": schedule_id, "interval": interval }),
+            ),
+            E::InvalidTimezone {
                 schedule_id,
                 timezone,
-            } => object!({ "schedule_id": schedule_id, "timezone": timezone }),
-            Self::TooManySchedules(count) => object!({ "count": count, "limit": MAX_SCHEDULES }),
+            } => (
+                ModuleErrorKind::InvalidTimezone,
+                object!({ "schedule_id": schedule_id, "timezone": timezone }),
+            ),
+            E::TooManySchedules(count) => (
+                ModuleErrorKind::TooManySchedules,
+                object!({ "count": count, "limit": MAX_SCHEDULES }),
+            ),
         };
-        ErrorData::new(self.code(), self.to_string()).with_data(data)
+        Self::new(kind, message).with(data)
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Error, Value};
 
 pub use claims::Claims;
 pub use error::ScheduleValidationError;
-pub use zone::TimeZones;
+pub use zone::{OffsetsOnly, TimeZones};
 
 use crate::wire::json::{Fields, FromJson, deserialize_by_json};
 use rule::Interval;
@@ -175,6 +175,58 @@ pub fn dispatch(
     }
     claims.prune(tick_ms, &known);
     Ok(report)
+}
+
+/// The latest occurrence of a schedule at or before a time, if there is one.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn latest_occurrence(
+    schedule: &ScheduleDefinition,
+    at_ms: u64,
+    zones: &dyn TimeZones,
+) -> Result<Option<u64>, ScheduleValidationError> {
+    let at = i64::try_from(at_ms).map_err(|_| ScheduleValidationError::InvalidTickMs(at_ms))?;
+    Ok(latest(&look_at(schedule, zones, &[])?, at, zones))
+}
+
+/// The first occurrence of a schedule after a time, if there is one within twenty years.
+///
+/// It is the first instant at which the latest occurrence is another one, which is looked for in steps that double and then halve.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn next_occurrence(
+    schedule: &ScheduleDefinition,
+    after_ms: u64,
+    zones: &dyn TimeZones,
+) -> Result<Option<u64>, ScheduleValidationError> {
+    /// Any schedule that comes at all comes within it: the 29th of February is eight years away at most.
+    const FAR_MS: i64 = 20 * 366 * 24 * 60 * 60 * 1000;
+    let after =
+        i64::try_from(after_ms).map_err(|_| ScheduleValidationError::InvalidTickMs(after_ms))?;
+    let schedule = look_at(schedule, zones, &[])?;
+    let comes_by = |tick: i64| latest(&schedule, tick, zones).is_some_and(|due| due > after_ms);
+    let mut step = 1_000;
+    while !comes_by(after.saturating_add(step)) {
+        if step >= FAR_MS {
+            return Ok(None);
+        }
+        step *= 2;
+    }
+    let (mut before, mut by) = (after.saturating_add(step / 2), after.saturating_add(step));
+    if step == 1_000 {
+        before = after;
+    }
+    while by - before > 1 {
+        let middle = before + (by - before) / 2;
+        if comes_by(middle) {
+            by = middle;
+        } else {
+            before = middle;
+        }
+    }
+    Ok(u64::try_from(by).ok())
 }
 
 /// A schedule that has been looked over.

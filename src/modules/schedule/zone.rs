@@ -13,6 +13,20 @@ pub trait TimeZones {
     fn offset_ms(&self, zone: &str, utc_ms: i64) -> Option<i64>;
 }
 
+/// A host that knows no zone by name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OffsetsOnly;
+
+impl TimeZones for OffsetsOnly {
+    fn is_known(&self, _: &str) -> bool {
+        false
+    }
+
+    fn offset_ms(&self, _: &str, _: i64) -> Option<i64> {
+        None
+    }
+}
+
 /// The time zone of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Zone<'a> {

@@ -269,6 +269,7 @@ fn never_means_never_and_the_default_is_the_runtimes() {
             let runtime = built(&host, &disk, &model)
                 .runtime_options(RuntimeOptions {
                     implicit_delegate_idle_retire_secs: default,
+                    ..RuntimeOptions::default()
                 })
                 .build()
                 .await
@@ -775,6 +776,7 @@ fn a_mob_is_opened_from_a_spec_alone_and_with_options() {
 
         let options = RuntimeOptions {
             implicit_delegate_idle_retire_secs: None,
+            ..RuntimeOptions::default()
         };
         let runtime = UnifiedRuntime::bootstrap_with_options(spec(), options, None);
         let runtime = runtime.await.unwrap();
@@ -801,6 +803,7 @@ fn another_default_holds_for_those_who_are_idle_already() {
                 let model = delegating(&host, json!({ "task": "t" }));
                 let options = RuntimeOptions {
                     implicit_delegate_idle_retire_secs: default,
+                    ..RuntimeOptions::default()
                 };
                 let runtime = built(&host, &disk, &model).runtime_options(options);
                 let runtime = runtime.build().await.unwrap();

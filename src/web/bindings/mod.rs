@@ -15,6 +15,7 @@ mod hooks;
 mod methods;
 mod model;
 mod model_test;
+mod module;
 mod options;
 mod panic;
 mod reader;

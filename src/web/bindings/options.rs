@@ -1,8 +1,11 @@
 //! What JavaScript builds a runtime from, as it crosses: JSON whose functions and objects are numbers, their places in the
 //! list beside it.
 
+use std::time::Duration;
+
 use serde_json::{Error, Map, Value};
 
+use crate::modules::RestartPolicy;
 use crate::runtime::{ConsoleVisibilityPolicy, IfLocked, RuntimeOptions};
 use crate::wire::json::{self, Fields, FromJson, from_json};
 
@@ -17,6 +20,8 @@ pub(super) struct BuildOptions {
     pub default_model: Option<ModelChoice>,
     pub tools: Vec<ToolParts>,
     pub tool_gate: Option<Place>,
+    pub modules: Vec<ModuleParts>,
+    pub zone_offset: Option<Place>,
     pub on_error: Option<Place>,
     pub post_spawn_hook: Option<Place>,
     pub post_reconcile_hook: Option<Place>,
@@ -71,6 +76,28 @@ pub(super) enum ModelChoice {
     Js { model: Place },
 }
 
+/// A module: what starts it, or one of the built-in ones. Times are in milliseconds.
+pub(super) struct ModuleParts {
+    pub id: String,
+    pub start: Option<Place>,
+    pub restart: Option<RestartPolicy>,
+    pub start_timeout: Option<u64>,
+    pub call_timeout: Option<u64>,
+}
+
+impl FromJson for ModuleParts {
+    fn from_json(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::of(value)?;
+        Ok(Self {
+            id: fields.take("id")?,
+            start: fields.take("start")?,
+            restart: fields.take("restart")?,
+            start_timeout: fields.take("startTimeout")?,
+            call_timeout: fields.take("callTimeout")?,
+        })
+    }
+}
+
 /// A tool: what the model is told, and the function.
 pub(super) struct ToolParts {
     pub name: String,
@@ -89,6 +116,8 @@ impl FromJson for BuildOptions {
             default_model: fields.take("defaultModel")?,
             tools: fields.take("tools")?,
             tool_gate: fields.take("toolGate")?,
+            modules: fields.take_or_default("modules")?,
+            zone_offset: fields.take("zoneOffset")?,
             on_error: fields.take("onError")?,
             post_spawn_hook: fields.take("postSpawnHook")?,
             post_reconcile_hook: fields.take("postReconcileHook")?,
@@ -135,10 +164,21 @@ fn console_config(config: Option<Value>) -> Result<Map<String, Value>, Error> {
 impl FromJson for RuntimeOptions {
     fn from_json(value: Value) -> Result<Self, Error> {
         const IDLE: &str = "implicitDelegateIdleRetireSecs";
+        const ON_FAILURE: &str = "onFailureRetryBudget";
+        const ALWAYS: &str = "alwaysRestartBudget";
+        const BACKOFF: &str = "supervisorRestartBackoffMs";
+        const RATE: &str = "deliveryRateScope";
         let said = value.get(IDLE).is_some();
         let mut fields = Fields::of(value)?;
-        fields.only(&[IDLE])?;
+        fields.only(&[IDLE, ON_FAILURE, ALWAYS, BACKOFF, RATE])?;
         let mut options = Self::default();
+        let budget = &mut options.restart_budget;
+        let number = |said: Option<u32>, default| said.unwrap_or(default);
+        budget.on_failure = number(fields.take(ON_FAILURE)?, budget.on_failure);
+        budget.always = number(fields.take(ALWAYS)?, budget.always);
+        let backoff = number(fields.take(BACKOFF)?, 0);
+        budget.backoff = Duration::from_millis(backoff.into());
+        options.rate_scope = fields.take_or_default(RATE)?;
         // Null is an answer: never.
         if said {
             options.implicit_delegate_idle_retire_secs = fields.take(IDLE)?;

@@ -14,6 +14,7 @@ use super::error::Failure;
 use super::hooks;
 use super::methods;
 use super::model::{self, Named};
+use super::module;
 use super::options::{BuildOptions, EdgeChoice, ModelChoice, StorageChoice};
 use super::reader::{Items, Reader};
 use super::tool::{JsTool, JsToolGate};
@@ -23,7 +24,7 @@ use crate::runtime::{DefinitionEdges, EventFilter, SubscriptionStart, UnifiedRun
 use crate::shim::Host;
 use crate::storage::{ClosedReason, MemoryStorage, Storage};
 use crate::web::{
-    BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, JsStorage, WebLocks,
+    BroadcastSignal, BrowserHost, IndexedDbConfig, IndexedDbStorage, JsStorage, WebFetch, WebLocks,
 };
 use crate::wire::{ErrorData, InteractionId};
 
@@ -45,6 +46,7 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
         .host(host.clone())
         .if_locked(options.if_locked);
 
+    builder = builder.webhooks(Rc::new(WebFetch::new(None)));
     let named = Named::default();
     for entry in options.models {
         named.set(&entry.name, true);
@@ -58,6 +60,12 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
     }
     for parts in options.tools {
         builder = builder.tool(Rc::new(JsTool::new(parts, &objects)?));
+    }
+    for parts in options.modules {
+        builder = builder.module(module::config(parts, &objects)?);
+    }
+    if let Some(place) = options.zone_offset {
+        builder = builder.time_zones(Rc::new(module::JsZones(objects.function(place)?)));
     }
     if let Some(place) = options.tool_gate {
         builder = builder.tool_gate(Rc::new(JsToolGate::new(place, &objects)?));

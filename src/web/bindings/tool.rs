@@ -118,21 +118,21 @@ impl ToolGate for JsToolGate {
 }
 
 /// Aborts its signal when it is dropped before it is done.
-struct AbortOnDrop(Option<AbortController>);
+pub(super) struct AbortOnDrop(Option<AbortController>);
 
 impl AbortOnDrop {
-    fn new() -> Self {
+    pub fn new() -> Self {
         // Every host that runs WebAssembly modules of today has it; one without gets no signal.
         Self(AbortController::new().ok())
     }
 
-    fn signal(&self) -> JsValue {
+    pub fn signal(&self) -> JsValue {
         self.0
             .as_ref()
             .map_or(JsValue::UNDEFINED, |controller| controller.signal().into())
     }
 
-    fn done(&mut self) {
+    pub fn done(&mut self) {
         self.0 = None;
     }
 }

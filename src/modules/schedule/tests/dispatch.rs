@@ -8,6 +8,7 @@ use crate::modules::schedule::{
     jitter_ms,
 };
 use crate::sim::BundledZones;
+use crate::wire::ModuleError;
 use crate::wire::json::{FromJson, value_of};
 
 const MINUTE: u64 = 60_000;
@@ -125,9 +126,13 @@ fn one_wrong_schedule_refuses_them_all() {
             Err(wrong)
         );
         assert!(claims.is_empty());
-        assert_eq!((refused.code(), refused.data().code.as_str()), (code, code));
+        let told = ModuleError::from(refused);
+        assert_eq!(
+            (told.kind.as_str(), told.data().code.as_str()),
+            (code, code)
+        );
     }
-    let duplicate = Wrong::DuplicateScheduleId("a".into()).data();
+    let duplicate = ModuleError::from(Wrong::DuplicateScheduleId("a".into()));
     assert_eq!(
         duplicate.message,
         "duplicate schedule_id 'a' is not allowed"

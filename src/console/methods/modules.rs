@@ -1,0 +1,327 @@
+//! Modules, and what stands on them: routing, deliveries, schedules, gating and memory (MobKit contract, section 20.3).
+
+use serde_json::{Map, Value};
+
+use super::{Answer, Begun, accepted, begun, later, now, text};
+use crate::console::failure::Failure;
+use crate::console::params::Params;
+use crate::modules::delivery::{DeliverySendRequest, HISTORY};
+use crate::modules::gating::{GatingDecideRequest, GatingEvaluateRequest};
+use crate::modules::memory::{MemoryIndexRequest, MemoryQueryRequest};
+use crate::modules::routing::RoutingResolveRequest;
+use crate::modules::schedule::{MAX_SCHEDULES, ScheduleDefinition};
+use crate::modules::{Modules, SubscribeRequest, SubscribeScope};
+use crate::runtime::UnifiedRuntime;
+use crate::wire::RiskTier;
+use crate::wire::json::{self, FromJson, object, value_of};
+
+/// A number that fits everywhere.
+const ANY: usize = u32::MAX as usize;
+
+/// An object with one field, whose JSON is given.
+fn wrapped(name: &str, json: &str) -> String {
+    [r#"{""#, name, r#"":"#, json, "}"].concat()
+}
+
+pub(super) fn list(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    now(wrapped("modules", &text(&runtime.modules().statuses())))
+}
+
+pub(super) fn reconcile(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let Value::Array(named) = params.value("modules")? else {
+        return Err(Failure::params("modules must be an array of strings"));
+    };
+    params.finish()?;
+    let mut modules = Vec::new();
+    for (at, name) in named.into_iter().enumerate() {
+        match name {
+            Value::String(name) => modules.push(name),
+            other => {
+                let kind = kind_of(&other);
+                let message = format!("modules[{at}] must be a string, got {kind}");
+                return Err(Failure::params(message));
+            }
+        }
+    }
+    let runtime = runtime.modules().clone();
+    begun(async move {
+        let added = runtime.reconcile(&modules).await?;
+        Ok(json::text(&object!({
+            "accepted": true, "reconciled_modules": modules, "added": added,
+        })))
+    })
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// `mobkit/spawn_member` for a module.
+pub(super) fn spawn(runtime: &UnifiedRuntime, mut params: Params) -> Begun {
+    let module_id = params.required_string("module_id")?;
+    params.finish()?;
+    let modules = runtime.modules().clone();
+    begun(async move {
+        modules.spawn(&module_id).await?;
+        Ok(json::text(
+            &object!({ "accepted": true, "module_id": module_id }),
+        ))
+    })
+}
+
+pub(super) fn stop(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let module_id = params.required_string("module_id")?;
+    params.finish()?;
+    let modules = runtime.modules().clone();
+    begun(async move {
+        modules.stop(&module_id).await?;
+        Ok(accepted(&()))
+    })
+}
+
+pub(super) fn call_tool(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let module_id = params.required_string("module_id")?;
+    let tool = params.required_string("tool")?;
+    let arguments = params.value::<Option<Value>>("arguments")?;
+    params.finish()?;
+    let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
+    let modules = runtime.modules().clone();
+    begun(async move {
+        let result = modules.call_tool(&module_id, &tool, arguments).await?;
+        Ok(json::text(
+            &object!({ "module_id": module_id, "tool": tool, "result": result }),
+        ))
+    })
+}
+
+/// `{module}/{tool}` with the arguments as parameters.
+pub(super) async fn proxy(modules: &Modules, method: &str, params: Map<String, Value>) -> Answer {
+    let Some((module_id, tool)) = method.split_once('/') else {
+        return Err(Failure::method_not_found(method));
+    };
+    let called = modules.call_tool(module_id, tool, Value::Object(params));
+    let payload = called.await?;
+    Ok(json::text(
+        &object!({ "module_id": module_id, "method": tool, "payload": payload }),
+    ))
+}
+
+pub(super) fn subscribe(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let scope = match params.string("scope")? {
+        None => SubscribeScope::default(),
+        Some(scope) => SubscribeScope::from_json(scope.as_str().into()).map_err(|_| {
+            Failure::params(format_args!(
+                "unsupported scope '{scope}' (allowed: mob, agent, interaction)"
+            ))
+        })?,
+    };
+    let request = SubscribeRequest {
+        scope,
+        // A blank one has an error of its own.
+        last_event_id: params.value("last_event_id")?,
+        agent_id: params.value("agent_id")?,
+    };
+    params.finish()?;
+    let modules = runtime.modules().clone();
+    begun(async move { Ok(modules.subscribe_events(&request).await?) })
+}
+
+pub(super) fn resolve(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let number = |params: &mut Params, name| params.number(name, ANY);
+    let request = RoutingResolveRequest {
+        recipient: params.required_string("recipient")?,
+        channel: params.value("channel")?,
+        retry_max: number(&mut params, "retry_max")?.map(|it| it as u32),
+        backoff_ms: number(&mut params, "backoff_ms")?.map(|it| it as u64),
+        rate_limit_per_minute: number(&mut params, "rate_limit_per_minute")?.map(|it| it as u32),
+    };
+    params.finish()?;
+    let modules = runtime.modules().clone();
+    begun(async move { Ok(text(&modules.resolve_routing(request).await?)) })
+}
+
+pub(super) fn routes(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    now(wrapped("routes", &text(&runtime.modules().routes())))
+}
+
+pub(super) fn add_route(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let nested: Option<Value> = params.value("route")?;
+    let route = match nested {
+        Some(route) => {
+            params.finish()?;
+            FromJson::from_json(route).map_err(Failure::params)?
+        }
+        None => params.all()?,
+    };
+    later(runtime.modules().add_route(route), |route| {
+        wrapped("route", &text(route))
+    })
+}
+
+pub(super) fn delete_route(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let key = params.required_string("route_key")?;
+    params.finish()?;
+    later(runtime.modules().delete_route(&key), |route| {
+        wrapped("deleted", &text(route))
+    })
+}
+
+pub(super) fn send(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let request: DeliverySendRequest = params.all()?;
+    let modules = runtime.modules().clone();
+    begun(async move { Ok(text(&modules.send_delivery(request).await?)) })
+}
+
+pub(super) fn history(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let recipient: Option<String> = params.value("recipient")?;
+    let sink: Option<String> = params.value("sink")?;
+    let limit = params.count("limit", HISTORY, 20)?;
+    params.finish()?;
+    let found = runtime
+        .modules()
+        .delivery_history(recipient.as_deref(), sink.as_deref(), limit);
+    now(wrapped("deliveries", &text(&found)))
+}
+
+fn tick(mut params: Params) -> Result<(Vec<ScheduleDefinition>, u64), Failure> {
+    let schedules: Vec<ScheduleDefinition> = params.value("schedules")?;
+    let tick_ms = params.value("tick_ms")?;
+    params.finish()?;
+    Ok((schedules, tick_ms))
+}
+
+pub(super) fn evaluate_schedules(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let (schedules, tick_ms) = tick(params)?;
+    let due = runtime.modules().evaluate_schedules(&schedules, tick_ms)?;
+    now(text(&due))
+}
+
+pub(super) fn dispatch_schedules(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let (schedules, tick_ms) = tick(params)?;
+    let modules = runtime.modules().clone();
+    begun(async move {
+        Ok(text(
+            &modules.dispatch_schedule_tick(schedules, tick_ms).await?,
+        ))
+    })
+}
+
+pub(super) fn set_schedule(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    later(runtime.modules().set_schedule(params.all()?), text)
+}
+
+pub(super) fn list_schedules(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    let schedules = text(&runtime.modules().schedules());
+    let limit = json::text(&MAX_SCHEDULES.into());
+    now([r#"{"limit":"#, &limit, r#","schedules":"#, &schedules, "}"].concat())
+}
+
+pub(super) fn delete_schedule(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let id = params.required_string("schedule_id")?;
+    params.finish()?;
+    later(runtime.modules().delete_schedule(&id), |schedule| {
+        wrapped("deleted", &text(schedule))
+    })
+}
+
+pub(super) fn evaluate_gating(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let tier = params.string("risk_tier")?.unwrap_or_default();
+    let request = GatingEvaluateRequest {
+        action: params.required_string("action")?,
+        actor_id: params.required_string("actor_id")?,
+        risk_tier: RiskTier::from_json(tier.into())
+            .map_err(|_| Failure::params("risk_tier must be one of: r0, r1, r2, r3"))?,
+        rationale: params.value("rationale")?,
+        requested_approver: params.string("requested_approver")?,
+        approval_recipient: params.string("approval_recipient")?,
+        approval_channel: params.string("approval_channel")?,
+        approval_timeout_ms: params.value("approval_timeout_ms")?,
+        entity: params.value("entity")?,
+        topic: params.value("topic")?,
+    };
+    params.finish()?;
+    let modules = runtime.modules().clone();
+    begun(async move { Ok(text(&modules.evaluate_gating(request).await?)) })
+}
+
+pub(super) fn pending(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    let modules = runtime.modules().clone();
+    begun(async move { Ok(wrapped("pending", &text(&modules.gating_pending().await?))) })
+}
+
+pub(super) fn decide(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let decision = params.string("decision")?.unwrap_or_default();
+    let request = GatingDecideRequest {
+        pending_id: params.required_string("pending_id")?,
+        approver_id: params.required_string("approver_id")?,
+        decision: FromJson::from_json(decision.into())
+            .map_err(|_| Failure::params("decision must be one of: approve, reject, escalate"))?,
+        reason: params.value("reason")?,
+    };
+    params.finish()?;
+    let modules = runtime.modules().clone();
+    begun(async move { Ok(text(&modules.decide_gating(request).await?)) })
+}
+
+pub(super) fn audit(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let limit = params.count("limit", 500, 50)?;
+    params.finish()?;
+    let modules = runtime.modules().clone();
+    begun(async move {
+        Ok(wrapped(
+            "entries",
+            &text(&modules.gating_audit(limit).await?),
+        ))
+    })
+}
+
+pub(super) fn stores(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    params.finish()?;
+    now(json::text(
+        &object!({ "stores": runtime.modules().memory_stores() }),
+    ))
+}
+
+pub(super) fn index(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let request: MemoryIndexRequest = params.all()?;
+    later(runtime.modules().memory_index(request), json::text)
+}
+
+pub(super) fn query(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
+    let request: MemoryQueryRequest = params.all()?;
+    if let Some(store) = &request.store {
+        crate::modules::memory::store(Some(store)).map_err(|error| Failure::from(error.data()))?;
+    }
+    let (assertions, conflicts) = runtime.modules().memory_query(&request);
+    let conflicts = text(&conflicts);
+    now([
+        r#"{"assertions":"#,
+        &text(&assertions),
+        r#","conflicts":"#,
+        &conflicts,
+        "}",
+    ]
+    .concat())
+}
+
+pub(super) fn resolve_conflict(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
+    let entity = params.required_string("entity")?;
+    let topic = params.required_string("topic")?;
+    let store = params.value("store")?;
+    params.finish()?;
+    let resolved = runtime.modules().resolve_conflict(entity, topic, store);
+    later(resolved, |conflict| {
+        json::text(&object!({ "resolved": value_of(conflict) }))
+    })
+}

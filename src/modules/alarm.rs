@@ -1,0 +1,121 @@
+//! What is due by itself: schedules that the runtime holds, and tool calls that have waited too long for a decision.
+//!
+//! One timer is armed for the earliest, and none without; where there is an alarm that outlives the host it is set instead, in the
+//! commit's wake and before whoever waits for the commit hears of it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::select;
+
+use crate::mob::{Core, MobError, MobStatus};
+use crate::modules::{Inner, earlier};
+use crate::storage::{Batch, Durability};
+use crate::wire::TimestampMs;
+
+/// The first pause after storage refused; it doubles up to 32 times this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// When something is due next.
+    fn next_due(&self) -> Option<TimestampMs> {
+        let pending = self.state.pending.all();
+        let held = pending
+            .iter()
+            .filter(|row| row.entry.tool_call.is_some() && row.answer.is_none())
+            .map(|row| row.entry.deadline_at_ms)
+            .min();
+        // Schedules wait as long as the mob is stopped.
+        let schedules = match self.mob_status() {
+            Some(MobStatus::Running) => self.state.schedules.all(),
+            _ => Vec::new(),
+        };
+        let schedules = schedules.iter().filter_map(|row| row.next_due).min();
+        earlier(held, schedules.map(TimestampMs::new))
+    }
+
+    /// Whether the mob works; none before it has its first row.
+    pub(super) fn mob_status(&self) -> Option<MobStatus> {
+        self.core.state.get(&()).map(|row| row.status)
+    }
+
+    /// Tells the mob's alarm when something is due.
+    pub(super) fn look_at_due(&self) {
+        self.looked.set(self.mob_status());
+        let next = self.next_due();
+        if self.core.also_due.replace(next) != next {
+            self.core.arm();
+            self.core.due_moved.notify_waiters();
+        }
+    }
+
+    /// Does what is due, for as long as the mob is open.
+    pub(super) async fn attend(self: Rc<Self>) {
+        self.resume_deliveries();
+        self.resume_schedules();
+        while self.core.check_open().is_ok() {
+            let moved = self.core.due_moved.notified();
+            let Some(at) = self.core.also_due.get() else {
+                moved.await;
+                continue;
+            };
+            let now = self.core.now();
+            if at > now {
+                if self.core.kit.wake.is_some() {
+                    moved.await;
+                } else {
+                    let wait = Duration::from_millis(at.get() - now.get());
+                    select(self.core.host.sleep(wait), moved).await;
+                }
+                continue;
+            }
+            let inner = self.clone();
+            let done = self.insist("what is due", move |core, batch| {
+                inner.stage_overdue(core, batch);
+                inner.stage_due_schedules(core, batch)
+            });
+            match done.await {
+                Some(fired) => self.run_schedules(fired),
+                None => return,
+            }
+        }
+    }
+
+    /// Makes a change durable that has no caller: storage that refuses for now is asked again after growing pauses. None when the
+    /// mob is closed.
+    pub(super) async fn insist<T: 'static>(
+        self: &Rc<Self>,
+        what: &str,
+        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
+    ) -> Option<T> {
+        let stage: Rc<std::cell::RefCell<Stage<T>>> =
+            Rc::new(std::cell::RefCell::new(Box::new(move |core, batch| {
+                stage(core, batch)
+            })));
+        let mut refusals = 0_u32;
+        loop {
+            let again = stage.clone();
+            let done = self
+                .core
+                .execute_accepted(Durability::Strict, move |core, batch| {
+                    (again.borrow_mut())(core, batch)
+                });
+            match done.await {
+                Ok(answer) => return Some(answer),
+                Err(MobError::NotLeader | MobError::ShuttingDown) => return None,
+                Err(error) if self.core.check_open().is_err() => {
+                    (self.trouble)(format!("{what} could not be stored: {error}"));
+                    return None;
+                }
+                Err(error) => {
+                    (self.trouble)(format!("{what} could not be stored yet: {error}"));
+                    let pause = PAUSE.saturating_mul(1 << refusals.min(5));
+                    refusals += 1;
+                    self.core.host.sleep(pause).await;
+                }
+            }
+        }
+    }
+}
+
+type Stage<T> = Box<dyn FnMut(&Core, &mut Batch) -> Result<T, MobError>>;
