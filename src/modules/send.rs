@@ -270,6 +270,11 @@ impl Inner {
         self.core.host.spawn(async move {
             inner.carry(number).await;
             inner.carried.borrow_mut().retain(|other| *other != number);
+            // Somebody may have asked anew before it was known here that it had ended.
+            let row = inner.state.deliveries.get(&number);
+            if row.is_some_and(|row| row.is_open()) && inner.core.check_open().is_ok() {
+                inner.begin_carrying(number);
+            }
         });
     }
 

@@ -14,6 +14,8 @@
 //! | [`ScheduleRow`] | `schedule/{schedule_id}` | a schedule that the runtime holds |
 //! | [`ClaimsRow`] | `claims/dispatch` | what callers have dispatched |
 
+use std::rc::Rc;
+
 use serde::Serialize;
 
 use crate::modules::delivery::{DeliveryRow, WindowRow};
@@ -152,18 +154,14 @@ impl State {
     }
 }
 
-/// Deletes the oldest rows beyond `most`; answers those that go. The key of a row sorts as its age does.
-pub(crate) fn bound<V: Record>(
-    table: &Table<V>,
-    batch: &mut Batch,
-    most: usize,
-) -> Vec<std::rc::Rc<V>> {
-    if table.len() < most {
-        // What one commit adds on top is found by the next one.
+/// Makes room for one more row where there may be `most`: deletes the oldest, and answers those that go. Rows sort as their age does.
+pub(crate) fn bound<V: Record>(table: &Table<V>, batch: &mut Batch, most: usize) -> Vec<Rc<V>> {
+    if table.len() < most / 2 {
+        // What one commit may add is less than that.
         return Vec::new();
     }
     let mut rows = table.staged_range(..);
-    let excess = rows.len().saturating_sub(most);
+    let excess = (rows.len() + 1).saturating_sub(most);
     rows.truncate(excess);
     for row in &rows {
         table.delete(batch, &row.key());
