@@ -4,6 +4,8 @@
 // serialiser. Functions and objects cross in a list beside the text, which names them by their place. `convert.ts` makes the
 // typed values of it.
 
+import type { ModuleDriver } from "./modules/driver.js";
+
 /** The generated glue of one instance. */
 export interface Glue {
   initSync(options: { module: WebAssembly.Module }): unknown;
@@ -51,6 +53,17 @@ export interface RawEventLog {
   flushInterval: number | undefined;
 }
 
+/** A module: where its start function is, and how it is supervised. Without a function: one that the runtime has built in. */
+export interface RawModule {
+  id: string;
+  /** Called for every start and restart. It takes a function that takes the JSON text of an event. */
+  start: ((emit: (event: string) => void) => Promise<ModuleDriver>) | undefined;
+  restart: "never" | "on_failure" | "always" | undefined;
+  /** Milliseconds. */
+  startTimeout: number | undefined;
+  callTimeout: number | undefined;
+}
+
 /** What `buildRuntime` takes. */
 export interface RawBuildOptions {
   definition: unknown;
@@ -59,6 +72,7 @@ export interface RawBuildOptions {
   /** For every model name of the definition that is not in `models`. */
   defaultModel: RawModel | undefined;
   tools: RawTool[];
+  modules: RawModule[];
   /** Takes and gives JSON text; it may throw. */
   toolGate: ((request: string) => Promise<string>) | undefined;
   /** Takes JSON text; does not throw. */

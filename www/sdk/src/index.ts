@@ -11,10 +11,14 @@ export {
   demoModel, jsModel, openAiCompatible,
   type Model, type ModelDelta, type ModelMessage, type ModelObject, type ModelRequest, type OpenAiCompatibleOptions,
 } from "./models.js";
+export type {
+  ModuleCallContext, ModuleCaller, ModuleDriver, ModuleErrorName, ModuleEvent, ModuleObject, ModuleStartContext, ModuleTool, StartableModule,
+} from "./modules/driver.js";
+export { workerModule, type WorkerModuleOptions } from "./modules/worker-module.js";
 export type { RuntimeState, StateReport } from "./protocol.js";
 export {
   UnifiedRuntime, UnifiedRuntimeBuilder,
-  type BuildOptions, type ConsoleLogStore, type Edges, type EventLogOptions, type EventLogStore, type EventQueryOptions, type PersistentMetadataStore, type EventStreamOptions, type RuntimeOptions, type SendOptions,
+  type BuildOptions, type ConsoleLogStore, type Edges, type EventLogOptions, type EventLogStore, type EventQueryOptions, type PersistentMetadataStore, type EventStreamOptions, type ModuleOptions, type RuntimeOptions, type SendOptions,
   type Tool, type ToolContext, type ToolDecision, type ToolRequest,
 } from "./runtime.js";
 export { deleteStorage, exportStorage, storageSize, type StorageSize } from "./stored.js";

@@ -23,6 +23,7 @@ import type { Accepted, InteractionOutcome } from "./convert.js";
 import { MobkitError, type ErrorData } from "./error.js";
 import type { RawBuildOptions, RawReader, RawResponse, RawRuntime } from "./glue.js";
 import { rawModel, type Model, type ModelObject } from "./models.js";
+import { startOf, type ModuleObject, type StartableModule } from "./modules/driver.js";
 import { sleepWithPage } from "./page-life.js";
 import type { RuntimeState, StateReport } from "./protocol.js";
 import { report } from "./report.js";
@@ -102,6 +103,16 @@ export interface RuntimeOptions {
   implicitDelegateIdleRetireSecs?: number | null;
 }
 
+/** How a module is supervised. */
+export interface ModuleOptions {
+  /** Whether it is started anew when it ends. Default: `on_failure`. */
+  restart?: "never" | "on_failure" | "always";
+  /** How long a start may take, in milliseconds. */
+  startTimeout?: number;
+  /** How long a call of one of its tools may take, in milliseconds. */
+  callTimeout?: number;
+}
+
 /** A store for agent events. */
 export interface EventLogStore {
   /** Takes events, ascending; must know one that it has by its `id`. */
@@ -150,7 +161,7 @@ function reporting<Told>(hook: (told: Told) => void | Promise<void>): (text: str
 /** Collects what a runtime is made of. */
 export class UnifiedRuntimeBuilder {
   readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
-    models: [], defaultModel: undefined, tools: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
+    models: [], defaultModel: undefined, tools: [], modules: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
     postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
     maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined, consoleConfig: undefined,
   };
@@ -191,6 +202,23 @@ export class UnifiedRuntimeBuilder {
         return typeof value === "string" ? value : JSON.stringify(value ?? null);
       },
     });
+    return this;
+  }
+
+  /**
+   * A module, which gives tools: an object with `listTools` and `callTool`, a `workerModule`, an `mcpModule`. Without one `id` names
+   * a module that the runtime has built in: `router` or `delivery`. It is started with the runtime, and anew after a restart of either.
+   */
+  module(id: string, module?: ModuleObject | StartableModule, options: ModuleOptions = {}): this {
+    const { modules } = this.#options;
+    if (typeof id !== "string" || !id) throw new TypeError(`a module's id must be a non-empty string, not ${String(id) || '""'}`);
+    if (modules.some((other) => other.id === id)) throw new TypeError(`there is a module ${id} already`);
+    const { restart, startTimeout, callTimeout } = options;
+    if (restart !== undefined && !["never", "on_failure", "always"].includes(restart)) throw new TypeError(`module ${id}: restart must be never, on_failure or always, not ${String(restart)}`);
+    for (const [name, value] of Object.entries({ startTimeout, callTimeout })) {
+      if (value !== undefined && !(Number.isFinite(value) && value > 0)) throw new TypeError(`module ${id}: ${name} must be a positive number of milliseconds, not ${String(value)}`);
+    }
+    modules.push({ id, start: module === undefined ? undefined : startOf(module, `module ${id}`), restart, startTimeout, callTimeout });
     return this;
   }
 

@@ -76,7 +76,11 @@ pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
     let (edge, scripts): (Vec<_>, Vec<_>) = package::files_below(&dist, ".js")?
         .into_iter()
         .filter(|path| *path != artefact.glue)
-        .partition(|path| path.starts_with(dist.join("edge")));
+        .partition(|path| {
+            ["edge", "modules"]
+                .iter()
+                .any(|entries| path.starts_with(dist.join(entries)))
+        });
     let sum = |name: &str, scripts: &[PathBuf]| -> Result<Size> {
         let sizes = scripts.iter().map(|path| Size::of_file("", path));
         Ok(Size {
@@ -86,10 +90,10 @@ pub fn release(paths: &Paths, tools: &Tools) -> Result<Package> {
     };
     sizes.push(sum("package's JavaScript", &scripts)?);
     println!("\n{}", size::table(&sizes));
-    // No page loads them, and what loads them has no use for the page's side of a worker, which is larger.
+    // Nobody loads them but who uses them; what an edge runtime loads has no use for the page's side of a worker, which is larger.
     let edge = sum("", &edge)?;
     println!(
-        "entries for edge runtimes beside it: {} bytes, {} after gzip",
+        "entries for edge runtimes and modules beside it: {} bytes, {} after gzip",
         edge.raw, edge.gzip
     );
     let budget = row.gzip_budget;

@@ -1,0 +1,5 @@
+export class ModuleSite {
+  static open(): Promise<ModuleSite>;
+  readonly origin: string;
+  close(): void;
+}
