@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::channel::oneshot;
 use futures::future::LocalBoxFuture;
 use js_sys::{Function, Promise, Reflect};
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::callback::call;
 use super::convert::{self, Objects};
@@ -63,7 +64,19 @@ impl ModuleFactory for JsModuleFactory {
                 told.err()
             });
             let begun = start.call1(&JsValue::UNDEFINED, emit.as_ref().unchecked_ref());
-            let driver = settled(begun).await.map_err(failed)?;
+            let (give, given) = oneshot::channel();
+            spawn_local(async move {
+                let driver = settled(begun).await;
+                // A start that took too long is given up here, and not in JavaScript: what it has made at last is ended.
+                if let Err(Ok(driver)) = give.send(driver)
+                    && let Ok(stop) = function(&driver, "stop")
+                {
+                    let _ = call(&stop, &[]).await;
+                }
+            });
+            let lost = || DomError::new("Error", "the start was given up");
+            let driver = given.await.unwrap_or_else(|_| Err(lost()));
+            let driver = driver.map_err(failed)?;
             let module = JsModule {
                 tools: function(&driver, "tools")?,
                 call: function(&driver, "call")?,

@@ -91,7 +91,9 @@ export interface RawBuildOptions {
   maxSessions: number | undefined;
   /** A word. */
   consoleVisibility: string | undefined;
-  runtimeOptions: { implicitDelegateIdleRetireSecs?: number | null } | undefined;
+  runtimeOptions: object | undefined;
+  /** Milliseconds that a zone is ahead of UTC at an instant; undefined for a zone that is not known. */
+  zoneOffset: (zone: string, at: number) => number | undefined;
   eventLog: RawEventLog | undefined;
   /** Takes JSON text; it may throw. */
   consoleLog: ((told: string) => Promise<void>) | undefined;

@@ -32,6 +32,7 @@ import { EventStream, type OpenReader } from "./stream.js";
 import { Supervisor } from "./supervisor.js";
 import { definitionFromToml } from "./toml.js";
 import { loadModule } from "./wasm.js";
+import { zoneOffset } from "./zones.js";
 
 /** Who calls a tool, and a signal that is aborted when the turn is cancelled or the call takes too long. */
 export interface ToolContext {
@@ -101,6 +102,17 @@ export interface RuntimeOptions {
    * (`implicit_delegate_idle_retire_secs`) says otherwise; null for never. Default: 300.
    */
   implicitDelegateIdleRetireSecs?: number | null;
+  /** How often a module with the policy `on_failure` is started again before it has been fit for a minute. Default: 1. */
+  onFailureRetryBudget?: number;
+  /** The same for the policy `always`. Default: 1. */
+  alwaysRestartBudget?: number;
+  /** The pause before a module is started again, in milliseconds; each further one is twice as long, up to 30 s. Default: 0. */
+  supervisorRestartBackoffMs?: number;
+  /**
+   * What the rate of deliveries is counted for: a `recipient` and a sink, however they were routed, or each `route` that was resolved,
+   * as the contract has it, where resolving anew begins anew. Default: `recipient`.
+   */
+  deliveryRateScope?: "recipient" | "route";
 }
 
 /** How a module is supervised. */
@@ -160,7 +172,7 @@ function reporting<Told>(hook: (told: Told) => void | Promise<void>): (text: str
 
 /** Collects what a runtime is made of. */
 export class UnifiedRuntimeBuilder {
-  readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked"> = {
+  readonly #options: Omit<RawBuildOptions, "definition" | "storage" | "ifLocked" | "zoneOffset"> = {
     models: [], defaultModel: undefined, tools: [], modules: [], toolGate: undefined, onError: undefined, postSpawnHook: undefined,
     postReconcileHook: undefined, preSpawnHook: undefined, discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined,
     maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined, consoleLog: undefined, persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined, consoleConfig: undefined,
@@ -395,6 +407,7 @@ export class UnifiedRuntimeBuilder {
       ...this.#options,
       definition: typeof this.#definition === "string" ? definitionFromToml(this.#definition) : this.#definition,
       storage: this.#storage ? rawStorage(this.#storage) : { kind: "memory" },
+      zoneOffset,
       ifLocked: options.ifLocked ?? "wait",
     };
     const supervisor = await Supervisor.open({ createInstance, module: await loadModule(), build });
@@ -726,6 +739,14 @@ export class UnifiedRuntime {
   /** Forgets the bytes of an id. Resolves with whether there were any. */
   deleteBlob(id: string): Promise<boolean> {
     return this.#call("deleteBlob", { blob_id: id });
+  }
+
+  /**
+   * Calls a method of the contract by its name, with its parameters and its answer as they are there: those of modules, routing,
+   * deliveries, schedules, gating and memory, such as `mobkit/routing/resolve`. `{module}/{tool}` calls a tool of a module.
+   */
+  call<Answer = Json>(method: `${string}/${string}`, params: object = {}): Promise<Answer> {
+    return this.#call(method, params);
   }
 
   /** Answers a request of the fetch contract: `POST /console/rpc`, event streams, `GET /healthz`. */
