@@ -13,6 +13,8 @@ use crate::modules::{Inner, earlier};
 use crate::storage::{Batch, Durability};
 use crate::wire::TimestampMs;
 
+/// How many milliseconds after its host died what was under way is taken up again at the latest.
+const GUARD_MS: u64 = 30_000;
 /// The first pause after storage refused; it doubles up to 32 times this.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -39,13 +41,35 @@ impl Inner {
         self.core.state.get(&()).map(|row| row.status)
     }
 
+    /// When the mob has to be opened again if the host dies over what is under way.
+    fn guard(&self) -> Option<TimestampMs> {
+        let delivers = self.state.deliveries.all().iter().any(|row| row.is_open());
+        let acts = || {
+            self.state
+                .schedules
+                .all()
+                .iter()
+                .any(|row| row.running.is_some())
+        };
+        let now = self.core.now();
+        let guard = self.guarded.get().filter(|at| *at > now);
+        let fresh = || TimestampMs::new(now.get() + GUARD_MS);
+        let guard = (delivers || acts()).then(|| guard.unwrap_or_else(fresh));
+        self.guarded.set(guard);
+        guard
+    }
+
     /// Tells the mob's alarm when something is due.
     pub(super) fn look_at_due(&self) {
         self.looked.set(self.mob_status());
-        let next = self.next_due();
+        let due = self.next_due();
+        let moved = self.due.replace(due) != due;
+        let next = earlier(due, self.guard());
         if self.core.also_due.replace(next) != next {
             self.core.arm();
-            self.core.due_moved.notify_waiters();
+        }
+        if moved {
+            self.moved_due.notify_waiters();
         }
     }
 
@@ -54,8 +78,9 @@ impl Inner {
         self.resume_deliveries();
         self.resume_schedules();
         while self.core.check_open().is_ok() {
-            let moved = self.core.due_moved.notified();
-            let Some(at) = self.core.also_due.get() else {
+            let (moved, rang) = (self.moved_due.notified(), self.core.due_moved.notified());
+            let moved = select(moved, rang);
+            let Some(at) = self.due.get() else {
                 moved.await;
                 continue;
             };

@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::mob::digest;
 use crate::modules::routing::{DELIVERY, RoutingResolution, blank};
 use crate::storage::{Key, Record};
 use crate::wire::TimestampMs;
@@ -180,9 +181,10 @@ impl RateScope {
             sink,
             ..
         } = resolution;
+        // Of one length, however long a recipient is.
         match self {
-            Self::Recipient => format!("{recipient} {sink}"),
-            Self::Route => format!("{route_id} {recipient} {sink}"),
+            Self::Recipient => digest(&[recipient, sink]),
+            Self::Route => digest(&[route_id, recipient, sink]),
         }
     }
 }

@@ -88,7 +88,11 @@ impl ToolGate for Gate {
 
 fn is_about(row: &PendingRow, context: &ToolContext) -> bool {
     let call = row.entry.tool_call.as_ref();
-    call.is_some_and(|call| call.member_id == context.identity && call.call_id == context.call_id)
+    call.is_some_and(|call| {
+        call.member_id == context.identity
+            && call.interaction_id == context.interaction_id
+            && call.call_id == context.call_id
+    })
 }
 
 impl Inner {
@@ -121,6 +125,7 @@ impl Inner {
             let state = self.core.definition();
             let held = HeldCall {
                 member_id: context.identity.clone(),
+                interaction_id: context.interaction_id.clone(),
                 call_id: context.call_id.clone(),
                 tool: call.name.clone(),
                 args: call.args.clone(),

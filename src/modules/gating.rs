@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::storage::{Key, Record};
 use crate::wire::json::{from_json, object, words};
-use crate::wire::{AgentIdentity, RiskTier, TimestampMs, ToolCallId};
+use crate::wire::{AgentIdentity, InteractionId, RiskTier, TimestampMs, ToolCallId};
 use crate::wire::{ModuleError, ModuleErrorKind};
 
 /// What waits for a decision at most; the oldest goes for a newer one.
@@ -102,7 +102,9 @@ pub struct GatingEvaluateResult {
 pub struct HeldCall {
     /// Who calls.
     pub member_id: AgentIdentity,
-    /// The model's id of the call.
+    /// For which interaction.
+    pub interaction_id: InteractionId,
+    /// The model's id of the call; some number them anew for each answer.
     pub call_id: ToolCallId,
     /// Which tool.
     pub tool: String,
@@ -110,7 +112,7 @@ pub struct HeldCall {
     pub args: Value,
 }
 
-from_json!(HeldCall deserialize { member_id, call_id, tool, args = default });
+from_json!(HeldCall deserialize { member_id, interaction_id, call_id, tool, args = default });
 
 /// What somebody has to decide.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -12,7 +12,7 @@ use serde_json::{Error, Value};
 use crate::mob::{Admission, Core, MobError, Pending};
 use crate::modules::delivery::DeliverySendRequest;
 use crate::modules::port::CallContext;
-use crate::modules::routing::RoutingResolveRequest;
+use crate::modules::routing::{LONGEST, RoutingResolveRequest, too_long};
 use crate::modules::schedule::{
     MAX_SCHEDULES, ScheduleDefinition, ScheduleValidationError, latest_occurrence, next_occurrence,
 };
@@ -162,6 +162,10 @@ impl Modules {
         self.0.core.execute(Durability::Strict, move |core, batch| {
             let schedules = &inner.state.schedules;
             let id = &held.schedule.schedule_id;
+            if id.len() > LONGEST {
+                let kind = ModuleErrorKind::EmptyScheduleId;
+                return Err(too_long(kind, "schedule_id", LONGEST).into());
+            }
             let now = core.now().get();
             let mut row = ScheduleRow {
                 held: held.clone(),

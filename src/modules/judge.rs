@@ -239,7 +239,10 @@ impl Inner {
     fn is_withdrawn(&self, row: &PendingRow) -> bool {
         row.entry.tool_call.as_ref().is_some_and(|call| {
             let turn = self.core.turns.staged(&call.member_id);
-            !turn.is_some_and(|turn| turn.held.contains(&call.call_id))
+            !turn.is_some_and(|turn| {
+                turn.item.cause.interaction_id == call.interaction_id
+                    && turn.held.contains(&call.call_id)
+            })
         })
     }
 

@@ -79,6 +79,12 @@ pub(crate) struct Inner {
     trouble: Rc<dyn Fn(String)>,
     /// Whether the mob worked when it was looked last what is due.
     looked: Cell<Option<MobStatus>>,
+    /// When something is due next.
+    due: Cell<Option<TimestampMs>>,
+    /// Told when that changes.
+    moved_due: Notify,
+    /// When the alarm rings for what is under way.
+    guarded: Cell<Option<TimestampMs>>,
     /// Deliveries that somebody here carries out.
     carried: RefCell<Vec<u64>>,
     /// Told when a module's health changes.
@@ -142,6 +148,9 @@ impl Modules {
             http: parts.http,
             trouble: parts.trouble,
             looked: Cell::new(None),
+            due: Cell::new(None),
+            moved_due: Notify::new(),
+            guarded: Cell::new(None),
             carried: RefCell::default(),
             moved: Notify::new(),
         });

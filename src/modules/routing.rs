@@ -228,6 +228,7 @@ pub fn routed(mut resolution: RoutingResolution, route: &RuntimeRoute) -> Routin
 pub fn checked(route: RuntimeRoute) -> Result<RuntimeRoute, ModuleError> {
     let text = |kind, name: &str, text: String| match text.trim() {
         "" => Err(blank(kind, name)),
+        text if text.len() > LONGEST => Err(too_long(kind, name, LONGEST)),
         text => Ok(text.to_owned()),
     };
     let route = RuntimeRoute {
@@ -276,6 +277,15 @@ fn check_numbers(retry_max: u32, rate_limit_per_minute: u32) -> Result<(), Modul
         ));
     }
     Ok(())
+}
+
+/// The longest name that something is kept under, in bytes.
+pub(crate) const LONGEST: usize = 256;
+
+/// What is kept under a name that is too long for it.
+pub(crate) fn too_long(kind: ModuleErrorKind, name: &str, most: usize) -> ModuleError {
+    ModuleError::new(kind, format!("{name} must be at most {most} bytes long"))
+        .with(object!({ "field": name, "limit": most }))
 }
 
 /// What must be a text, and is blank.

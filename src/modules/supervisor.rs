@@ -381,8 +381,16 @@ impl Slot {
         context: CallContext,
     ) -> Result<Value, ModuleError> {
         let module = self.loaded().await?;
+        let has = |tools: &[ToolDefinition]| tools.iter().any(|known| known.name == tool);
+        if !has(&self.tools()) {
+            // A server may have learnt something since it was started.
+            let limit = self.config.call_timeout;
+            if let Ok(Ok(tools)) = self.host.timeout(limit, module.tools()).await {
+                *self.tools.borrow_mut() = Rc::new(tools);
+            }
+        }
         let tools = self.tools();
-        if !tools.iter().any(|known| known.name == tool) {
+        if !has(&tools) {
             let available: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
             return Err(ModuleError::new(
                 ModuleErrorKind::ToolNotFound,

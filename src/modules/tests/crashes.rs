@@ -149,3 +149,64 @@ fn storage_that_refuses_for_a_while_loses_no_delivery() {
         assert_eq!(heard.borrow().len(), 0);
     });
 }
+
+/// An alarm that remembers what it is set to.
+#[derive(Default)]
+struct Alarm(Cell<Option<u64>>);
+
+impl crate::shim::Wake for Alarm {
+    fn arm(&self, at: Option<u64>, _: bool) {
+        self.0.set(at);
+    }
+}
+
+#[test]
+fn a_delivery_that_is_under_way_is_gone_on_with_though_nobody_calls() {
+    let (disk, heard, alarm) = (
+        SimDisk::new(),
+        Rc::new(Cell::new(0)),
+        Rc::new(Alarm::default()),
+    );
+    let build = async |host: &Host, takes: Duration| {
+        let hear = heard.clone();
+        let delivery = Script::new(host).tool("delivery.send", move |_, _| {
+            hear.set(hear.get() + 1);
+            Ok(json!({ "adapter": "a" }))
+        });
+        delivery.0.takes.set(takes);
+        let builder = builder(host, &disk)
+            .wake(alarm.clone())
+            .module(ModuleConfig::built_in("router").unwrap())
+            .module(delivery.config("delivery"));
+        builder.build().await.unwrap()
+    };
+    let sim = Sim::new(6);
+    sim.block_on(async {
+        let host = sim.host();
+        let runtime = build(&host, Duration::from_secs(20)).await;
+        let modules = runtime.modules().clone();
+        let resolution = resolve(&modules, "x").await;
+        assert_eq!(alarm.0.get(), None);
+        let begun = host.now_ms();
+        host.spawn(async move {
+            modules
+                .send_delivery(send(&resolution, json!(1), None))
+                .await
+        });
+        host.sleep(Duration::from_secs(1)).await;
+        assert_eq!(alarm.0.get(), Some(begun + 30_000));
+    });
+    sim.crash();
+    assert_eq!(heard.get(), 0);
+    let sim = Sim::new(7);
+    sim.block_on(async {
+        let host = sim.host();
+        let runtime = build(&host, Duration::ZERO).await;
+        runtime.woken();
+        host.sleep(Duration::from_secs(1)).await;
+        assert_eq!(heard.get(), 1);
+        let record = runtime.modules().delivery_history(None, None, 1).remove(0);
+        assert_eq!(record.status, DeliveryStatus::Sent);
+        assert_eq!(alarm.0.get(), None);
+    });
+}

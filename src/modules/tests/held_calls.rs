@@ -1,13 +1,13 @@
 //! Tool calls of members that wait for a decision, over crashes and evictions.
 
 use super::*;
-use crate::agent::model::{ChatMessage, ToolDefinition as Definition};
+use crate::agent::model::{ChatMessage, ModelDelta, ToolDefinition as Definition};
 use crate::agent::tool::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::mob::{InteractionStatus, SendRequest};
 use crate::modules::gating::{GatingDecideRequest, GatingDecision, GatingPendingEntry};
 use crate::runtime::UnifiedRuntimeBuilder;
 use crate::shim::Wake;
-use crate::wire::{InteractionId, MemberActivity};
+use crate::wire::{InteractionId, MemberActivity, StopReason};
 
 /// Counts its calls, over all lives.
 #[derive(Clone)]
@@ -268,6 +268,54 @@ fn a_call_whose_work_is_cancelled_is_withdrawn() {
         );
         let lines = runtime.modules().gating_audit(50).await.unwrap();
         assert_eq!(lines.last().unwrap().event_type, "withdrawn");
+        assert_eq!(paid.get(), 0);
+    });
+}
+
+#[test]
+fn an_old_decision_says_nothing_about_a_later_call_of_the_same_name() {
+    in_sim(10, async |_, host, disk| {
+        let paid = Rc::new(Cell::new(0));
+        // Some providers number the calls of each answer anew.
+        let model =
+            ScriptedModel::answering(host.clone(), |request| match request.messages.last() {
+                Some(ChatMessage::Tool { content, .. }) => Reply::text(content.clone()),
+                _ => Reply::deltas([
+                    ModelDelta::ToolCall {
+                        index: 0,
+                        id: Some("call_0".to_owned()),
+                        name: Some("pay".to_owned()),
+                        args: "{}".to_owned(),
+                    },
+                    ModelDelta::Stop(StopReason::ToolUse),
+                ]),
+            });
+        let runtime =
+            paying(&host, &disk, StoragePlan::default(), &paid).model("scripted", Rc::new(model));
+        let runtime = runtime.build().await.unwrap();
+        let first = begin(&runtime).await;
+        host.sleep(Duration::from_secs(1)).await;
+        let pending = inbox(&runtime).await.remove(0);
+        assert_eq!(pending.tool_call.unwrap().call_id, "call_0");
+        // Approved while the mob is stopped, and cancelled before it goes on.
+        runtime.stop().await.unwrap();
+        decide(&runtime, &pending.pending_id, GatingDecision::Approve).await;
+        runtime.cancel(&first).await.unwrap();
+        runtime.resume().await.unwrap();
+        let second = begin(&runtime).await;
+        host.sleep(Duration::from_secs(1)).await;
+        assert_eq!(
+            (paid.get(), inbox(&runtime).await.len()),
+            (0, 1),
+            "it is asked about anew"
+        );
+        let pending = inbox(&runtime).await.remove(0).pending_id;
+        decide(&runtime, &pending, GatingDecision::Reject).await;
+        assert!(
+            end(&runtime, &second)
+                .await
+                .starts_with("the call was denied")
+        );
         assert_eq!(paid.get(), 0);
     });
 }

@@ -251,6 +251,28 @@ fn routes_are_checked_kept_and_deleted() {
 }
 
 #[test]
+fn a_name_that_is_too_long_is_refused_and_a_long_recipient_is_not() {
+    in_sim(6, async |_, host, disk| {
+        let runtime = routed(&host, &disk).await;
+        let modules = runtime.modules();
+        let long = "ü".repeat(200);
+        let refused = modules
+            .add_route(route(&long, "a", None, "s"))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "route_key must be at most 256 bytes long"
+        );
+        let resolution = modules.resolve_routing(to(&long.repeat(20))).await.unwrap();
+        let record = modules
+            .send_delivery(super::sending::send(&resolution, json!(1), None))
+            .await;
+        assert_eq!(record.unwrap().status.as_str(), "sent");
+    });
+}
+
+#[test]
 fn without_router_or_delivery_nothing_is_routed() {
     in_sim(2, async |_, host, disk| {
         let router = || ModuleConfig::built_in("router").unwrap();
