@@ -1,6 +1,6 @@
 // A mob of workers on a scripted model, through the public face of the package.
 
-import { init, UnifiedRuntime, type Model, type ModelObject, type SpawnMemberSpec, type Storage } from "mobkit-web";
+import { init, UnifiedRuntime, UnifiedRuntimeBuilder, type Model, type ModelObject, type SpawnMemberSpec, type Storage } from "mobkit-web";
 import wasm from "mobkit-web/mobkit_web_bg.wasm";
 
 const DEFINITION = `
@@ -52,8 +52,13 @@ function nextTurn(): Promise<void> {
 
 /** A runtime over what the storage holds. */
 export async function open(storage: Storage, model: Model | ModelObject = answering): Promise<UnifiedRuntime> {
+  return (await builder(storage, model)).build();
+}
+
+/** The mob's builder. */
+export async function builder(storage: Storage, model: Model | ModelObject = answering): Promise<UnifiedRuntimeBuilder> {
   await init({ wasm });
-  return UnifiedRuntime.builder().definition(DEFINITION).storage(storage).model("scripted", model).build();
+  return UnifiedRuntime.builder().definition(DEFINITION).storage(storage).model("scripted", model);
 }
 
 /** `count` workers by the names `{prefix}-1` and so on. */

@@ -1,5 +1,6 @@
 // The page of one bench, bundled as people bundle theirs, and a server for it.
 
+import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { type BuildOptions, build } from "esbuild";
@@ -15,9 +16,10 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** Serves a page that runs `page/{name}.ts`. */
+/** Serves a page that runs `page/{name}.ts`, and beside it `page/{name}.worker.ts`, if there is one, for a worker. */
 export async function serve(name: string): Promise<Site> {
-  const files = await bundle({ entryPoints: [page(name)], format: "esm", splitting: true, loader: { ".wasm": "file" } });
+  const entryPoints = [page(name), page(`${name}.worker`)].filter(existsSync);
+  const files = await bundle({ entryPoints, format: "esm", splitting: true, loader: { ".wasm": "file" } });
   // The text's own language and character set spare the browser a guess; the icon spares the server a question.
   files.set("/", Buffer.from(`<!doctype html><html lang="en"><meta charset="utf-8"><title>${name}</title><link rel="icon" href="data:,"><script type="module" src="/${name}.js"></script>`));
   const server = createServer((request, response) => {

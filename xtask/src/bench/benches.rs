@@ -108,6 +108,13 @@ pub const BENCHES: &[Bench] = &[
         measure: by_program,
     },
     Bench {
+        name: "modules",
+        about: "calls of modules, a routing table that is large, and schedules that come rarely",
+        needs: BROWSER,
+        limit: minutes(10),
+        measure: by_program,
+    },
+    Bench {
         name: "sse",
         about: "events to the readers of event streams, in a page and from a mob in workerd",
         needs: BROWSER,
