@@ -310,7 +310,7 @@ impl Core {
         let rows = self.transcript(&member.session_id);
         let open = unanswered_calls(rows.iter().map(|row| &row.entry.message));
         let is_held = |call: &ToolCall| turn.held.iter().any(|held| *held == call.id.as_str());
-        open.iter().all(|call| is_held(call)).then_some(open)
+        open.iter().all(is_held).then_some(open)
     }
 
     /// Puts a running turn down as it is: going on with it is no interruption.

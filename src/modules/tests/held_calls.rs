@@ -161,7 +161,11 @@ fn a_held_call_survives_a_reload_and_an_eviction() {
             }
             let runtime = life().await;
             host.sleep(Duration::from_secs(1)).await;
-            assert_eq!(inbox(&runtime).await, [entry.clone()], "the same one, once");
+            assert_eq!(
+                inbox(&runtime).await,
+                std::slice::from_ref(&entry),
+                "the same one, once"
+            );
             assert_eq!(activity(&runtime), MemberActivity::WaitingApproval);
             drop(runtime);
         }
