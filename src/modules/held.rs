@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use serde::Serialize;
-use serde_json::{Error, Value};
+use serde_json::{Error, Map, Value};
 
 use crate::mob::{Admission, Core, MobError, Pending};
 use crate::modules::delivery::DeliverySendRequest;
@@ -72,7 +72,10 @@ impl FromJson for ScheduleAction {
             "tool" => Ok(Self::Tool {
                 module_id: fields.take("module_id")?,
                 tool: fields.take("tool")?,
-                arguments: fields.take_or_default("arguments")?,
+                arguments: match fields.take_or_default("arguments")? {
+                    Value::Null => Value::Object(Map::new()),
+                    arguments => arguments,
+                },
             }),
             other => Err(json::unknown(
                 "kind",
