@@ -252,7 +252,14 @@ struct Told {
 }
 
 fn answer(scope: SubscribeScope, checkpoint: Option<&str>, told: &[Told]) -> String {
-    let plain = |text: &str| json::decode_own::<String>(text.as_bytes()).unwrap_or_default();
+    let plain = |text: &str| {
+        let plain = json::decode_own::<String>(text.as_bytes()).unwrap_or_default();
+        match plain.contains(|c: char| c < ' ') {
+            false => plain,
+            // A schedule may have any name; in a frame it must not end the line.
+            true => text.trim_matches('"').to_owned(),
+        }
+    };
     let frames = told.iter().map(|told| {
         let (id, name) = (plain(&told.id), plain(&told.event_type));
         [
