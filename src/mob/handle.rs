@@ -559,7 +559,7 @@ impl Core {
 }
 
 /// Hex of the first 16 bytes of a SHA-256 over length-prefixed parts.
-fn digest(parts: &[&str]) -> String {
+pub(crate) fn digest(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());

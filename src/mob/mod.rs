@@ -25,6 +25,7 @@ mod work;
 
 pub use error::MobError;
 pub(crate) use error::WRITER_BACKLOG;
+pub(crate) use handle::digest;
 pub use handle::{
     Accepted, HistoryMessage, InteractionOutcome, MobHandle, SendRequest, SpawnManyReport,
     SpawnReceipt,

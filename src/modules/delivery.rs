@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::mob::digest;
 use crate::modules::routing::{DELIVERY, RoutingResolution, blank};
 use crate::storage::{Key, Record};
 use crate::wire::TimestampMs;
@@ -155,7 +156,8 @@ impl Record for WindowRow {
         self.scope.clone()
     }
     fn place(key: &String, prefix: &Key) -> Key {
-        prefix.part(key)
+        // A recipient may be an address of any length.
+        prefix.part(&digest(&[key]))
     }
 }
 

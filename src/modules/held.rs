@@ -16,6 +16,7 @@ use crate::modules::routing::RoutingResolveRequest;
 use crate::modules::schedule::{
     MAX_SCHEDULES, ScheduleDefinition, ScheduleValidationError, latest_occurrence, next_occurrence,
 };
+use crate::modules::state::check_part;
 use crate::modules::tick::SCHEDULING;
 use crate::modules::{Inner, Modules, events};
 use crate::storage::{Batch, Durability, Key, Record};
@@ -157,7 +158,8 @@ impl Modules {
     /// Holds a schedule, over the one of its id, from now on: an occurrence before now is none of its.
     ///
     /// # Errors
-    /// [`ModuleErrorKind`]: `EmptyScheduleId`, `InvalidInterval`, `InvalidTimezone`, `TooManySchedules`; storage's.
+    /// [`ModuleErrorKind`]: `EmptyScheduleId`, `InvalidInterval`, `InvalidTimezone`, `TooManySchedules`; [`MobError::InvalidInput`] for an
+    /// overlong id; storage's.
     pub fn set_schedule(&self, mut held: HeldSchedule) -> Pending<ScheduleView> {
         let id = held.schedule.schedule_id.trim().to_owned();
         held.schedule.schedule_id = id;
@@ -165,6 +167,7 @@ impl Modules {
         self.0.core.execute(Durability::Strict, move |core, batch| {
             let schedules = &inner.state.schedules;
             let id = &held.schedule.schedule_id;
+            check_part("schedule_id", id)?;
             let now = core.now().get();
             let mut row = ScheduleRow {
                 held: held.clone(),
