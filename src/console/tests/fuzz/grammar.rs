@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
-use super::super::FetchRequest;
+use super::super::{FetchRequest, json};
 use super::words::*;
 use crate::sim::SimRandom;
 
@@ -205,6 +205,8 @@ impl Grammar<'_> {
             }
             ModuleName => self.quote_one(to, MODULES),
             ToolName => self.quote_one(to, TOOLS),
+            // Mostly all, for the others end some again and again.
+            ModuleNames if !self.one_in(4) => to.push_str(&json!(MODULES[..5]).to_string()),
             ModuleNames => self.list(to, '[', ']', |to| self.quote_one(to, MODULES)),
             Recipient if self.one_in(3) => self.quote_one(to, MODULES),
             Recipient if self.one_in(4) => {
@@ -223,7 +225,13 @@ impl Grammar<'_> {
             }
             Tier => to.push_str(self.pick(&["\"r0\"", "\"r1\"", "\"r2\"", "\"r3\"", "\"r3\""])),
             Decision => self.quote_one(to, &["approve", "reject", "escalate"]),
-            Pending => self.quote(to, &self.known(&self.learned.pending)),
+            Pending => {
+                let newest = self.learned.pending.borrow().last().cloned();
+                match newest.filter(|_| self.one_in(2)) {
+                    Some(newest) => self.quote(to, &newest),
+                    None => self.quote(to, &self.known(&self.learned.pending)),
+                }
+            }
             Interval => self.quote_one(to, INTERVALS),
             Zone => self.quote_one(to, ZONES),
             Schedule => self.parameters(to, SCHEDULE),

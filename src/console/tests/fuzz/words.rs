@@ -265,7 +265,7 @@ pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
         (2, &[("media_type", MediaType), ("data", Base64)]),
     ),
     (1, "mobkit/modules/list", NONE),
-    (2, "mobkit/reconcile", (1, &[("modules", ModuleNames)])),
+    (8, "mobkit/reconcile", (1, &[("modules", ModuleNames)])),
     (1, "mobkit/modules/stop", MODULE),
     (
         3,
@@ -362,7 +362,7 @@ pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
     ),
     (1, "mobkit/gating/pending", NONE),
     (
-        4,
+        6,
         "mobkit/gating/decide",
         (
             3,
