@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::CONTRACT_VERSION;
+use super::address;
 use super::methods::runtime_capabilities;
 use crate::runtime::{Role, UnifiedRuntime};
 use crate::wire::json::{self, object, value_of};
@@ -88,11 +89,14 @@ fn module_panels(runtime: &UnifiedRuntime) -> Vec<Value> {
     let statuses = runtime.modules().statuses();
     let panels = statuses.iter().map(|module| {
         let id = &module.module_id;
+        let mut route = "/console/modules/".to_owned();
+        address::encode(&mut route, id);
         object!({
             "panel_id": ["module.", id].concat(),
             "title": id,
             "schema_version": "1",
-            "route": ["/console/modules/", id].concat(),
+            // In a path a plus sign is itself.
+            "route": route.replace('+', "%20"),
             "refresh": object!({ "mode": "poll", "interval_ms": 5_000_u32 }),
         })
     });

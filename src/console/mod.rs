@@ -196,7 +196,7 @@ pub async fn fetch(runtime: &UnifiedRuntime, request: FetchRequest) -> FetchResp
         ),
         ("GET", path) if path.starts_with(MODULES) => {
             let statuses = runtime.modules().statuses();
-            let id = &path[MODULES.len()..];
+            let id = address::decode_path(&path[MODULES.len()..]).unwrap_or_default();
             match statuses.iter().find(|status| status.module_id == id) {
                 Some(status) => FetchResponse::json(
                     200,

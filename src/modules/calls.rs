@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use futures::FutureExt;
+use futures::future::ready;
 
 use crate::mob::{MobError, Pending};
 use crate::modules::port::CallContext;
 use crate::modules::routing::{
     self, DELIVERY, ROUTER, RoutingResolution, RoutingResolveRequest, RuntimeRoute,
 };
-use crate::modules::state::{ROUTE, bound, numbered};
+use crate::modules::state::{ROUTE, bound, check_part, numbered};
 use crate::modules::{Inner, Modules, events};
 use crate::storage::{Batch, Durability};
 use crate::wire::json::{object, value_of};
@@ -50,11 +51,16 @@ impl Modules {
     ///
     /// # Errors
     /// [`ModuleErrorKind`]: `EmptyRouteKey`, `EmptyRecipient`, `InvalidChannel`, `EmptySink`, `EmptyTargetModule`,
-    /// `RetryMaxExceedsCap`, `InvalidRateLimitPerMinute`, `TooManyRoutes`; storage's.
+    /// `RetryMaxExceedsCap`, `InvalidRateLimitPerMinute`, `TooManyRoutes`; [`MobError::InvalidInput`] for an overlong key; storage's.
     pub fn add_route(&self, route: RuntimeRoute) -> Pending<RuntimeRoute> {
-        let route = match routing::checked(route) {
+        let checked = routing::checked(route).map_err(MobError::from);
+        let checked = checked.and_then(|route| {
+            check_part("route_key", &route.route_key)?;
+            Ok(route)
+        });
+        let route = match checked {
             Ok(route) => route,
-            Err(error) => return futures::future::ready(Err(error.into())).boxed_local(),
+            Err(error) => return ready(Err(error)).boxed_local(),
         };
         let inner = self.0.clone();
         self.0.core.execute(Durability::Strict, move |_, batch| {

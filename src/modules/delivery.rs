@@ -109,6 +109,8 @@ pub(crate) struct DeliveryRow {
     pub before: u32,
     /// The module itself failed, so that whoever asks anew tries anew.
     pub boundary: bool,
+    /// The window that it counts in.
+    pub window_ms: u64,
 }
 
 from_json!(DeliveryRow {
@@ -116,7 +118,8 @@ from_json!(DeliveryRow {
     resolution,
     record,
     before,
-    boundary
+    boundary,
+    window_ms
 });
 
 impl DeliveryRow {

@@ -234,10 +234,10 @@ pub(crate) async fn subscribe(core: &Core, request: &SubscribeRequest) -> Result
         .with(object!({ "last_event_id": id }))
         .into());
     }
-    // What a module tells late is put where it belongs.
+    // What a module tells late is put where it belongs; what is of one time stays in the order in which it was told.
     let mut told: Vec<Told> = Vec::with_capacity(found.len());
     for next in found.into_iter().rev() {
-        let place = told.partition_point(|other| (other.at, &other.id) <= (next.at, &next.id));
+        let place = told.partition_point(|other| other.at <= next.at);
         told.insert(place, next);
     }
     Ok(answer(request.scope, checkpoint, &told))
@@ -252,7 +252,14 @@ struct Told {
 }
 
 fn answer(scope: SubscribeScope, checkpoint: Option<&str>, told: &[Told]) -> String {
-    let plain = |text: &str| json::decode_own::<String>(text.as_bytes()).unwrap_or_default();
+    let plain = |text: &str| {
+        let plain = json::decode_own::<String>(text.as_bytes()).unwrap_or_default();
+        match plain.contains(|c: char| c < ' ') {
+            false => plain,
+            // A schedule may have any name; in a frame it must not end the line.
+            true => text.trim_matches('"').to_owned(),
+        }
+    };
     let frames = told.iter().map(|told| {
         let (id, name) = (plain(&told.id), plain(&told.event_type));
         [

@@ -327,7 +327,7 @@ pub fn check_decision(
     request: &GatingDecideRequest,
 ) -> Result<(), ModuleError> {
     let approver = request.approver_id.trim();
-    if request.decision == GatingDecision::Approve && approver == entry.actor_id {
+    if request.decision == GatingDecision::Approve && approver == entry.actor_id.trim() {
         return Err(ModuleError::new(
             ModuleErrorKind::SelfApprovalForbidden,
             format!("actor '{approver}' cannot approve its own action"),
@@ -337,7 +337,7 @@ pub fn check_decision(
     if let Some(expected) = entry
         .requested_approver
         .as_ref()
-        .filter(|expected| *expected != approver)
+        .filter(|expected| expected.trim() != approver)
     {
         return Err(ModuleError::new(
             ModuleErrorKind::ApproverMismatch,

@@ -7,15 +7,16 @@
 use std::rc::Rc;
 
 use serde::Serialize;
-use serde_json::{Error, Value};
+use serde_json::{Error, Map, Value};
 
 use crate::mob::{Admission, Core, MobError, Pending};
 use crate::modules::delivery::DeliverySendRequest;
 use crate::modules::port::CallContext;
-use crate::modules::routing::{LONGEST, RoutingResolveRequest, too_long};
+use crate::modules::routing::RoutingResolveRequest;
 use crate::modules::schedule::{
     MAX_SCHEDULES, ScheduleDefinition, ScheduleValidationError, latest_occurrence, next_occurrence,
 };
+use crate::modules::state::check_part;
 use crate::modules::tick::SCHEDULING;
 use crate::modules::{Inner, Modules, events};
 use crate::storage::{Batch, Durability, Key, Record};
@@ -59,7 +60,13 @@ pub enum ScheduleAction {
 impl FromJson for ScheduleAction {
     fn from_json(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::of(value)?;
-        match fields.tag("kind")?.as_str() {
+        let kind = fields.tag("kind")?;
+        fields.only(match kind.as_str() {
+            "message" => &["member_id", "message"],
+            "delivery" => &["recipient", "channel", "payload"],
+            _ => &["module_id", "tool", "arguments"],
+        })?;
+        match kind.as_str() {
             "message" => Ok(Self::Message {
                 member_id: fields.take("member_id")?,
                 message: fields.take("message")?,
@@ -72,7 +79,10 @@ impl FromJson for ScheduleAction {
             "tool" => Ok(Self::Tool {
                 module_id: fields.take("module_id")?,
                 tool: fields.take("tool")?,
-                arguments: fields.take_or_default("arguments")?,
+                arguments: match fields.take_or_default("arguments")? {
+                    Value::Null => Value::Object(Map::new()),
+                    arguments => arguments,
+                },
             }),
             other => Err(json::unknown(
                 "kind",
@@ -154,7 +164,8 @@ impl Modules {
     /// Holds a schedule, over the one of its id, from now on: an occurrence before now is none of its.
     ///
     /// # Errors
-    /// [`ModuleErrorKind`]: `EmptyScheduleId`, `InvalidInterval`, `InvalidTimezone`, `TooManySchedules`; storage's.
+    /// [`ModuleErrorKind`]: `EmptyScheduleId`, `InvalidInterval`, `InvalidTimezone`, `TooManySchedules`; [`MobError::InvalidInput`] for an
+    /// overlong id; storage's.
     pub fn set_schedule(&self, mut held: HeldSchedule) -> Pending<ScheduleView> {
         let id = held.schedule.schedule_id.trim().to_owned();
         held.schedule.schedule_id = id;
@@ -162,10 +173,7 @@ impl Modules {
         self.0.core.execute(Durability::Strict, move |core, batch| {
             let schedules = &inner.state.schedules;
             let id = &held.schedule.schedule_id;
-            if id.len() > LONGEST {
-                let kind = ModuleErrorKind::EmptyScheduleId;
-                return Err(too_long(kind, "schedule_id", LONGEST).into());
-            }
+            check_part("schedule_id", id)?;
             let now = core.now().get();
             let mut row = ScheduleRow {
                 held: held.clone(),

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::modules::routing::too_long;
 use crate::modules::state::number_of;
 use crate::storage::{Key, Record};
 use crate::wire::TimestampMs;
@@ -18,8 +17,6 @@ pub const MEMORY_STORES: [&str; 5] = [
     "todo",
     "top_of_mind",
 ];
-/// The longest word that facts are kept under, in bytes.
-const LONGEST: usize = 128;
 /// How the names of facts begin.
 pub(crate) const ASSERTION: &str = "memory-assert-";
 /// Assertions that are kept; the oldest goes for a newer one.
@@ -206,7 +203,6 @@ pub(crate) fn indexed(
 pub(crate) fn subject(entity: &str, topic: &str) -> Result<(String, String), ModuleError> {
     let word = |kind, name: &str, text: &str| match token(text) {
         word if word.is_empty() => Err(ModuleError::new(kind, format!("{name} is required"))),
-        word if word.len() > LONGEST => Err(too_long(kind, name, LONGEST)),
         word => Ok(word),
     };
     Ok((

@@ -9,7 +9,7 @@ use crate::modules::memory::{
     MemoryIndexRequest, MemoryQueryRequest,
 };
 use crate::modules::port::CallContext;
-use crate::modules::state::{bound, numbered};
+use crate::modules::state::{bound, check_part, numbered};
 use crate::modules::{Inner, Modules};
 use crate::storage::Durability;
 use crate::wire::json::object;
@@ -33,11 +33,14 @@ impl Modules {
     /// Remembers something: `{entity, topic, store, assertion_id?, conflict_active}`.
     ///
     /// # Errors
-    /// [`ModuleErrorKind`]: `EntityRequired`, `TopicRequired`, `UnsupportedStore`, `FactRequired`; storage's.
+    /// [`ModuleErrorKind`]: `EntityRequired`, `TopicRequired`, `UnsupportedStore`, `FactRequired`; [`MobError::InvalidInput`](crate::mob::MobError::InvalidInput) for
+    /// an overlong entity or topic; storage's.
     pub fn memory_index(&self, request: MemoryIndexRequest) -> Pending<Value> {
         let inner = self.0.clone();
         self.0.core.execute(Durability::Strict, move |core, batch| {
             let indexed = memory::indexed(&request, core.now())?;
+            check_part("entity", &indexed.entity)?;
+            check_part("topic", &indexed.topic)?;
             let mut answer = object!({
                 "entity": indexed.entity, "topic": indexed.topic, "store": indexed.store,
             });

@@ -19,6 +19,8 @@ pub const DELIVERY: &str = "delivery";
 pub const ROUTER: &str = "router";
 /// More retries are refused.
 pub const RETRY_MAX_CAP: u32 = 10;
+/// A longer pause is refused: an hour, so that what is under way ends within a day.
+pub const BACKOFF_MAX_MS: u64 = 3_600_000;
 
 /// What is to be routed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -114,7 +116,7 @@ impl Record for RoutingResolution {
 /// What a request comes to as long as nobody says otherwise; without a name yet.
 ///
 /// # Errors
-/// [`ModuleErrorKind`]: `InvalidRecipient`, `InvalidChannel`, `RetryMaxExceedsCap`, `InvalidRateLimitPerMinute`.
+/// [`ModuleErrorKind`]: `InvalidRecipient`, `InvalidChannel`, `RetryMaxExceedsCap`, `BackoffExceedsCap`, `InvalidRateLimitPerMinute`.
 pub fn draft(request: &RoutingResolveRequest) -> Result<RoutingResolution, ModuleError> {
     let recipient = request.recipient.trim();
     if recipient.is_empty() {
@@ -144,7 +146,7 @@ pub fn draft(request: &RoutingResolveRequest) -> Result<RoutingResolution, Modul
 /// The resolution with what the module `router` answered put over it: texts that are not blank, and whole numbers.
 ///
 /// # Errors
-/// [`ModuleErrorKind`]: `RetryMaxExceedsCap`, `InvalidRateLimitPerMinute`.
+/// [`ModuleErrorKind`]: `RetryMaxExceedsCap`, `BackoffExceedsCap`, `InvalidRateLimitPerMinute`.
 pub fn overridden(
     mut resolution: RoutingResolution,
     answer: &Value,
@@ -224,11 +226,10 @@ pub fn routed(mut resolution: RoutingResolution, route: &RuntimeRoute) -> Routin
 ///
 /// # Errors
 /// [`ModuleErrorKind`]: `EmptyRouteKey`, `EmptyRecipient`, `InvalidChannel`, `EmptySink`, `EmptyTargetModule`,
-/// `RetryMaxExceedsCap`, `InvalidRateLimitPerMinute`.
+/// `RetryMaxExceedsCap`, `BackoffExceedsCap`, `InvalidRateLimitPerMinute`.
 pub fn checked(route: RuntimeRoute) -> Result<RuntimeRoute, ModuleError> {
     let text = |kind, name: &str, text: String| match text.trim() {
         "" => Err(blank(kind, name)),
-        text if text.len() > LONGEST => Err(too_long(kind, name, LONGEST)),
         text => Ok(text.to_owned()),
     };
     let route = RuntimeRoute {
@@ -253,16 +254,32 @@ pub fn checked(route: RuntimeRoute) -> Result<RuntimeRoute, ModuleError> {
     check_numbers(
         route.retry_max.unwrap_or(0),
         route.rate_limit_per_minute.unwrap_or(1),
+        route.backoff_ms.unwrap_or(0),
     )?;
     Ok(route)
 }
 
 fn bounded(resolution: RoutingResolution) -> Result<RoutingResolution, ModuleError> {
-    check_numbers(resolution.retry_max, resolution.rate_limit_per_minute)?;
+    check_numbers(
+        resolution.retry_max,
+        resolution.rate_limit_per_minute,
+        resolution.backoff_ms,
+    )?;
     Ok(resolution)
 }
 
-fn check_numbers(retry_max: u32, rate_limit_per_minute: u32) -> Result<(), ModuleError> {
+fn check_numbers(
+    retry_max: u32,
+    rate_limit_per_minute: u32,
+    backoff_ms: u64,
+) -> Result<(), ModuleError> {
+    if backoff_ms > BACKOFF_MAX_MS {
+        return Err(ModuleError::new(
+            ModuleErrorKind::BackoffExceedsCap,
+            format!("backoff_ms must be <= {BACKOFF_MAX_MS}"),
+        )
+        .with(object!({ "provided": backoff_ms, "cap": BACKOFF_MAX_MS })));
+    }
     if retry_max > RETRY_MAX_CAP {
         return Err(ModuleError::new(
             ModuleErrorKind::RetryMaxExceedsCap,
@@ -277,15 +294,6 @@ fn check_numbers(retry_max: u32, rate_limit_per_minute: u32) -> Result<(), Modul
         ));
     }
     Ok(())
-}
-
-/// The longest name that something is kept under, in bytes.
-pub(crate) const LONGEST: usize = 256;
-
-/// What is kept under a name that is too long for it.
-pub(crate) fn too_long(kind: ModuleErrorKind, name: &str, most: usize) -> ModuleError {
-    ModuleError::new(kind, format!("{name} must be at most {most} bytes long"))
-        .with(object!({ "field": name, "limit": most }))
 }
 
 /// What must be a text, and is blank.

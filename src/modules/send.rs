@@ -163,8 +163,9 @@ impl Inner {
         for row in &rows {
             if delivery::repeats(row, request)? {
                 if row.boundary {
-                    self.stage_rate(batch, resolution)?;
+                    let window_ms = self.stage_rate(batch, resolution)?;
                     let mut row = row.as_ref().clone();
+                    row.window_ms = window_ms;
                     row.boundary = false;
                     row.before = u32::try_from(row.record.attempts.len()).unwrap_or(u32::MAX);
                     row.record.status = DeliveryStatus::Sending;
@@ -183,7 +184,7 @@ impl Inner {
                 limit: MAX_OPEN,
             });
         }
-        self.stage_rate(batch, resolution)?;
+        let window_ms = self.stage_rate(batch, resolution)?;
         let number = self.state.next(batch, "delivery");
         let now = self.core.now();
         let record = DeliveryRecord {
@@ -207,17 +208,18 @@ impl Inner {
             record,
             before: 0,
             boundary: false,
+            window_ms,
         };
         self.state.deliveries.put(batch, row);
         Ok(number)
     }
 
-    /// Counts one more delivery, unless it is one too many. Windows that are over go.
+    /// Counts one more delivery, unless it is one too many; answers in which window. Windows that are over go.
     fn stage_rate(
         &self,
         batch: &mut Batch,
         resolution: &RoutingResolution,
-    ) -> Result<(), ModuleError> {
+    ) -> Result<u64, ModuleError> {
         let windows = self.state.windows.staged_range(..);
         let newest = windows.iter().map(|row| row.start_ms).max();
         let start_ms = delivery::window_start(self.now_ms(), newest.unwrap_or_default());
@@ -239,13 +241,14 @@ impl Inner {
                 count,
             },
         );
-        Ok(())
+        Ok(start_ms)
     }
 
     /// A delivery that the module never took does not count.
-    fn stage_uncounted(&self, batch: &mut Batch, resolution: &RoutingResolution) {
-        let scope = self.rate_scope.of(resolution);
-        if let Some(row) = self.state.windows.staged(&scope) {
+    fn stage_uncounted(&self, batch: &mut Batch, delivery: &DeliveryRow) {
+        let scope = self.rate_scope.of(&delivery.resolution);
+        let window = self.state.windows.staged(&scope);
+        if let Some(row) = window.filter(|row| row.start_ms == delivery.window_ms) {
             let count = row.count.saturating_sub(1);
             let row = row.as_ref().clone();
             self.state.windows.put(batch, WindowRow { count, ..row });
@@ -345,7 +348,7 @@ impl Inner {
         row.record.sink_adapter.clone_from(&attempt.adapter);
         row.boundary = failure.is_some_and(|failure| failure.boundary);
         if row.boundary {
-            self.stage_uncounted(batch, &row.resolution);
+            self.stage_uncounted(batch, &row);
         }
         let record = &row.record;
         let told = object!({

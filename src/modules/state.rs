@@ -18,6 +18,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
+use crate::mob::MobError;
 use crate::modules::delivery::{DeliveryRow, WindowRow};
 use crate::modules::gating::{AuditRow, PendingRow};
 use crate::modules::held::ScheduleRow;
@@ -167,6 +168,25 @@ pub(crate) fn bound<V: Record>(table: &Table<V>, batch: &mut Batch, most: usize)
         table.delete(batch, &row.key());
     }
     rows
+}
+
+/// The longest text that becomes a part of a key, in bytes there: all but letters, digits and a few signs take three.
+const MAX_PART: usize = 300;
+
+/// Whether a text can be a part of a key.
+///
+/// # Errors
+/// [`MobError::InvalidInput`] if it is too long.
+pub(crate) fn check_part(name: &'static str, text: &str) -> Result<(), MobError> {
+    match text.len() <= MAX_PART && Key::root().part(text).as_str().len() <= MAX_PART {
+        true => Ok(()),
+        false => Err(MobError::invalid(
+            name,
+            format!(
+                "it is longer than {MAX_PART} bytes, where all but A-Z a-z 0-9 - _ . ~ : @ + , = take three"
+            ),
+        )),
+    }
 }
 
 /// The number of a name that one of this module's sequences gave.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::mob::{Admission, Core, Ids, MobError};
 use crate::modules::port::CallContext;
 use crate::modules::schedule::{self, ScheduleDefinition, ScheduleDispatch, ScheduleEvaluation};
-use crate::modules::state::ClaimsRow;
+use crate::modules::state::{ClaimsRow, check_part};
 use crate::modules::supervisor::Slot;
 use crate::modules::{Inner, Modules, events};
 use crate::storage::{Batch, Durability};
@@ -124,6 +124,10 @@ impl Inner {
         schedules: &[ScheduleDefinition],
         tick_ms: u64,
     ) -> Result<DispatchReport, MobError> {
+        // They all come into one row.
+        for schedule in schedules {
+            check_part("schedule_id", schedule.schedule_id.trim())?;
+        }
         let row = self.state.claims.staged(&());
         let mut claims = row.map(|row| row.claims.clone()).unwrap_or_default();
         let before = claims.clone();

@@ -47,6 +47,8 @@ words! {
         InvalidChannel = "invalid_channel",
         /// More retries than there may be.
         RetryMaxExceedsCap = "retry_max_exceeds_cap",
+        /// A longer pause than there may be.
+        BackoffExceedsCap = "backoff_exceeds_cap",
         /// A rate of none.
         InvalidRateLimitPerMinute = "invalid_rate_limit_per_minute",
         /// A route without a key.

@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use super::{Answer, Begun, accepted, begun, later, now, text};
 use crate::console::failure::Failure;
 use crate::console::params::Params;
+use crate::mob::MobError;
 use crate::modules::delivery::{DeliverySendRequest, HISTORY};
 use crate::modules::gating::{GatingDecideRequest, GatingEvaluateRequest};
-use crate::modules::memory::{MemoryIndexRequest, MemoryQueryRequest};
+use crate::modules::memory::{self, MemoryIndexRequest, MemoryQueryRequest};
 use crate::modules::routing::RoutingResolveRequest;
 use crate::modules::schedule::{MAX_SCHEDULES, ScheduleDefinition};
 use crate::modules::{Modules, SubscribeRequest, SubscribeScope};
@@ -301,7 +302,7 @@ pub(super) fn index(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun 
 pub(super) fn query(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let request: MemoryQueryRequest = params.all()?;
     if let Some(store) = &request.store {
-        crate::modules::memory::store(Some(store)).map_err(|error| Failure::from(error.data()))?;
+        memory::store(Some(store)).map_err(MobError::from)?;
     }
     let (assertions, conflicts) = runtime.modules().memory_query(&request);
     let conflicts = text(&conflicts);

@@ -116,9 +116,24 @@ impl Fuzz {
         for (name, list) in [
             ("interaction_id", &self.learned.interactions),
             ("session_id", &self.learned.sessions),
+            ("pending_id", &self.learned.pending),
+            ("next_pending_id", &self.learned.pending),
         ] {
             if let Some(id) = answer["result"][name].as_str() {
                 Learned::learn(list, id);
+            }
+        }
+        let result = &answer["result"];
+        if result["route_id"].is_string() && result["channel"].is_string() {
+            Learned::learn(&self.learned.resolutions, &result.to_string());
+        }
+        for entry in result["pending"].as_array().into_iter().flatten() {
+            let id = entry["pending_id"].as_str().unwrap_or_default();
+            Learned::learn(&self.learned.pending, id);
+        }
+        for event in result["events"].as_array().into_iter().flatten() {
+            if let Some(id) = event["event_id"].as_str() {
+                Learned::learn(&self.learned.events, id);
             }
         }
     }

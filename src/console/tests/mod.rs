@@ -210,7 +210,7 @@ fn what_is_advertised_is_what_there_is() {
             .iter()
             .map(|name| name.as_str().unwrap())
             .collect();
-        assert_eq!(methods.len(), 50);
+        assert_eq!(methods.len(), 74);
         assert_eq!(
             methods.iter().collect::<BTreeSet<_>>().len(),
             methods.len(),
@@ -487,7 +487,7 @@ fn wrong_parameters_have_fixed_texts() {
                 "mobkit/spawn_member",
                 json!({"module_id": "router"}),
                 -32602,
-                "unknown field `module_id`",
+                "Invalid params: module 'router' is not configured",
             ),
             (
                 "mobkit/spawn_member",

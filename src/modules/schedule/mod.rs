@@ -49,6 +49,14 @@ pub struct ScheduleDefinition {
 impl FromJson for ScheduleDefinition {
     fn from_json(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::of(value)?;
+        fields.only(&[
+            "schedule_id",
+            "interval",
+            "timezone",
+            "enabled",
+            "jitter_ms",
+            "catch_up",
+        ])?;
         Ok(Self {
             schedule_id: fields.take("schedule_id")?,
             interval: fields.take("interval")?,

@@ -38,6 +38,38 @@ const EXCEPTIONS: Exception[] = [
     steps: ["reconcile with no profile", "reconcile without a list", "rediscover", "mobkit/reset_all takes no parameters", "list at the end"],
     why: "a start spawns who is discovered, and the steps look at a roster without them",
   },
+  {
+    scenario: "modules",
+    steps: ["the modules", "status", "the modules at their route", "one module", "a module by an escaped name", "the experience"],
+    why: "a start begins to start the modules, and does not wait for them: which of them run is known a moment later",
+  },
+  {
+    scenario: "modules",
+    steps: ["the member has called"],
+    why: "a turn that is interrupted tells of more than one that is not, and the events' names have numbers",
+  },
+  {
+    scenario: "modules",
+    steps: [
+      "the module was started anew", "start a module that there is not", "start a module without a name", "start a module as a member",
+      "let these run and no others", "the others have ended", "let all run", "let one run that there is not", "let a number run",
+      "let nothing run that is no list", "reconcile without a list", "reconcile and a parameter that is none", "all run once more",
+      "end a module", "end it again", "call a tool of a module that has ended", "call it as a method", "the module that has ended",
+      "a member calls a tool of a module that has ended", "the member has heard", "end a module that there is not", "end no module",
+      "end a module and a parameter that is none", "let none run", "none runs",
+    ],
+    why: "the health of a module is that of this life of the host: a start starts all modules, with a health of their own",
+  },
+  {
+    scenario: "delivery",
+    steps: ["resolve without the router", "the router again, and no delivery", "resolve without delivery", "deliver without delivery"],
+    why: "a start starts all modules, those that were ended too",
+  },
+  {
+    scenario: "gating",
+    steps: ["nobody can be told"],
+    why: "a start starts all modules, those that were ended too",
+  },
 ];
 
 /** Whether the mob may be evicted before a step. */

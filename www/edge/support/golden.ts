@@ -35,6 +35,12 @@ export interface GoldenStep {
   response: GoldenResponse;
 }
 
+/** What a tool of a module does: answers its arguments, never answers, answers this, or fails so. */
+export type ToolRule = "echo" | "hang" | { answer: Json } | { fail: string };
+
+/** A module of a scenario: one that is built in, or one whose tools go by rules. */
+export type GoldenModule = "router" | "delivery" | { id: string; tools: Record<string, ToolRule> };
+
 /** One file of `tests/golden`, the name of its definition replaced by the definition. */
 export interface Scenario {
   name: string;
@@ -42,6 +48,7 @@ export interface Scenario {
   definition: MobDefinition;
   discovery?: AgentDiscoverySpec[];
   edge_discovery?: "definition" | DesiredPeerEdge[];
+  modules?: GoldenModule[];
   steps: GoldenStep[];
 }
 
@@ -54,11 +61,29 @@ const REPEATED_MS = 250;
 
 /** Gives a builder what a scenario asks for; the storage is the caller's. */
 export function configureGolden(builder: UnifiedRuntimeBuilder, scenario: Scenario): UnifiedRuntimeBuilder {
-  const { definition, discovery, edge_discovery: edges } = scenario;
+  const { definition, discovery, edge_discovery: edges, modules = [] } = scenario;
   builder.definition(definition).model("echo", echoModel);
   if (discovery) builder.discovery(() => discovery);
   if (edges) builder.edgeDiscovery(edges === "definition" ? edges : () => edges);
+  for (const module of modules) {
+    if (typeof module === "string") builder.module(module);
+    else builder.module(module.id, ruledModule(module.tools));
+  }
   return builder;
+}
+
+/** A module whose tools do what the rules say; `src/console/tests/golden/ruled.rs` has the same. */
+function ruledModule(rules: Record<string, ToolRule>) {
+  return {
+    listTools: () => Object.keys(rules).sort().map((name) => ({ name })),
+    callTool(name: string, args: Json): Json | Promise<Json> {
+      const rule = rules[name]!;
+      if (rule === "echo") return args;
+      if (rule === "hang") return new Promise(() => undefined);
+      if ("fail" in rule) throw new Error(rule.fail);
+      return rule.answer;
+    },
+  };
 }
 
 /**

@@ -33,6 +33,51 @@ const NAMES: &[&str] = &[
     "partial_failure",
     "helper_failed",
     "blob_not_found",
+    "module_not_configured",
+    "module_not_loaded",
+    "router_module_not_loaded",
+    "delivery_module_not_loaded",
+    "module_timeout",
+    "tool_not_found",
+    "tool_call_failed",
+    "module_crashed",
+    "invalid_recipient",
+    "invalid_channel",
+    "retry_max_exceeds_cap",
+    "invalid_rate_limit_per_minute",
+    "empty_route_key",
+    "empty_recipient",
+    "empty_sink",
+    "empty_target_module",
+    "route_not_found",
+    "invalid_route_target",
+    "invalid_route_id",
+    "unknown_route_id",
+    "forged_resolution",
+    "invalid_sink",
+    "invalid_idempotency_key",
+    "idempotency_payload_mismatch",
+    "rate_limited",
+    "self_approval_forbidden",
+    "approver_mismatch",
+    "unknown_pending_id",
+    "entity_required",
+    "topic_required",
+    "unsupported_store",
+    "fact_required",
+    "conflict_not_found",
+    "empty_schedule_id",
+    "duplicate_schedule_id",
+    "invalid_tick_ms",
+    "invalid_interval",
+    "invalid_timezone",
+    "too_many_schedules",
+    "schedule_not_found",
+    "empty_checkpoint",
+    "unknown_checkpoint",
+    "missing_agent_id",
+    "invalid_agent_id",
+    "delivery_boundary",
 ];
 /// What else it can fail with once the runtime is shut down.
 const CLOSED_NAMES: &[&str] = &["runtime_shutting_down", "not_leader", "storage_closed"];
@@ -104,7 +149,13 @@ pub(super) fn may_wait(request: &FetchRequest) -> bool {
 
 /// Whether a request may wait for as long as it says.
 pub(super) fn waits_by_clock(request: &FetchRequest) -> bool {
-    calls(request, &["mobkit/wait_ready"])
+    // A delivery, be it to an approver, is tried again after the route's pauses.
+    const BY_CLOCK: &[&str] = &[
+        "mobkit/wait_ready",
+        "mobkit/delivery/send",
+        "mobkit/gating/evaluate",
+    ];
+    calls(request, BY_CLOCK)
 }
 
 /// Checks the answer to the body of a `POST /console/rpc`, and hands on each of its parts.
@@ -156,6 +207,14 @@ pub(super) fn rpc(
         }
         for gap in answer["result"]["gaps"].as_array().into_iter().flatten() {
             check_gap(gap)?;
+        }
+        for frame in answer["result"]["event_frames"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let frame = frame.as_str().unwrap_or_default();
+            chunk(frame.as_bytes(), is_closed, |_| {})?;
         }
         told(answer);
     }
@@ -247,8 +306,10 @@ pub(super) fn chunk(bytes: &[u8], is_closed: bool, mut told: impl FnMut(&str)) -
             [Some(("event", event)), Some(("data", data))] => ("", event, data),
             _ => return Err(format!("not an event: {block:?}")),
         };
-        let is_name =
-            !event.is_empty() && event.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let is_name = !event.is_empty()
+            && event
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'.');
         ensure(is_name, || format!("event {event:?}"))?;
         ensure(!id.contains('\0'), || {
             format!("an id that clients drop: {id:?}")

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
-use super::super::FetchRequest;
+use super::super::{FetchRequest, json};
 use super::words::*;
 use crate::sim::SimRandom;
 
@@ -14,6 +14,10 @@ pub(super) struct Learned {
     pub interactions: RefCell<Vec<String>>,
     pub sessions: RefCell<Vec<String>>,
     pub ids: RefCell<Vec<String>>,
+    /// As JSON.
+    pub resolutions: RefCell<Vec<String>>,
+    pub pending: RefCell<Vec<String>>,
+    pub events: RefCell<Vec<String>>,
 }
 
 impl Learned {
@@ -199,12 +203,89 @@ impl Grammar<'_> {
                 to.push_str(self.pick(&["0", "3", "200000"]));
                 to.push('}');
             }
+            ModuleName => self.quote_one(to, MODULES),
+            ToolName => self.quote_one(to, TOOLS),
+            // Mostly all, for the others end some again and again.
+            ModuleNames if !self.one_in(4) => to.push_str(&json!(MODULES[..5]).to_string()),
+            ModuleNames => self.list(to, '[', ']', |to| self.quote_one(to, MODULES)),
+            Recipient if self.one_in(3) => self.quote_one(to, MODULES),
+            Recipient if self.one_in(4) => {
+                self.quote_one(to, &["a@b.example", "+43123", "https://example.test/", "*"]);
+            }
+            Recipient => self.quote(to, &self.member()),
+            Channel => self.quote_one(to, CHANNELS),
+            Sink => self.quote_one(to, SINKS),
+            RouteKey => self.quote_one(to, ROUTE_KEYS),
+            Resolution => {
+                let known = self.learned.resolutions.borrow();
+                match known.len() as u64 {
+                    0 => self.parameters(to, ROUTE),
+                    len => to.push_str(&known[self.random.below(len) as usize]),
+                }
+            }
+            Tier => to.push_str(self.pick(&["\"r0\"", "\"r1\"", "\"r2\"", "\"r3\"", "\"r3\""])),
+            Decision => self.quote_one(to, &["approve", "reject", "escalate"]),
+            Pending => {
+                let newest = self.learned.pending.borrow().last().cloned();
+                match newest.filter(|_| self.one_in(2)) {
+                    Some(newest) => self.quote(to, &newest),
+                    None => self.quote(to, &self.known(&self.learned.pending)),
+                }
+            }
+            Interval => self.quote_one(to, INTERVALS),
+            Zone => self.quote_one(to, ZONES),
+            Schedule => self.parameters(to, SCHEDULE),
+            Schedules => self.list(to, '[', ']', |to| self.parameters(to, SCHEDULE)),
+            Tick => to.push_str(self.pick(&[
+                "0",
+                "1735689600000",
+                "1735689900000",
+                "1735693200000",
+                "1709164800000",
+                "9223372036854775807",
+            ])),
+            Action => match self.random.below(3) {
+                0 => {
+                    to.push_str(r#"{"kind":"message","member_id":"#);
+                    self.quote(to, &self.member());
+                    to.push_str(r#","message":"#);
+                    self.quote(to, self.pick(CONTENTS));
+                    to.push('}');
+                }
+                1 => {
+                    to.push_str(r#"{"kind":"delivery","payload":"#);
+                    self.anything(to, 3);
+                    to.push_str(r#","recipient":"#);
+                    self.right(to, Recipient);
+                    to.push('}');
+                }
+                _ => {
+                    to.push_str(r#"{"kind":"tool","module_id":"#);
+                    self.quote_one(to, MODULES);
+                    to.push_str(r#","tool":"#);
+                    self.quote_one(to, TOOLS);
+                    to.push('}');
+                }
+            },
+            Scope => self.quote_one(to, &["mob", "agent", "interaction"]),
+            EventId => self.quote(to, &self.known(&self.learned.events)),
+            Store => self.quote_one(to, STORES),
+            Flag => to.push_str(self.pick(&["true", "false", "null"])),
+            Small => to.push_str(self.pick(&["0", "1", "2", "10", "11", "200"])),
             BlobId => self.quote(to, self.pick(BLOB_IDS)),
             MediaType => self.quote(to, self.pick(&["image/gif", "image/png", "text/html", ""])),
             Base64 => self.quote(
                 to,
                 self.pick(&["R0lGODlhIQ==", "R0lGODdh", "iVBORw0KGgo=", "R0", ""]),
             ),
+        }
+    }
+
+    /// One of these texts, seldom another.
+    fn quote_one(&self, to: &mut String, list: &[&str]) {
+        match self.one_in(16) {
+            true => self.quote(to, &self.text()),
+            false => self.quote(to, self.pick(list)),
         }
     }
 
@@ -289,6 +370,7 @@ impl Grammar<'_> {
         match self.random.below(60) {
             0 => self.anything(to, 4),
             1 => self.quote(to, &[name, self.pick(TEXTS)].concat()),
+            2 => self.quote(to, &[self.pick(MODULES), "/", self.pick(TOOLS)].concat()),
             _ => self.quote(to, name),
         }
         match self.random.below(40) {
@@ -426,10 +508,11 @@ impl Grammar<'_> {
             }
             95 => request.url = "/console/identities".to_owned(),
             96 => {
-                request.url = match self.random.below(4) {
+                request.url = match self.random.below(5) {
                     0 => "/healthz".to_owned(),
                     1 => "/console/experience".to_owned(),
                     2 => "/console/modules".to_owned(),
+                    3 => ["/console/modules/", &self.escaped(self.pick(MODULES))].concat(),
                     _ => ["/blobs/", &self.escaped(self.pick(BLOB_IDS))].concat(),
                 };
             }

@@ -27,6 +27,32 @@ pub(super) enum Kind {
     BlobId,
     MediaType,
     Base64,
+    /// The name of a module, and of one of its tools.
+    ModuleName,
+    ToolName,
+    ModuleNames,
+    /// Whom something is for, on which channel, and where it goes.
+    Recipient,
+    Channel,
+    Sink,
+    RouteKey,
+    /// What was resolved.
+    Resolution,
+    Tier,
+    Decision,
+    /// What there is to decide.
+    Pending,
+    Interval,
+    Zone,
+    Schedule,
+    Schedules,
+    Tick,
+    Action,
+    Scope,
+    EventId,
+    Store,
+    Flag,
+    Small,
 }
 pub(super) use Kind::*;
 
@@ -87,6 +113,33 @@ pub(super) const SEND: Parameters = (
         ("handling_mode", Handling),
     ],
 );
+
+pub(super) const ROUTE: Parameters = (
+    4,
+    &[
+        ("route_key", RouteKey),
+        ("recipient", Recipient),
+        ("sink", Sink),
+        ("target_module", ModuleName),
+        ("channel", Channel),
+        ("retry_max", Small),
+        ("backoff_ms", Number),
+        ("rate_limit_per_minute", Small),
+    ],
+);
+pub(super) const SCHEDULE: Parameters = (
+    3,
+    &[
+        ("schedule_id", Key),
+        ("interval", Interval),
+        ("timezone", Zone),
+        ("enabled", Flag),
+        ("jitter_ms", Number),
+        ("catch_up", Flag),
+    ],
+);
+const TICK: Parameters = (2, &[("schedules", Schedules), ("tick_ms", Tick)]);
+const MODULE: Parameters = (1, &[("module_id", ModuleName)]);
 
 /// How often a method is called, its name and its parameters.
 pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
@@ -211,7 +264,197 @@ pub(super) const METHODS: &[(u64, &str, Parameters)] = &[
         "mobkit/blob/upload",
         (2, &[("media_type", MediaType), ("data", Base64)]),
     ),
+    (1, "mobkit/modules/list", NONE),
+    (8, "mobkit/reconcile", (1, &[("modules", ModuleNames)])),
+    (1, "mobkit/modules/stop", MODULE),
+    (
+        3,
+        "mobkit/call_tool",
+        (
+            2,
+            &[
+                ("module_id", ModuleName),
+                ("tool", ToolName),
+                ("arguments", Anything),
+            ],
+        ),
+    ),
+    (
+        2,
+        "mobkit/events/subscribe",
+        (
+            0,
+            &[
+                ("scope", Scope),
+                ("last_event_id", EventId),
+                ("agent_id", Member),
+            ],
+        ),
+    ),
+    (
+        4,
+        "mobkit/routing/resolve",
+        (
+            1,
+            &[
+                ("recipient", Recipient),
+                ("channel", Channel),
+                ("retry_max", Small),
+                ("backoff_ms", Number),
+                ("rate_limit_per_minute", Small),
+            ],
+        ),
+    ),
+    (1, "mobkit/routing/routes/list", NONE),
+    (2, "mobkit/routing/routes/add", ROUTE),
+    (
+        1,
+        "mobkit/routing/routes/delete",
+        (1, &[("route_key", RouteKey)]),
+    ),
+    (
+        6,
+        "mobkit/delivery/send",
+        (
+            2,
+            &[
+                ("resolution", Resolution),
+                ("payload", Anything),
+                ("idempotency_key", Key),
+            ],
+        ),
+    ),
+    (
+        1,
+        "mobkit/delivery/history",
+        (
+            0,
+            &[("recipient", Recipient), ("sink", Sink), ("limit", Small)],
+        ),
+    ),
+    (2, "mobkit/scheduling/evaluate", TICK),
+    (3, "mobkit/scheduling/dispatch", TICK),
+    (
+        2,
+        "mobkit/scheduling/set",
+        (2, &[("schedule", Schedule), ("action", Action)]),
+    ),
+    (1, "mobkit/scheduling/list", NONE),
+    (1, "mobkit/scheduling/delete", (1, &[("schedule_id", Key)])),
+    (
+        4,
+        "mobkit/gating/evaluate",
+        (
+            3,
+            &[
+                ("action", Key),
+                ("actor_id", Member),
+                ("risk_tier", Tier),
+                ("rationale", Text),
+                ("requested_approver", Member),
+                ("approval_recipient", Recipient),
+                ("approval_channel", Channel),
+                ("approval_timeout_ms", Number),
+                ("entity", Key),
+                ("topic", Key),
+            ],
+        ),
+    ),
+    (1, "mobkit/gating/pending", NONE),
+    (
+        6,
+        "mobkit/gating/decide",
+        (
+            3,
+            &[
+                ("pending_id", Pending),
+                ("approver_id", Member),
+                ("decision", Decision),
+                ("reason", Text),
+            ],
+        ),
+    ),
+    (1, "mobkit/gating/audit", (0, &[("limit", Small)])),
+    (1, "mobkit/memory/stores", NONE),
+    (
+        3,
+        "mobkit/memory/index",
+        (
+            3,
+            &[
+                ("entity", Key),
+                ("topic", Key),
+                ("fact", Text),
+                ("store", Store),
+                ("metadata", Anything),
+                ("conflict", Flag),
+                ("conflict_reason", Text),
+            ],
+        ),
+    ),
+    (
+        1,
+        "mobkit/memory/query",
+        (0, &[("entity", Key), ("topic", Key), ("store", Store)]),
+    ),
+    (
+        1,
+        "mobkit/memory/resolve_conflict",
+        (2, &[("entity", Key), ("topic", Key), ("store", Store)]),
+    ),
 ];
+
+/// Modules that there are, and one that there is not.
+pub(super) const MODULES: &[&str] = &[
+    "router",
+    "delivery",
+    "echo",
+    "memory",
+    "scheduling",
+    "nobody",
+];
+pub(super) const TOOLS: &[&str] = &[
+    "say",
+    "fail",
+    "sleep",
+    "shout",
+    "routing.resolve",
+    "delivery.send",
+    "delivery.receive",
+    "scheduling.dispatch",
+];
+pub(super) const CHANNELS: &[&str] = &["notification", "alert", "*"];
+pub(super) const SINKS: &[&str] = &["webhook", "mob_member", "module", "email"];
+pub(super) const ROUTE_KEYS: &[&str] = &["r-1", "r-2", "r-3", " r-1 ", "mob.member.lead"];
+pub(super) const INTERVALS: &[&str] = &[
+    "*/5m",
+    "*/1h",
+    "*/30S",
+    "*/2d",
+    "*/99999999999999999999s",
+    "*/4294967296d",
+    "0 * * * *",
+    "*/15 9-17 * * 1-5",
+    "0 0 29 2 *",
+    "0 0 31 2 *",
+    "0 0 13 * 5",
+    "59 23 31 12 7",
+    "1,2,3-9/2 */3 1-7 1,12 0",
+    "60 0 0 0 8",
+    "* * * *",
+];
+pub(super) const ZONES: &[&str] = &[
+    "UTC",
+    "z",
+    "+02:00",
+    "-0930",
+    "GMT+23:59",
+    "UTC-00:30",
+    "+24:00",
+    "Europe/Vienna",
+    " ",
+];
+pub(super) const STORES: &[&str] = &["knowledge_graph", "VECTOR", " todo ", "attic"];
 
 /// The one that uploads may have made, one that nobody has made, and what is none.
 pub(super) const BLOB_IDS: &[&str] = &[
@@ -282,6 +525,9 @@ pub(super) const CONTENTS: &[&str] = &[
     "call delegate {\"task\":\"hang\",\"ttl_seconds\":5}",
     "call mob_spawn_member {\"name\":\"a\",\"role\":\"worker\"}",
     "call nothing [",
+    "call echo__say {\"a\":1}",
+    "call echo__say {\"entity\":\"k\",\"topic\":\"team\"}",
+    "call echo__fail {}",
     "call  \u{0}",
 ];
 /// Numbers as they are written.

@@ -4,8 +4,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::{FutureExt, ready};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::super::golden;
 use crate::agent::model::{
     ChatMessage, LanguageModel, ModelError, ModelInfo, ModelRequest, ModelStream,
 };
@@ -22,8 +23,8 @@ fn definition() -> MobDefinition {
         "id": "m",
         "orchestrator": { "profile": "lead" },
         "profiles": {
-            "lead": { "model": "echo", "peer_description": "Leads", "tools": { "comms": true, "mob": true } },
-            "worker": { "model": "echo", "tools": { "comms": true } },
+            "lead": { "model": "echo", "peer_description": "Leads", "tools": { "comms": true, "mob": true, "mcp": ["echo"], "gate": { "echo__say": "r3", "peers": "r2" } } },
+            "worker": { "model": "echo", "tools": { "comms": true, "mcp": ["echo"] } },
             "delegate": { "model": "echo" },
             "quiet": { "model": "echo", "external_addressable": false },
         },
@@ -77,6 +78,22 @@ impl LanguageModel for Echo {
     }
 }
 
+/// The modules: built in, and ruled.
+fn modules() -> Vec<Value> {
+    let said = json!({ "runtime_injection": { "member_id": "w-1", "message": "it is time" } });
+    vec![
+        json!("router"),
+        json!("delivery"),
+        json!({ "id": "echo", "tools": {
+            "say": "echo", "fail": { "fail": "told to fail" }, "sleep": "hang", "delivery.receive": "echo",
+        } }),
+        json!({ "id": "memory", "tools": {
+            "memory.conflict_read": { "answer": { "conflict": null } }, "delivery.receive": { "fail": "told to fail" },
+        } }),
+        json!({ "id": "scheduling", "tools": { "scheduling.dispatch": { "answer": said } } }),
+    ]
+}
+
 /// The mob of a seed: with a discovery or without, with logs that are kept or cut.
 pub(super) async fn open_for(seed: u64, sim: &Sim, disk: &SimDisk) -> UnifiedRuntime {
     let plan = StoragePlan {
@@ -90,6 +107,9 @@ pub(super) async fn open_for(seed: u64, sim: &Sim, disk: &SimDisk) -> UnifiedRun
         .host(sim.host())
         .storage(disk.open(&sim.host(), plan))
         .model("echo", Rc::new(Echo(sim.host())));
+    for named in modules() {
+        builder = builder.module(golden::ruled::module(&named));
+    }
     if seed.is_multiple_of(2) {
         let specs: Vec<AgentDiscoverySpec> = serde_json::from_value(json!([
             { "profile": "lead", "meerkat_id": "lead" },

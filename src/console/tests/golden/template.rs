@@ -12,6 +12,15 @@ use serde_json::{Map, Value};
 use super::print::flat;
 
 const KINDS: [&str; 4] = ["*", "uuid", "ms", "cursor"];
+/// Milliseconds that somebody has said, and no clock.
+const SAID_MS: [&str; 6] = [
+    "interval_ms",
+    "backoff_ms",
+    "jitter_ms",
+    "tick_ms",
+    "due_tick_ms",
+    "timeout_ms",
+];
 
 /// A piece of a golden text.
 enum Piece<'a> {
@@ -230,7 +239,7 @@ impl Captures {
                 Value::Object(fields.collect::<Map<_, _>>())
             }
             Value::Array(list) => list.iter().map(|one| self.generalise(key, one)).collect(),
-            Value::Number(_) if key.ends_with("_ms") && key != "interval_ms" => "{{ms}}".into(),
+            Value::Number(_) if key.ends_with("_ms") && !SAID_MS.contains(&key) => "{{ms}}".into(),
             Value::String(text) => self.generalise_text(key, text).into(),
             other => other.clone(),
         }
