@@ -1,15 +1,14 @@
 //! Schedules of a caller's: what is due at its tick, and what comes of it (MobKit contract, sections 4.5 and 15.3).
 
-use std::rc::Rc;
-
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::mob::{Admission, Core, Ids, MobError};
+use crate::mob::{Admission, Core, MobError};
 use crate::modules::port::CallContext;
-use crate::modules::schedule::{self, ScheduleDefinition, ScheduleDispatch, ScheduleEvaluation};
+use crate::modules::schedule::{
+    self, Claims, ScheduleDefinition, ScheduleDispatch, ScheduleDispatchReport, ScheduleEvaluation,
+};
 use crate::modules::state::{ClaimsRow, check_part};
-use crate::modules::supervisor::Slot;
 use crate::modules::{Inner, Modules, events};
 use crate::storage::{Batch, Durability};
 use crate::wire::json::{object, value_of};
@@ -79,8 +78,9 @@ impl Modules {
         Ok(due.map_err(ModuleError::from)?)
     }
 
-    /// Dispatches the latest occurrence of each schedule at a tick that nobody has dispatched yet, tells of it, asks the module
-    /// `scheduling` what is to be said to whom, and says it.
+    /// Dispatches the latest occurrence of each schedule at a tick that nobody has dispatched yet: asks the module `scheduling` what is
+    /// to be said to whom, then claims them, tells of them and says it, in one batch. If the host dies before that the next call for
+    /// the tick begins anew, and the module is asked again about the same claim.
     ///
     /// # Errors
     /// As [`evaluate_schedules`](Self::evaluate_schedules), and nothing is claimed then; storage's.
@@ -89,22 +89,34 @@ impl Modules {
         schedules: Vec<ScheduleDefinition>,
         tick_ms: u64,
     ) -> Result<DispatchReport, MobError> {
-        self.0.core.check_open()?;
-        self.0.check_leads()?;
         let inner = self.0.clone();
-        let staged = self.0.core.execute(Durability::Strict, move |core, batch| {
-            inner.stage_tick(core, batch, &schedules, tick_ms)
-        });
-        let mut report = staged.await?;
-        let module = self.0.find(SCHEDULING).filter(|slot| slot.is_wanted());
+        inner.core.check_open()?;
+        inner.check_leads()?;
+        let row = inner.state.claims.get(&());
+        let mut claims = row.map(|row| row.claims.clone()).unwrap_or_default();
+        let due = inner.due_at(&schedules, tick_ms, &mut claims)?;
+        let module = inner.find(SCHEDULING).filter(|slot| slot.is_wanted());
+        let mut answers = Vec::new();
         if let Some(module) = module.cloned() {
-            for dispatched in &mut report.dispatched {
-                self.0.inject(&module, dispatched, tick_ms).await?;
+            for dispatch in due.dispatched {
+                let context = CallContext {
+                    delivery_id: Some(dispatch.claim_key.clone()),
+                    ..CallContext::default()
+                };
+                let about = value_of(&dispatch);
+                let answer = inner.ask(&module, "scheduling.dispatch", about, context);
+                answers.push((dispatch.claim_key, answer.await));
             }
         }
-        Ok(report)
+        let dispatched = self.0.core.execute(Durability::Strict, move |core, batch| {
+            inner.stage_tick(core, batch, &schedules, tick_ms, &answers)
+        });
+        dispatched.await
     }
 }
+
+/// What the module said about claims.
+type Answers = [(String, Result<Value, ModuleError>)];
 
 fn at_tick(
     id: String,
@@ -117,22 +129,33 @@ fn at_tick(
 }
 
 impl Inner {
+    /// What is due, by these claims, which it adds to.
+    fn due_at(
+        &self,
+        schedules: &[ScheduleDefinition],
+        tick_ms: u64,
+        claims: &mut Claims,
+    ) -> Result<ScheduleDispatchReport, MobError> {
+        // They all come into one row.
+        for schedule in schedules {
+            check_part("schedule_id", schedule.schedule_id.trim())?;
+        }
+        let due = schedule::dispatch(schedules, tick_ms, self.zones.as_ref(), claims);
+        Ok(due.map_err(ModuleError::from)?)
+    }
+
     fn stage_tick(
         &self,
         core: &Core,
         batch: &mut Batch,
         schedules: &[ScheduleDefinition],
         tick_ms: u64,
+        answers: &Answers,
     ) -> Result<DispatchReport, MobError> {
-        // They all come into one row.
-        for schedule in schedules {
-            check_part("schedule_id", schedule.schedule_id.trim())?;
-        }
         let row = self.state.claims.staged(&());
         let mut claims = row.map(|row| row.claims.clone()).unwrap_or_default();
         let before = claims.clone();
-        let report = schedule::dispatch(schedules, tick_ms, self.zones.as_ref(), &mut claims);
-        let report = report.map_err(ModuleError::from)?;
+        let report = self.due_at(schedules, tick_ms, &mut claims)?;
         if claims != before {
             self.state.claims.put(batch, ClaimsRow { claims });
         }
@@ -179,6 +202,12 @@ impl Inner {
             });
         }
         events::stage(core, batch, told);
+        for dispatched in &mut dispatched {
+            let key = &dispatched.dispatch.claim_key;
+            if let Some((_, answer)) = answers.iter().find(|(known, _)| known == key) {
+                self.stage_answer_of_module(core, batch, dispatched, answer);
+            }
+        }
         Ok(DispatchReport {
             tick_ms,
             due_count: report.due_count,
@@ -187,58 +216,38 @@ impl Inner {
         })
     }
 
-    /// Asks the module what is to be said to whom, and says it.
-    async fn inject(
-        self: &Rc<Self>,
-        module: &Slot,
+    /// Says what the module wants to be said to a member, or that it failed.
+    fn stage_answer_of_module(
+        &self,
+        core: &Core,
+        batch: &mut Batch,
         dispatched: &mut DispatchedSchedule,
-        tick_ms: u64,
-    ) -> Result<(), MobError> {
-        let context = CallContext {
-            delivery_id: Some(dispatched.dispatch.claim_key.clone()),
-            ..CallContext::default()
-        };
-        let about = value_of(&dispatched.dispatch);
-        let answer = self
-            .ask(module, "scheduling.dispatch", about, context)
-            .await;
+        answer: &Result<Value, ModuleError>,
+    ) {
+        let dispatch = &dispatched.dispatch;
+        let tick_ms = dispatch.tick_ms;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 let error = error.to_string();
-                dispatched.runtime_injection_error = Some(error.clone());
-                let schedule_id = dispatched.dispatch.schedule_id.clone();
-                let told = self.core.execute(Durability::Relaxed, {
-                    let inner = self.clone();
-                    move |core, batch| {
-                        let number = inner.state.next(batch, SCHEDULING);
-                        let id = format!("evt-runtime-injection-failed-{tick_ms}-{number}");
-                        let payload = object!({ "schedule_id": schedule_id, "error": error });
-                        let event = at_tick(id, RUNTIME, "injection.failed", tick_ms, payload);
-                        events::stage(core, batch, vec![event]);
-                        Ok(())
-                    }
-                });
-                return told.await;
+                let number = self.state.next(batch, SCHEDULING);
+                let id = format!("evt-runtime-injection-failed-{tick_ms}-{number}");
+                let payload = object!({ "schedule_id": dispatch.schedule_id, "error": error });
+                let event = at_tick(id, RUNTIME, "injection.failed", tick_ms, payload);
+                events::stage(core, batch, vec![event]);
+                dispatched.runtime_injection_error = Some(error);
+                return;
             }
         };
         let said = answer.get("runtime_injection");
         let text = |name: &str| said.and_then(|it| it.get(name)).and_then(Value::as_str);
         let (Some(member), Some(message)) = (text("member_id"), text("message")) else {
-            return Ok(());
+            return;
         };
-        let (member, message) = (member.to_owned(), message.to_owned());
-        let dispatch = dispatched.dispatch.clone();
-        let work_id = Ids::new(&self.core.host).work();
-        let inner = self.clone();
-        let staged = self.core.execute(Durability::Strict, move |core, batch| {
-            let said = (member.clone(), message.clone());
-            Ok(inner.stage_injection(core, batch, &dispatch, said, &work_id))
-        });
-        let (injection, error) = staged.await?;
+        let said = (member.to_owned(), message.to_owned());
+        let (injection, error) = self.stage_injection(core, batch, dispatch, said);
         dispatched.runtime_injection = Some(injection);
         dispatched.runtime_injection_error = error;
-        Ok(())
     }
 
     /// Puts what is to be said into the member's mailbox, with the events that tell of it.
@@ -248,7 +257,6 @@ impl Inner {
         batch: &mut Batch,
         dispatch: &ScheduleDispatch,
         (member_id, message): (String, String),
-        work_id: &WorkId,
     ) -> (RuntimeInjection, Option<String>) {
         let tick_ms = dispatch.tick_ms;
         let number = self.state.next(batch, SCHEDULING);
@@ -281,7 +289,8 @@ impl Inner {
                     origin: "schedule".to_owned(),
                     by_mob: true,
                     interaction_id: core.named_interaction(&["schedule", &dispatch.claim_key]),
-                    work_id: work_id.clone(),
+                    // One for each occurrence, as the interaction.
+                    work_id: WorkId::from(["schedule-", &dispatch.claim_key].concat().as_str()),
                     fingerprint: dispatch.claim_key.clone(),
                 };
                 let admitted = core.stage_admission(batch, &admission);

@@ -175,3 +175,39 @@ fn the_module_says_what_is_to_be_said_to_whom() {
         assert_eq!(refused.unwrap_err().code(), "runtime_shutting_down");
     });
 }
+
+#[test]
+fn what_a_schedule_says_is_said_once_over_a_crash_at_every_commit() {
+    let whole = |seed, disk: &SimDisk, plan| {
+        life(seed, disk, plan, async |host, storage| {
+            let scheduling = Script::new(&host).tool("scheduling.dispatch", |_, _| {
+                Ok(json!({ "runtime_injection": { "member_id": "ada", "message": "water the plants" } }))
+            });
+            let runtime = builder(&host, disk)
+                .storage(storage)
+                .module(scheduling.config("scheduling"))
+                .build()
+                .await
+                .unwrap();
+            let modules = runtime.modules();
+            modules
+                .dispatch_schedule_tick(vec![schedule("a")], TICK)
+                .await
+                .unwrap();
+            host.sleep(Duration::from_secs(6)).await;
+            let (messages, _) = runtime.session_history(&id("ada"), 0, 50).await.unwrap();
+            let said = messages
+                .iter()
+                .map(|it| serde_json::to_string(&it.message).unwrap());
+            said.filter(|it| it.contains("water the plants")).count()
+        })
+    };
+    let disk = SimDisk::new();
+    assert_eq!(whole(1, &disk, StoragePlan::default()).unwrap(), 1);
+    at_every_commit(disk.commits(), |at, plan, name| {
+        let disk = SimDisk::new();
+        let _ = whole(at, &disk, plan);
+        let said = whole(at + 1_000, &disk, StoragePlan::default());
+        assert_eq!(said.unwrap(), 1, "{name}");
+    });
+}
