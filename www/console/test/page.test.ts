@@ -476,7 +476,7 @@ describe("accessibility", () => {
       async (page) => {
         await ask(page, "Hello");
         await answered(page);
-        for (const name of ["members", "chat", "activity", "ledger", "events", "mob", "definition", "storage", "model"]) {
+        for (const name of ["members", "chat", "activity", "ledger", "events", "mob", "modules", "approvals", "definition", "storage", "model"]) {
           await tab(page, name);
           const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
           assert.equal(overflow, 0, name);
