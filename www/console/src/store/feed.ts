@@ -54,7 +54,7 @@ function feedOfModule({ seq, timestamp_ms, event }: PersistedEvent & { event: { 
   const failed = str(p["error"]);
   const of = { id: `e${seq}`, at: timestamp_ms, identity: undefined, peer: undefined, detail: oneLine(failed) };
   if (event.event_type === "supervisor.warning") return { ...of, tone: "warn", title: `module ${event.module} is in trouble` };
-  if (event.event_type === "dispatch" && p["schedule_id"] !== undefined) return { ...of, tone: failed === "" ? "structure" : "warn", title: `schedule ${str(p["schedule_id"])} was due` };
+  if (event.event_type === "dispatch" && p["schedule_id"] !== undefined) return { ...of, tone: failed === "" ? "structure" : "warn", title: `schedule ${str(p["schedule_id"])} was due`, topic: `schedule ${str(p["schedule_id"])}` };
   return undefined;
 }
 

@@ -82,7 +82,8 @@ function Pending({ app, entry, approver, onDone }: { app: App; entry: GatingPend
       .then(() => app.inbox.read());
   };
   const why = (decision: GatingDecision): string | undefined => heldBack(app) ?? whyNot(entry, approver, decision);
-  const hindered = app.readOnly.value ? undefined : (why("reject") ?? why("approve"));
+  // Who was asked for is said already.
+  const hindered = app.readOnly.value || (approver.trim() !== "" && entry.requested_approver !== undefined) ? undefined : (why("reject") ?? why("approve"));
   return (
     <article class="card item pending" data-testid="pending" data-pending={entry.pending_id} data-actor={entry.actor_id} aria-label={`${what}, asked by ${person.name}`}>
       <header class="item-head">
@@ -91,7 +92,6 @@ function Pending({ app, entry, approver, onDone }: { app: App; entry: GatingPend
           {person.name} {call ? "wants to call" : "wants to"} <code>{what}</code>
         </h3>
         <span class={`badge tier-${entry.risk_tier}`}>{entry.risk_tier}</span>
-        <span class="spacer" />
         <Countdown until={entry.deadline_at_ms} onEnd={() => app.inbox.soon()} />
       </header>
       {entry.rationale !== undefined && <Long text={entry.rationale} label="Why" />}
@@ -100,7 +100,7 @@ function Pending({ app, entry, approver, onDone }: { app: App; entry: GatingPend
         {whoDecides(entry)} Asked <Ago at={entry.created_at_ms} />
         {entry.approval_recipient !== undefined && `; ${entry.approval_recipient} was told on ${entry.approval_channel ?? "a channel"}`}.
       </p>
-      <Field label="Reason" name="reason" optional value={reason.value} placeholder="goes into the record, and to who asks if you reject" onInput={(value) => (reason.value = value)} />
+      <Field label="Reason" name="reason" optional value={reason.value} placeholder="for the record, and for who asks" onInput={(value) => (reason.value = value)} />
       {order.error && <ErrorText what="Not decided" error={order.error} />}
       <div class="buttons start">
         <Act why={why("approve")} busy={order.busy} kind="primary" testId="approve" onClick={() => decide("approve")}>

@@ -88,13 +88,14 @@ function Module({ app, module, onDone }: { app: App; module: ModuleStatus; onDon
         <span class={`dot state-${dot}`} aria-hidden="true" />
         <h3>{id}</h3>
         <span class="quiet">{words}</span>
-        <span class="spacer" />
-        <Act why={why} busy={order.busy} testId="module-start" label={`${runs ? "Restart" : "Start"} ${id}`} onClick={() => void give(runs ? "Not restarted" : "Not started", "mobkit/spawn_member")}>
-          {runs ? "Restart" : "Start"}
-        </Act>
-        <Act why={why ?? (runs ? undefined : "It does not run.")} busy={order.busy} kind="danger" testId="module-stop" label={`Stop ${id}`} onClick={() => (asking.value = true)}>
-          Stop…
-        </Act>
+        <span class="item-acts">
+          <Act why={why} busy={order.busy} testId="module-start" label={`${runs ? "Restart" : "Start"} ${id}`} onClick={() => void give(runs ? "Not restarted" : "Not started", "mobkit/spawn_member")}>
+            {runs ? "Restart" : "Start"}
+          </Act>
+          <Act why={why ?? (runs ? undefined : "It does not run.")} busy={order.busy} kind="danger" testId="module-stop" label={`Stop ${id}`} onClick={() => (asking.value = true)}>
+            Stop…
+          </Act>
+        </span>
       </header>
       {order.error && <ErrorText what={last.current} error={order.error} />}
       <dl class="facts">

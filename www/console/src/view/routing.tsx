@@ -42,7 +42,7 @@ export function RoutingPanel({ app }: { app: App }) {
 function Route({ app, route, onDone }: { app: App; route: RuntimeRoute; onDone: () => void }) {
   const order = useOrder();
   const numbers = [
-    route.retry_max !== undefined && `${route.retry_max} retries`,
+    route.retry_max !== undefined && `${route.retry_max} ${route.retry_max === 1 ? "retry" : "retries"}`,
     route.backoff_ms !== undefined && `${route.backoff_ms} ms between`,
     route.rate_limit_per_minute !== undefined && `${route.rate_limit_per_minute} a minute`,
   ].filter(Boolean);

@@ -5,6 +5,7 @@ import type { HeldSchedule, ModuleStatus, ScheduleView } from "mobkit-web";
 import type { App } from "../app.ts";
 import { ConsoleError } from "../client.ts";
 import { describeAction, faultOf, paramsOf, payloadOf } from "../store/modules.ts";
+import { count } from "./common.tsx";
 import { ErrorText } from "./error.tsx";
 import { Confirm } from "./member-actions.tsx";
 import { Act, Ago, Field, heldBack, Long, Reading, useLive, useOrder } from "./panel.tsx";
@@ -29,13 +30,15 @@ export function SchedulesPanel({ app }: { app: App }) {
   );
 }
 
-const moment = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const FORMAT = { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
+const moment = new Intl.DateTimeFormat(undefined, FORMAT);
+const exactMoment = new Intl.DateTimeFormat(undefined, { ...FORMAT, second: "2-digit" });
 
 function Moment({ at }: { at: number }) {
   const date = new Date(at);
   return (
     <time dateTime={date.toISOString()} title={date.toLocaleString()}>
-      {moment.format(date)}
+      {(at % 60_000 < 1000 ? moment : exactMoment).format(date)}
     </time>
   );
 }
@@ -57,11 +60,12 @@ function Schedule({ app, view, onDone }: { app: App; view: ScheduleView; onDone:
         <span class="quiet">
           <code>{schedule.interval}</code> {schedule.timezone}
         </span>
-        <span class="spacer" />
-        <button type="button" role="switch" class="switch" aria-checked={schedule.enabled} aria-label={`Schedule ${id} is enabled`} title={why} disabled={order.busy || why !== undefined} onClick={() => set(!schedule.enabled)} />
-        <Act why={why} busy={order.busy} kind="danger" label={`Delete schedule ${id}`} onClick={() => (asking.value = true)}>
-          Delete…
-        </Act>
+        <span class="item-acts">
+          <button type="button" role="switch" class="switch" aria-checked={schedule.enabled} aria-label={`Schedule ${id} is enabled`} title={why} disabled={order.busy || why !== undefined} onClick={() => set(!schedule.enabled)} />
+          <Act why={why} busy={order.busy} kind="danger" label={`Delete schedule ${id}`} onClick={() => (asking.value = true)}>
+            Delete…
+          </Act>
+        </span>
       </header>
       <Long text={describeAction(action)} label={`What ${id} does`} />
       <dl class="facts">
@@ -94,7 +98,7 @@ function Schedule({ app, view, onDone }: { app: App; view: ScheduleView; onDone:
               <Moment at={last_due_ms} />, <Ago at={last_due_ms} />
             </>
           )}
-          <span class="quiet"> · done {fired === 1 ? "once" : `${fired} times`}</span>
+          {fired > 0 && <span class="quiet"> · done {fired === 1 ? "once" : `${count(fired)} times`}</span>}
         </dd>
         {error !== undefined && (
           <>
