@@ -8,8 +8,8 @@ import { type ChatState, emptyChat, foldChat, foldGap, settle, shownState } from
 import { ownersOf } from "./store/edges.ts";
 import { ANY_EVENT, type EventFilter } from "./store/event-log.ts";
 import { type FeedEntry, feedOfAgent, feedOfStructural, oneLine, pushFeed } from "./store/feed.ts";
-import type { LabelRow } from "./store/labels.ts";
 import { Inbox } from "./store/inbox.ts";
+import type { LabelRow } from "./store/labels.ts";
 import { edgesOf, emptyRoster, foldRoster, type RosterState } from "./store/roster.ts";
 import {
   type EdgeOwner,

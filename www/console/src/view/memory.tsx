@@ -31,7 +31,7 @@ export function MemoryPanel({ app }: { app: App }) {
       <h2>Memory</h2>
       <p class="lede">Facts that modules and people have noted, each about a topic of an entity. While there is a conflict about something, gating refuses what is of tier r2 or r3 and about that.</p>
       {stores.error && <ErrorText what="Reading the stores" error={stores.error} />}
-      <dl class="figures" data-testid="stores">
+      <dl class="figures stores" data-testid="stores">
         {stores.data?.stores.map(({ store, record_count }) => (
           <div key={store} data-store={store}>
             <dt>{words(store)}</dt>
