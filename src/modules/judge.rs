@@ -14,9 +14,9 @@ use crate::modules::gating::{
 };
 use crate::modules::routing::{DELIVERY, ROUTER, RoutingResolveRequest};
 use crate::modules::state::{bound, number_of, numbered};
-use crate::modules::{Inner, Modules};
+use crate::modules::{Inner, Modules, events};
 use crate::storage::{Batch, Durability};
-use crate::wire::json::object;
+use crate::wire::json::{object, value_of};
 use crate::wire::{ModuleError, ModuleErrorKind, RiskTier, TimestampMs};
 
 impl Modules {
@@ -197,6 +197,7 @@ impl Inner {
         };
         let line = Line {
             event_type,
+            action: &result.action,
             action_id: &result.action_id,
             pending_id: result.pending_id.as_deref(),
             actor_id: &result.actor_id,
@@ -341,6 +342,7 @@ impl Inner {
     ) {
         let line = Line {
             event_type,
+            action: &entry.action,
             action_id: &entry.action_id,
             pending_id: Some(&entry.pending_id),
             actor_id: &entry.actor_id,
@@ -350,7 +352,9 @@ impl Inner {
         self.stage_audit(core, batch, &line, detail);
     }
 
-    fn stage_audit(&self, core: &Core, batch: &mut Batch, line: &Line<'_>, detail: Value) {
+    /// Writes a line of the record. What is about a decision is told as an event too, so that whoever decides hears of it.
+    fn stage_audit(&self, core: &Core, batch: &mut Batch, line: &Line<'_>, mut detail: Value) {
+        detail["action"] = line.action.into();
         let number = self.state.next(batch, SEQUENCE);
         bound(&self.state.audit, batch, MAX_AUDIT);
         let entry = GatingAuditEntry {
@@ -364,6 +368,11 @@ impl Inner {
             outcome: line.outcome,
             detail,
         };
+        if entry.pending_id.is_some() {
+            let id = ["evt-", &entry.audit_id].concat();
+            let told = events::event(SEQUENCE, id, line.event_type, core.now(), value_of(&entry));
+            events::stage(core, batch, vec![told]);
+        }
         self.state.audit.put(batch, AuditRow { number, entry });
     }
 
@@ -461,6 +470,7 @@ impl Inner {
 /// What a line of the record is about.
 struct Line<'a> {
     event_type: &'a str,
+    action: &'a str,
     action_id: &'a str,
     pending_id: Option<&'a str>,
     actor_id: &'a str,
@@ -468,7 +478,7 @@ struct Line<'a> {
     outcome: GatingOutcome,
 }
 
-/// The sequence that all names of gating share.
+/// The sequence that all names of gating share, and whose events are gating's.
 const SEQUENCE: &str = "gating";
 
 fn unknown(pending_id: &str) -> ModuleError {

@@ -227,7 +227,7 @@ fn nobody_in_time_is_a_draft_and_is_written_down_with_the_next_call() {
         assert_eq!(line.event_type, "timeout_fallback");
         assert_eq!(
             line.detail,
-            json!({ "fallback": "safe_draft", "reason": "approval_timeout" })
+            json!({ "fallback": "safe_draft", "reason": "approval_timeout", "action": "drain the tank" })
         );
         assert_eq!(modules.gating_pending().await.unwrap(), []);
     });

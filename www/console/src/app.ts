@@ -8,6 +8,7 @@ import { type ChatState, emptyChat, foldChat, foldGap, settle, shownState } from
 import { ownersOf } from "./store/edges.ts";
 import { ANY_EVENT, type EventFilter } from "./store/event-log.ts";
 import { type FeedEntry, feedOfAgent, feedOfStructural, oneLine, pushFeed } from "./store/feed.ts";
+import { Inbox } from "./store/inbox.ts";
 import type { LabelRow } from "./store/labels.ts";
 import { edgesOf, emptyRoster, foldRoster, type RosterState } from "./store/roster.ts";
 import {
@@ -30,7 +31,9 @@ export const REPLAY_LIMIT = 20_000;
 export const LEDGER_LIMIT = 50_000;
 
 /** The panels of the middle column (and, on narrow screens, the side columns too). */
-export type View = "chat" | "timeline" | "ledger" | "events" | "mob" | "definition" | "storage" | "model" | "members" | "activity";
+export type View = "chat" | "timeline" | "ledger" | "events" | "mob" | "definition" | "storage" | "model" | "modules" | "approvals" | "members" | "activity";
+/** The parts of the panel of the modules. */
+export type ModulesView = "modules" | "routing" | "schedules" | "memory";
 
 /** One row of the sidebar: the ledger's member with the listing's and the chat's knowledge. */
 export interface MemberRow {
@@ -98,6 +101,9 @@ export class App {
   /** Messages that were typed and not sent, by member: a look at another chat must not lose them. */
   readonly messageDrafts = new Map<string, string>();
   readonly view = signal<View>("chat");
+  readonly modulesView = signal<ModulesView>("modules");
+  /** What waits for somebody's decision. */
+  readonly inbox: Inbox;
   readonly problems = signal<Problem[]>([]);
   readonly caughtUp = signal(false);
   readonly connection = signal<{ error: ConsoleError } | undefined>(undefined);
@@ -116,6 +122,8 @@ export class App {
   readonly chatVersion = signal(0);
   readonly feedVersion = signal(0);
   readonly ledgerVersion = signal(0);
+  /** Grows when a module has told something, or there is something else to decide: what stands on modules is read anew. */
+  readonly modulesVersion = signal(0);
 
   readonly rows: ReadonlySignal<MemberRow[]>;
   readonly people: ReadonlySignal<ReadonlyMap<string, MemberRow>>;
@@ -138,12 +146,20 @@ export class App {
   constructor(client: RuntimeClient, frame: Frame = browserFrame) {
     this.#client = client;
     this.#frame = frame;
+    this.inbox = new Inbox(
+      (signal) => rpc(client, "mobkit/gating/pending", {}, signal),
+      () => {
+        this.#touch(this.modulesVersion);
+        // Who waits, and who does so no more.
+        if (this.#follow) this.#refreshSoon();
+      },
+    );
     this.client = signal({ state: client.state, error: client.error, restarts: client.restarts });
     this.readOnly = computed(() => this.client.value.state !== "leader");
     this.rows = computed(() => {
       this.rosterVersion.value;
       this.chatVersion.value;
-      return this.#rows(this.members.value, this.selected.value);
+      return this.#rows(this.members.value, this.selected.value, this.inbox.held.value);
     });
     this.people = computed(() => new Map(this.rows.value.map((row) => [row.identity, row])));
     this.edges = computed(() => {
@@ -192,6 +208,7 @@ export class App {
   /** Ends all following. */
   close(): void {
     this.#follow?.abort();
+    this.inbox.close();
     clearTimeout(this.#refresh);
     this.#refresh = undefined;
   }
@@ -271,6 +288,7 @@ export class App {
     this.#unread.clear();
     this.#complete.clear();
     this.#lastEventAt = 0;
+    this.inbox.close();
     batch(() => {
       this.members.value = new Map();
       this.edgeOwners.value = new Map();
@@ -318,7 +336,10 @@ export class App {
         pushFeed(this.feed, entry);
         this.#touch(this.feedVersion);
       }
-      if (event.event.kind !== "agent") continue;
+      if (event.event.kind !== "agent") {
+        if (live) this.#touch(this.modulesVersion);
+        continue;
+      }
       const identity = identityOf(event.event.agent_id);
       foldChat(this.chat(identity), event);
       const type = event.event.event_type;
@@ -327,6 +348,10 @@ export class App {
         for (const chat of this.chats.values()) settle(chat, interaction);
       }
       if (!live) continue;
+      // A call that is asked for may have to wait; one that goes on, or has ended, does so no more.
+      if (type === "tool_call_requested") this.inbox.soon();
+      else if (this.inbox.held.peek().has(identity) && GOES_ON.has(type)) this.inbox.soon();
+      if (this.members.peek().get(identity)?.activity === "waiting_approval" && GOES_ON.has(type)) listing = true;
       if (type === "peer_message" && entry?.peer) this.#pulse(entry.peer, identity);
       if (type === "run_completed" || type === "run_failed" || type === "model_unavailable") {
         listing = true;
@@ -448,7 +473,7 @@ export class App {
     return this.historyFrom.value > 0 && !this.#complete.has(identity);
   }
 
-  #rows(members: ReadonlyMap<string, MemberEntry>, selected: string | undefined): MemberRow[] {
+  #rows(members: ReadonlyMap<string, MemberEntry>, selected: string | undefined, held: ReadonlySet<string>): MemberRow[] {
     const rows: MemberRow[] = [];
     const names = new Set([...this.roster.members.keys(), ...members.keys()]);
     for (const identity of names) {
@@ -464,7 +489,7 @@ export class App {
         role: listed?.role ?? known?.role ?? "",
         group: labels["console_group"] ?? labels["group"] ?? listed?.role ?? known?.role ?? "",
         generation: known?.generation ?? chat?.generation ?? 0,
-        state: shownState(listed, chat),
+        state: shownState(listed, chat, held.has(identity)),
         model: listed?.model,
         error: listed?.error ?? chat?.lastError,
         labels,
@@ -553,6 +578,9 @@ export class App {
     await this.refresh();
   }
 }
+
+/** What a member does after a call has waited for a decision. */
+const GOES_ON = new Set(["tool_execution_started", "tool_result_received", "run_completed", "run_failed", "interaction_failed"]);
 
 function agentSource(client: RuntimeClient): FollowSource<PersistedEvent> {
   return {

@@ -8,6 +8,7 @@ import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/panels.css";
 import "./styles/mob.css";
+import "./styles/modules.css";
 import { ErrorText } from "./view/error.tsx";
 import { Root } from "./view/root.tsx";
 

@@ -110,6 +110,7 @@ export class Session {
     this.app.forget();
     this.settings.selected.value = undefined;
     this.settings.seenChanges.value = "";
+    this.settings.approver.value = "";
     void this.start();
   }
 

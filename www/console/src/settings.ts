@@ -18,6 +18,8 @@ export class Settings {
   readonly selected: Signal<string | undefined>;
   /** Definition changes that the person has read, as one text. */
   readonly seenChanges: Signal<string>;
+  /** The name in which the person decides what waits for approval. */
+  readonly approver: Signal<string>;
 
   readonly #prefix: string;
   readonly #store: Pick<Storage, "getItem" | "setItem" | "removeItem"> | undefined;
@@ -31,6 +33,7 @@ export class Settings {
     this.definition = this.#remember<string | undefined>("definition", undefined, (value) => typeof value === "string");
     this.selected = this.#remember<string | undefined>("selected", undefined, (value) => typeof value === "string", false);
     this.seenChanges = this.#remember<string>("seen-changes", "", (value) => typeof value === "string");
+    this.approver = this.#remember<string>("approver", "", (value) => typeof value === "string");
   }
 
   /** Takes what another tab has chosen. */

@@ -2,7 +2,7 @@
 // Fields keep the contract's own snake_case.
 
 /** What a member is doing. `state` says whether it belongs to the mob, `activity` what it is busy with. */
-export type Activity = "dormant" | "idle" | "running" | "waiting_model" | "broken";
+export type Activity = "dormant" | "idle" | "running" | "waiting_model" | "waiting_approval" | "broken";
 
 /** An entry of `mobkit/list_members`. */
 export interface MemberEntry {
@@ -54,7 +54,8 @@ export interface PersistedEvent {
 
 /** The data of an event of `/mob/events`; its `id` is `mob:` and the number in the log, its `event` the type. */
 export interface StreamedEvent {
-  member_id: string;
+  /** Null for a module's, which is the source. */
+  member_id: string | null;
   source: string;
   timestamp_ms: number;
   payload: AgentEventPayload;
@@ -62,8 +63,9 @@ export interface StreamedEvent {
 
 /** The log's entry out of an event of `/mob/events`. */
 export function persistedOf({ id, event, data }: { id: string; event: string; data: string }): PersistedEvent {
-  const { member_id, timestamp_ms, payload } = JSON.parse(data) as StreamedEvent;
+  const { member_id, source, timestamp_ms, payload } = JSON.parse(data) as StreamedEvent;
   const seq = Number(id.slice(id.indexOf(":") + 1));
+  if (member_id === null) return { id, seq, timestamp_ms, member_id, event: { kind: "module", module: source, event_type: event, payload } };
   return {
     id: `evt-agent-${seq}`,
     seq,

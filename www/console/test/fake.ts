@@ -26,10 +26,12 @@ export interface FakeOptions {
   definitionChanges?: unknown[];
   /** Work waits for a model. */
   waiting?: boolean;
+  /** It has modules, and what stands on them; without, it is from before there were any. */
+  modules?: boolean;
 }
 
 function streamed({ member_id, timestamp_ms, event }: PersistedEvent): unknown {
-  return { member_id, source: member_id, timestamp_ms, payload: event.payload };
+  return { member_id, source: event.kind === "module" ? event.module : member_id, timestamp_ms, payload: event.payload };
 }
 
 function frameOf({ id, seq, timestamp_ms, member_id, identity, event }: PersistedEvent): ConsoleFrame {
@@ -47,6 +49,11 @@ export class FakeRuntime implements RuntimeClient {
   /** Edges that an edge discovery has made, as `a b`; the lead's own are the definition's, all others are made by hand. */
   readonly discovered = new Set<string>();
   readonly members = new Map<string, FakeMember>();
+  readonly modules: any[] = [
+    { module_id: "router", health: "healthy", restarts: 0, restart_policy: "on_failure", tools: ["routing.resolve"], transitions: [{ module_id: "router", to: "starting", attempt: 0 }, { module_id: "router", from: "starting", to: "healthy", attempt: 0 }] },
+    { module_id: "crm", health: "stopped", restarts: 1, restart_policy: "always", tools: [], error: "the worker ended: out of memory", transitions: [{ module_id: "crm", from: "healthy", to: "failed", attempt: 0 }, { module_id: "crm", from: "failed", to: "restarting", attempt: 1 }, { module_id: "crm", from: "restarting", to: "stopped", attempt: 1 }] },
+  ];
+  readonly pending: any[] = [];
   readonly calls: { method: string; params: any }[] = [];
   /** Set to make the next call of a method fail. */
   readonly failNext = new Map<string, { code: number | string; message: string; data?: unknown }>();
@@ -105,6 +112,13 @@ export class FakeRuntime implements RuntimeClient {
       identity,
       event: { kind: "agent", agent_id, event_type: payload.type, payload },
     });
+    this.#wake();
+  }
+
+  /** An event of a module. */
+  tell(module: string, event_type: string, payload: unknown): void {
+    const seq = (this.events.at(-1)?.seq ?? 0) + 1;
+    this.events.push({ id: `evt-${module}-${seq}`, seq, timestamp_ms: (this.#clock += 11), member_id: null, event: { kind: "module", module, event_type, payload } });
     this.#wake();
   }
 
@@ -431,6 +445,7 @@ export class FakeRuntime implements RuntimeClient {
         }
         return { result: { accepted: true } };
       case "mobkit/spawn_member":
+        if (params.module_id !== undefined) return this.#moves(params.module_id, "healthy");
         if (this.members.has(params.meerkat_id)) return { error: { code: -32602, message: `mob member already exists: ${params.meerkat_id}`, data: { code: "member_already_exists" } } };
         this.spawn(params.meerkat_id, params.profile, params.labels);
         return { result: { accepted: true, meerkat_id: params.meerkat_id } };
@@ -453,6 +468,17 @@ export class FakeRuntime implements RuntimeClient {
         this.members.get(params.b)?.wired.delete(params.a);
         this.ledger("members_unwired", { a: params.a, b: params.b });
         return { result: { accepted: true } };
+      case "mobkit/modules/list":
+      case "mobkit/modules/stop":
+      case "mobkit/routing/routes/list":
+      case "mobkit/delivery/history":
+      case "mobkit/scheduling/list":
+      case "mobkit/gating/pending":
+      case "mobkit/gating/decide":
+      case "mobkit/gating/audit":
+      case "mobkit/memory/stores":
+      case "mobkit/memory/query":
+        return this.#options.modules ? this.#modulesRpc(method.slice(7), params) : { error: { code: -32601, message: `Method not found: ${method}` } };
       case "mobkit/force_cancel_member":
       case "mobkit/stop":
       case "mobkit/resume":
@@ -460,6 +486,50 @@ export class FakeRuntime implements RuntimeClient {
       default:
         return { error: { code: -32601, message: `Method not found: ${method}` } };
     }
+  }
+
+  #moves(module_id: string, health: string): { result: unknown } {
+    const module = this.modules.find((other) => other.module_id === module_id);
+    module.transitions.push({ module_id, from: module.health, to: health, attempt: module.restarts });
+    module.health = health;
+    return { result: { accepted: true, module_id } };
+  }
+
+  #modulesRpc(method: string, params: any): { result: unknown } | { error: { code: number; message: string; data?: unknown } } {
+    const at = 1_763_900_000_000;
+    switch (method) {
+      case "modules/list":
+        return { result: { modules: structuredClone(this.modules) } };
+      case "modules/stop":
+        return this.#moves(params.module_id, "stopped");
+      case "routing/routes/list":
+        return { result: { routes: [{ route_key: "alerts", recipient: "*", channel: "alerts", sink: "mob_member", target_module: "delivery", retry_max: 1 }] } };
+      case "delivery/history": {
+        const record = { delivery_id: "delivery-000001", route_id: "route-000001", recipient: "lead", sink: "webhook", target_module: "delivery", payload: { text: "x".repeat(400) }, status: "failed", attempts: [{ attempt: 1, status: "transient_failure", backoff_ms: 250 }, { attempt: 2, status: "failed", backoff_ms: 0 }], first_attempt_ms: at, final_attempt_ms: at + 300, sink_adapter: "webhook", error: "HTTP 503" };
+        return { result: { deliveries: [params.recipient, params.sink].some((wanted) => wanted !== undefined && wanted !== "lead" && wanted !== "webhook") ? [] : [record] } };
+      }
+      case "scheduling/list":
+        return { result: { limit: 256, schedules: [{ schedule: { schedule_id: "morning", interval: "0 9 * * 1-5", timezone: "UTC", enabled: true, jitter_ms: 0, catch_up: false }, action: { kind: "message", member_id: "lead", message: "Good morning" }, next_ms: [Date.now() + 90_000], fired: 0, error: "it was late" }] } };
+      case "gating/pending":
+        return { result: { pending: structuredClone(this.pending) } };
+      case "gating/decide": {
+        const found = this.pending.findIndex((entry) => entry.pending_id === params.pending_id);
+        if (found < 0) return { error: { code: -32602, message: `Invalid params: unknown pending_id '${params.pending_id}'`, data: { code: "unknown_pending_id" } } };
+        this.pending.splice(found, 1);
+        return { result: { pending_id: params.pending_id, action_id: "gate-action-1", approver_id: params.approver_id, decision: params.decision, outcome: "allowed", decided_at_ms: at } };
+      }
+      case "gating/audit":
+        return { result: { entries: [{ audit_id: "gate-audit-1", timestamp_ms: at, event_type: "evaluated", action_id: "gate-action-0", actor_id: "lead", risk_tier: "r2", outcome: "allowed_with_audit", detail: { rationale: "small" } }] } };
+      case "memory/stores":
+        return { result: { stores: ["knowledge_graph", "vector", "timeline", "todo", "top_of_mind"].map((store) => ({ store, record_count: store === "vector" ? 2 : 0 })) } };
+      default:
+        return { result: { assertions: [{ assertion_id: "memory-assert-1", entity: "garden", topic: "water", store: "vector", fact: "wet ".repeat(300), metadata: { by: "scout" }, indexed_at_ms: at }], conflicts: [{ entity: "garden", topic: "water", store: "vector", reason: "It is dry.", updated_at_ms: at }] } };
+    }
+  }
+
+  /** Something that somebody has to decide; with a member, it is a tool call of its. */
+  hold(member_id: string, pending_id = "gate-pending-1"): void {
+    this.pending.push({ pending_id, action_id: "gate-action-1", action: "send_message", actor_id: member_id, risk_tier: "r3", created_at_ms: Date.now(), deadline_at_ms: Date.now() + 600_000, tool_call: { member_id, call_id: "c", tool: "send_message", args: { to: "critic", content: "long ".repeat(80) } } });
   }
 
   async control(name: string, payload?: any): Promise<any> {

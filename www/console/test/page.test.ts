@@ -102,6 +102,90 @@ describe("talking", () => {
     }));
 });
 
+describe("what stands on modules", () => {
+  const module = (page: Page, name: string, health: string) => page.locator(`[data-module="${name}"][data-health="${health}"]`);
+
+  test("a module that has ended says why, and is started and stopped", () =>
+    open("?modules", async (page) => {
+      await tab(page, "modules");
+      const crm = module(page, "crm", "stopped");
+      await crm.getByText("out of memory").waitFor();
+      assert.equal(await crm.locator(".chain").textContent(), "failedrestarting (1)stopped");
+      assert.equal(await crm.getByRole("button", { name: "Stop crm" }).isDisabled(), true);
+      await page.evaluate(() => (window as any).fake.failNext.set("mobkit/spawn_member", { code: -32000, message: "module 'crm': start took longer than 30000 ms", data: { code: "module_timeout" } }));
+      await crm.getByRole("button", { name: "Start crm" }).click();
+      await crm.getByRole("alert").getByText("took longer").waitFor();
+      await crm.getByRole("button", { name: "Start crm" }).click();
+      await module(page, "crm", "healthy").getByRole("button", { name: "Stop crm" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Stop" }).click();
+      await crm.waitFor();
+      assert.deepEqual((await calls(page, "mobkit/spawn_member")).at(-1), { module_id: "crm" });
+    }));
+
+  test("a call that waits shows on the tab and at its member, and goes on when it is approved", () =>
+    open("?modules", async (page) => {
+      await page.evaluate(() => {
+        const { fake } = window as any;
+        fake.hold("critic");
+        fake.emit("critic", { type: "tool_call_requested", id: "c", name: "send_message", args: {} });
+      });
+      await page.locator(`${id("sidebar-list")} [data-identity="critic"][data-state="waiting_approval"]`).waitFor();
+      assert.match((await page.locator(id("approvals-count")).textContent()) ?? "", /^1/);
+      assert.match(await page.title(), /^\(!\)/);
+      await tab(page, "approvals");
+      const pending = page.locator(id("pending"));
+      await page.getByLabel("You decide as").fill("Anna");
+      await page.evaluate(() => (window as any).fake.failNext.set("mobkit/gating/decide", { code: -32602, message: "Invalid params: approver 'Anna' does not match", data: { code: "approver_mismatch" } }));
+      await pending.getByRole("button", { name: "Approve" }).click();
+      await pending.getByRole("alert").getByText("does not match").waitFor();
+      await pending.getByLabel("Reason").fill("fine");
+      await pending.getByRole("button", { name: "Approve" }).click();
+      await pending.waitFor({ state: "detached" });
+      await page.locator(id("approvals-empty")).waitFor();
+      assert.deepEqual((await calls(page, "mobkit/gating/decide")).at(-1), { pending_id: "gate-pending-1", approver_id: "Anna", decision: "approve", reason: "fine" });
+      await page.locator(`${id("sidebar-list")} [data-identity="critic"][data-state="idle"]`).waitFor();
+      assert.equal(await page.locator(id("approvals-count")).count(), 0);
+    }));
+
+  test("what a module tells stands in the feed and the event log, under its name", () =>
+    open("?modules", async (page) => {
+      await page.evaluate(() => (window as any).fake.tell("crm", "supervisor.warning", { error: "it broke" }));
+      await page.locator(id("activity-feed")).getByText("module crm is in trouble").waitFor();
+      await tab(page, "events");
+      await page.locator('[data-seq="1"]').getByText("crm", { exact: true }).waitFor();
+    }));
+
+  test("who only follows can press nothing, and is told why", () =>
+    open("?modules&pending&state=follower", async (page) => {
+      await tab(page, "approvals");
+      await page.getByLabel("You decide as").fill("Anna");
+      for (const name of ["Approve", "Reject", "Pass on"]) assert.equal(await page.locator(id("pending")).getByRole("button", { name }).isDisabled(), true);
+      await page.locator(id("read-only")).waitFor();
+      for (const part of ["modules", "routing", "schedules", "memory"]) {
+        await tab(page, "modules");
+        await page.locator(id(`part-${part}`)).click();
+        await page.locator(id("read-only")).getByText("only follows").waitFor();
+        const open = await page.locator(`${id("modules-panel")} :is(button, [role="switch"]):not(nav button):enabled`).evaluateAll((all) => all.map((button) => button.textContent));
+        assert.deepEqual(open, [], part);
+      }
+    }));
+
+  test("a reading that fails says so, and what was read stays", () =>
+    open("?modules", async (page) => {
+      await tab(page, "modules");
+      await page.locator(id("part-memory")).click();
+      await page.locator(id("facts")).waitFor();
+      await page.evaluate(() => {
+        const { fake, session } = window as any;
+        fake.failNext.set("mobkit/memory/query", { code: -32000, message: "the storage is gone", data: { code: "storage" } });
+        session.app.modulesVersion.value += 1;
+      });
+      await page.getByText("the storage is gone").waitFor();
+      await page.locator(id("facts")).waitFor();
+      await page.getByText("the storage is gone").waitFor({ state: "detached" });
+    }));
+});
+
 describe("the mob", () => {
   test("add, wire, unwire, respawn, retire", () =>
     open("", async (page) => {
@@ -445,6 +529,12 @@ describe("accessibility", () => {
       await page.getByText("Edges as a list").click();
       await page.locator(id("edge-list")).waitFor();
     }],
+    ["modules", "?modules", async (page) => { await tab(page, "modules"); await page.locator('[data-module="crm"]').waitFor(); }],
+    ["routing", "?modules&state=follower", async (page) => { await tab(page, "modules"); await page.locator(id("part-routing")).click(); await page.locator(id("route-new")).click(); await page.locator("[data-delivery] summary").click(); }],
+    ["schedules", "?modules", async (page) => { await tab(page, "modules"); await page.locator(id("part-schedules")).click(); await page.locator('[data-schedule="morning"]').waitFor(); await page.locator(id("schedule-add")).click(); }],
+    ["memory", "?modules", async (page) => { await tab(page, "modules"); await page.locator(id("part-memory")).click(); await page.locator(id("facts")).waitFor(); }],
+    ["approvals", "?modules&pending", async (page) => { await tab(page, "approvals"); await page.locator(id("pending")).waitFor(); await page.locator(id("audit")).waitFor(); }],
+    ["an older runtime", "", async (page) => { await tab(page, "approvals"); await page.getByText("older than the page").first().waitFor(); }],
     ["definition", "?changes", async (page) => tab(page, "definition")],
     ["storage", "?state=follower", async (page) => { await tab(page, "storage"); await page.getByText("183 kB").waitFor(); }],
     ["model", "?waiting", async (page) => { await tab(page, "model"); await page.getByRole("radio", { name: /OpenAI/ }).check(); }],
@@ -472,16 +562,23 @@ describe("accessibility", () => {
   }
   test("on a narrow screen everything is reached by tabs and nothing overflows", () =>
     open(
-      "?pace=1",
+      "?pace=1&modules&pending",
       async (page) => {
         await ask(page, "Hello");
         await answered(page);
-        for (const name of ["members", "chat", "activity", "ledger", "events", "mob", "definition", "storage", "model"]) {
+        for (const name of ["members", "chat", "activity", "ledger", "events", "mob", "modules", "approvals", "definition", "storage", "model"]) {
           await tab(page, name);
           const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
           assert.equal(overflow, 0, name);
           const wide = await page.evaluate(() => [...document.querySelectorAll<HTMLElement>(".tab-panel > *, .sidebar, .rail > *")].filter((element) => element.offsetParent !== null && element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.className));
           assert.deepEqual(wide, [], name);
+        }
+        await tab(page, "modules");
+        for (const part of ["routing", "schedules", "memory", "modules"]) {
+          await page.locator(id(`part-${part}`)).click();
+          await page.locator(`${id("modules-panel")} .card`).first().waitFor();
+          const sideways = await page.locator(id("modules-panel")).evaluate((panel) => panel.scrollWidth - panel.clientWidth);
+          assert.equal(sideways, 0, part);
         }
         await tab(page, "members");
         await page.locator(id("sidebar-list")).waitFor();

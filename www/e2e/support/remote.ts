@@ -30,9 +30,11 @@ export class RemoteMob {
 
   private constructor(readonly runtime: UnifiedRuntime) {}
 
-  static async start(options: { pace?: number } = {}): Promise<RemoteMob> {
+  static async start(options: { pace?: number; modules?: string[] } = {}): Promise<RemoteMob> {
     await init({ wasm: readFileSync(WASM) });
-    const runtime = await UnifiedRuntime.builder()
+    const builder = UnifiedRuntime.builder();
+    for (const module of options.modules ?? []) builder.module(module);
+    const runtime = await builder
       .definition(readFileSync(DEMO, "utf8"))
       .storage(memory())
       .defaultModel(demoModel({ pace: options.pace ?? 1 }))
@@ -76,6 +78,13 @@ export class RemoteMob {
       server.close(() => resolve());
       server.closeAllConnections();
     });
+  }
+
+  /** Asks the mob itself, beside whoever looks on. */
+  async rpc(method: string, params: unknown): Promise<unknown> {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+    const answer = await this.runtime.fetch(new Request("https://mob.local/console/rpc", { method: "POST", headers: { "content-type": "application/json" }, body }));
+    return await answer.json();
   }
 
   /** Ends every open stream, as servers do when they start anew. */

@@ -66,7 +66,7 @@ describe("for everybody", () => {
       await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
       await page.evaluate(AXE);
       const found: string[] = [];
-      for (const view of ["chat", "ledger", "events", "mob", "definition", "storage", "model"]) {
+      for (const view of ["chat", "ledger", "events", "mob", "modules", "approvals", "definition", "storage", "model"]) {
         await console.tab(view);
         const { violations } = await page.evaluate(async () => await (globalThis as unknown as { axe: { run(): Promise<unknown> } }).axe.run()) as AxeResults;
         for (const violation of violations) {

@@ -438,10 +438,12 @@ function formatDelay(ms: unknown): string {
 }
 
 /** What a member's row shows: membership first, then trouble, then what the log says it does. */
-export function shownState(entry: { state?: string; status?: string; activity?: string } | undefined, chat: ChatState | undefined): string {
+export function shownState(entry: { state?: string; status?: string; activity?: string } | undefined, chat: ChatState | undefined, held = false): string {
   const state = entry?.state?.toLowerCase();
   if (state === "retiring") return "retiring";
   if (entry?.activity === "broken" || entry?.status === "broken") return "broken";
+  // Its run goes on, and does nothing until somebody has decided.
+  if (held || entry?.activity === "waiting_approval") return "waiting_approval";
   if (chat?.run) return "running";
   if (chat?.waitingFor) return "waiting_model";
   if (entry?.activity === "waiting_model") return "waiting_model";

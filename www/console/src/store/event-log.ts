@@ -31,6 +31,7 @@ export const EVENT_TYPES: readonly (readonly [string, readonly string[]])[] = [
   ["Runs", ["run_started", "run_completed", "run_failed", "turn_started", "turn_completed", "retrying", "history_truncated"]],
   ["Tools", ["tool_call_requested", "tool_execution_started", "tool_execution_completed", "tool_execution_timed_out", "tool_result_received"]],
   ["Model", ["text_delta", "text_complete", "reasoning_delta", "reasoning_complete", "stream_truncated", "model_unavailable"]],
+  ["Modules", ["resolved", "send", "dispatch", "supervisor.warning"]],
 ];
 
 /** The part of a query that a filter means. */
@@ -186,8 +187,9 @@ export function describeGap({ from, to, reason }: Gap): string {
   return reason === "unclean_stop" ? `${which}: the runtime ended without a proper stop, and went on with fresh numbers.` : `${which}: ${reason}.`;
 }
 
-/** Whose event it is. */
+/** Whose event it is: a member's or a module's. */
 export function memberOf(event: PersistedEvent): string {
+  if (event.event.kind === "module") return event.event.module;
   return event.identity ?? (event.member_id === null ? "" : identityOf(event.member_id));
 }
 

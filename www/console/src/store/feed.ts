@@ -48,9 +48,19 @@ export function oneLine(text: string, length = 160): string {
 
 const str = (value: unknown): string => (typeof value === "string" ? value : value == null ? "" : JSON.stringify(value));
 
-/** The line for an agent event, if it deserves one. */
+/** The line for a module's event, if it deserves one. */
+function feedOfModule({ seq, timestamp_ms, event }: PersistedEvent & { event: { kind: "module" } }): FeedEntry | undefined {
+  const p = (event.payload ?? {}) as Record<string, unknown>;
+  const failed = str(p["error"]);
+  const of = { id: `e${seq}`, at: timestamp_ms, identity: undefined, peer: undefined, detail: oneLine(failed) };
+  if (event.event_type === "supervisor.warning") return { ...of, tone: "warn", title: `module ${event.module} is in trouble` };
+  if (event.event_type === "dispatch" && p["schedule_id"] !== undefined) return { ...of, tone: failed === "" ? "structure" : "warn", title: `schedule ${str(p["schedule_id"])} was due`, topic: `schedule ${str(p["schedule_id"])}` };
+  return undefined;
+}
+
+/** The line for an event of a member or a module, if it deserves one. */
 export function feedOfAgent(event: PersistedEvent): FeedEntry | undefined {
-  if (event.event.kind !== "agent") return undefined;
+  if (event.event.kind === "module") return feedOfModule(event as PersistedEvent & { event: { kind: "module" } });
   const p = event.event.payload ?? { type: event.event.event_type };
   const line = (tone: FeedEntry["tone"], title: string, detail = "", peer?: string): FeedEntry => ({
     id: `e${event.seq}`,

@@ -33,6 +33,7 @@ export const STATE_WORDS: Record<string, string> = {
   idle: "idle",
   dormant: "asleep",
   waiting_model: "waits for its model",
+  waiting_approval: "waits for approval",
   broken: "broken",
   retiring: "retiring",
 };
@@ -71,6 +72,8 @@ const PATHS: Record<string, string> = {
   storage: "M4 6c0-1.7 3.6-3 8-3s8 1.3 8 3-3.6 3-8 3-8-1.3-8-3z M4 6v12c0 1.7 3.6 3 8 3s8-1.3 8-3V6 M4 12c0 1.7 3.6 3 8 3s8-1.3 8-3",
   model: "M12 3l2.2 5.8L20 11l-5.8 2.2L12 19l-2.2-5.8L4 11l5.8-2.2z",
   definition: "M9 4 4 12l5 8 M15 4l5 8-5 8",
+  modules: "M4 4h6.5v6.5H4z M13.5 4H20v6.5h-6.5z M4 13.5h6.5V20H4z M16.8 13.5v6.5 M13.5 16.8h6.5",
+  approvals: "M12 3l7.5 3v5.5c0 4.6-3.1 8-7.5 9.5-4.4-1.5-7.5-4.9-7.5-9.5V6z M8.7 11.8l2.4 2.4 4.4-4.4",
   remote: "M7 18.5a4.5 4.5 0 0 1-.6-9 6 6 0 0 1 11.5 1.3A3.9 3.9 0 0 1 17.5 18.5z",
   check: "M5 12.5l4.5 4.5L19 7",
   warn: "M12 4 2.8 20h18.4z M12 10v4 M12 17h.01",

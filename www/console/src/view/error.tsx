@@ -5,7 +5,14 @@ import type { ConsoleError } from "../client.ts";
 import { Icon, pretty } from "./common.tsx";
 
 /** What a person can do, by code. Only where the message alone would leave them helpless. */
+const NO_SUCH_METHOD = "This runtime is older than the page and cannot do that.";
+
 const ADVICE: Record<string, string> = {
+  method_not_found: NO_SUCH_METHOD,
+  "-32601": NO_SUCH_METHOD,
+  router_module_not_loaded: "Routing needs the module router. Start it, or give it to the runtime when that is built.",
+  delivery_module_not_loaded: "Deliveries need the module delivery. Start it, or give it to the runtime when that is built.",
+  rate_limited: "The route allows no more deliveries within this minute. Wait a little, or give the route a higher rate.",
   not_leader: "This tab only reads. Take over to act from here.",
   storage_quota_exceeded: "The browser gives this page no more room. Export, then free some space or erase.",
   storage_blocked: "Another tab holds the storage open with an older version. Close it, then try again.",

@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { View } from "../app.ts";
 import type { Session } from "../session.ts";
 import { rowsOfLabels } from "../store/labels.ts";
+import { ApprovalsPanel, useInbox } from "./approvals.tsx";
 import { Chat } from "./chat.tsx";
 import { count, Icon, moveFocus } from "./common.tsx";
 import { Changes, DefinitionPanel } from "./definition.tsx";
@@ -15,6 +16,7 @@ import { LabelList } from "./labels.tsx";
 import { Ledger } from "./ledger.tsx";
 import { MobPanel } from "./mob.tsx";
 import { ModelPanel } from "./model.tsx";
+import { ModulesPanel } from "./modules.tsx";
 import { connectionOf, RemoteBanners, RemoteChip } from "./remote.tsx";
 import { Sidebar } from "./sidebar.tsx";
 import { SignIn } from "./sign-in.tsx";
@@ -30,6 +32,8 @@ const TABS: { view: View; label: string; narrowOnly?: boolean }[] = [
   { view: "ledger", label: "Ledger" },
   { view: "events", label: "Events" },
   { view: "mob", label: "Mob" },
+  { view: "modules", label: "Modules" },
+  { view: "approvals", label: "Approvals" },
   { view: "definition", label: "Definition" },
   { view: "storage", label: "Storage" },
   { view: "model", label: "Model" },
@@ -43,6 +47,7 @@ export function Root({ session }: { session: Session }) {
   useSelection(session);
   useTheme(session);
   useTitle(session);
+  useInbox(session);
   return (
     <div class="console" data-testid="mobkit-console" data-view={app.view.value} data-client-state={app.client.value.state} data-boot={boot.phase}>
       <Header session={session} />
@@ -94,8 +99,9 @@ function useTitle(session: Session): void {
   useSignalEffect(() => {
     const { app } = session;
     const running = app.totals.value.running;
+    const asked = app.inbox.count.value > 0;
     const waiting = app.waiting.value !== undefined;
-    document.title = `${running > 0 ? `(${running}) ` : waiting ? "(!) " : ""}${app.status.value?.mob_id ?? "mobkit"} console`;
+    document.title = `${asked || (waiting && running === 0) ? "(!) " : running > 0 ? `(${running}) ` : ""}${app.status.value?.mob_id ?? "mobkit"} console`;
   });
 }
 
@@ -321,7 +327,13 @@ function Centre({ session }: { session: Session }) {
             onClick={() => (app.view.value = tab.view)}
           >
             <Icon name={tab.view} />
-            <span>{tab.label}</span>
+            <span class="tab-word">{tab.label}</span>
+            {tab.view === "approvals" && app.inbox.count.value > 0 && (
+              <span class="tab-count" data-testid="approvals-count">
+                {app.inbox.count.value}
+                <span class="visually-hidden"> pending</span>
+              </span>
+            )}
           </button>
         ))}
       </div>
@@ -334,6 +346,10 @@ function Centre({ session }: { session: Session }) {
           <EventLog app={app} />
         ) : shown === "mob" ? (
           <MobPanel app={app} />
+        ) : shown === "modules" ? (
+          <ModulesPanel app={app} />
+        ) : shown === "approvals" ? (
+          <ApprovalsPanel session={session} />
         ) : shown === "definition" ? (
           <DefinitionPanel session={session} />
         ) : shown === "storage" ? (

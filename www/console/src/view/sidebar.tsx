@@ -116,7 +116,7 @@ function RowView({ row, selected, focusable, app }: RowProps) {
         </span>
         <span class={`member-preview${row.state === "broken" ? " bad" : ""}`}>
           <span class="visually-hidden">{STATE_WORDS[row.state] ?? row.state}. </span>
-          {row.state === "broken" ? (row.error ?? "broken") : row.state === "waiting_model" ? "waits for its model" : row.preview || (STATE_WORDS[row.state] ?? row.state)}
+          {row.state === "broken" ? (row.error ?? "broken") : row.state === "waiting_model" || row.state === "waiting_approval" ? STATE_WORDS[row.state] : row.preview || (STATE_WORDS[row.state] ?? row.state)}
         </span>
         {labels !== "" && (
           <span class="member-labels" title={labels}>

@@ -7,4 +7,5 @@ export type * from "./definition.js";
 export type * from "./event.js";
 export type * from "./member.js";
 export type * from "./mob-event.js";
+export type * from "./modules.js";
 export type * from "./report.js";

@@ -55,8 +55,8 @@ export interface SpawnReceipt {
   session_id: string;
 }
 
-/** What a member does at the moment. */
-export type MemberActivity = "dormant" | "idle" | "running" | "waiting_model" | "broken";
+/** What a member does at the moment. `waiting_approval`: a tool call of its waits for somebody's decision. */
+export type MemberActivity = "dormant" | "idle" | "running" | "waiting_model" | "waiting_approval" | "broken";
 
 /** One row of the roster. */
 export interface MobMemberListEntry {
