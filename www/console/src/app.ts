@@ -337,7 +337,10 @@ export class App {
         this.#touch(this.feedVersion);
       }
       if (event.event.kind !== "agent") {
-        if (live) this.#touch(this.modulesVersion);
+        if (live) {
+          this.#touch(this.modulesVersion);
+          if (event.event.module === "gating") this.inbox.soon();
+        }
         continue;
       }
       const identity = identityOf(event.event.agent_id);

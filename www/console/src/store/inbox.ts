@@ -1,5 +1,5 @@
 // What waits for somebody's decision. Asked for when something has happened that may have changed it, and every few seconds by who looks:
-// not all that is to be decided leaves an event.
+// that its time is over is written down by the next call.
 
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { GatingPendingEntry } from "mobkit-web";

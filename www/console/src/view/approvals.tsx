@@ -10,9 +10,9 @@ import { Avatar, count, Time } from "./common.tsx";
 import { ErrorText } from "./error.tsx";
 import { Act, Ago, Countdown, Field, heldBack, Long, Reading, ReadOnly, useLive, useOrder, Value } from "./panel.tsx";
 
-/** How often it is asked what waits: while somebody looks at it, and otherwise for the number on the tab. */
-const LOOKED_AT_MS = 1500;
-const OTHERWISE_MS = 5000;
+/** How often it is asked what waits though no event says so, for time runs out by itself: while somebody looks at it, and otherwise for the number on the tab. */
+const LOOKED_AT_MS = 5_000;
+const OTHERWISE_MS = 15_000;
 
 /** Keeps the number of pending decisions right for as long as the page is in sight. */
 export function useInbox(session: Session): void {
