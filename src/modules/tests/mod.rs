@@ -4,6 +4,7 @@ mod crashes;
 mod events;
 mod gating;
 mod held_calls;
+mod lifecycle;
 mod member_tools;
 mod memory;
 mod routing;
