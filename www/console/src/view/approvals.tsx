@@ -159,7 +159,7 @@ function Audit({ app }: { app: App }) {
                 {particulars(entry)}
                 <span class="quiet">
                   {" "}
-                  {entry.action_id} of {app.person(entry.actor_id).name}, {entry.risk_tier}: {OUTCOMES[entry.outcome] ?? entry.outcome}
+                  <code>{entry.detail.action}</code> of {app.person(entry.actor_id).name}, {entry.risk_tier}: {OUTCOMES[entry.outcome] ?? entry.outcome}
                 </span>
               </span>
             </li>

@@ -203,7 +203,7 @@ export interface GatingPendingEntry {
   /** Who passed it on, and decides about it no more. */
   escalated_by?: string[];
   /** The tool call that waits for it. */
-  tool_call?: { member_id: AgentIdentity; call_id: string; tool: string; args: Json };
+  tool_call?: { member_id: AgentIdentity; interaction_id: string; call_id: string; tool: string; args: Json };
 }
 
 /** What `mobkit/gating/decide` is asked. */
@@ -241,7 +241,8 @@ export interface GatingAuditEntry {
   actor_id: string;
   risk_tier: RiskTier;
   outcome: GatingOutcome;
-  detail: Json;
+  /** Particulars, and what the action is. */
+  detail: { action: string; [name: string]: Json };
 }
 
 /** A store of memory. */
