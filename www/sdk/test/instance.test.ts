@@ -100,7 +100,7 @@ function factory() {
 
 /** The options of a build as they cross: what is undefined is left out. */
 const CROSSED = {
-  definition: {}, storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], modules: [], ifLocked: "wait",
+  definition: {}, storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], modules: [], zoneOffset: () => undefined, ifLocked: "wait",
 } as const;
 
 const BUILD: RawBuildOptions = {
