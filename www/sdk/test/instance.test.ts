@@ -100,11 +100,13 @@ function factory() {
 
 /** The options of a build as they cross: what is undefined is left out. */
 const CROSSED = {
-  definition: {}, storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], modules: [], zoneOffset: () => undefined, ifLocked: "wait",
+  definition: {}, storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], modules: [], ifLocked: "wait",
+  // The first function of those that cross beside it.
+  zoneOffset: 0,
 } as const;
 
 const BUILD: RawBuildOptions = {
-  ...CROSSED, models: [], tools: [], modules: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
+  ...CROSSED, models: [], tools: [], modules: [], zoneOffset: () => undefined, defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
         discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined,
         consoleLog: undefined,
         persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined, consoleConfig: undefined,
