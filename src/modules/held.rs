@@ -19,7 +19,7 @@ use crate::modules::schedule::{
 use crate::modules::tick::SCHEDULING;
 use crate::modules::{Inner, Modules, events};
 use crate::storage::{Batch, Durability, Key, Record};
-use crate::wire::json::{self, Fields, FromJson, from_json, object, value_of};
+use crate::wire::json::{self, Blank, Fields, FromJson, from_json, object, value_of};
 use crate::wire::{
     AgentIdentity, ContentInput, HandlingMode, ModuleError, ModuleErrorKind, WorkId,
 };
@@ -54,6 +54,15 @@ pub enum ScheduleAction {
         /// With what.
         arguments: Value,
     },
+}
+
+impl Blank for ScheduleAction {
+    fn blank() -> Self {
+        Self::Message {
+            member_id: Blank::blank(),
+            message: String::new(),
+        }
+    }
 }
 
 impl FromJson for ScheduleAction {

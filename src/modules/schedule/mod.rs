@@ -20,7 +20,7 @@ pub use claims::Claims;
 pub use error::ScheduleValidationError;
 pub use zone::{OffsetsOnly, TimeZones};
 
-use crate::wire::json::{Fields, FromJson, deserialize_by_json};
+use crate::wire::json::{Blank, Fields, FromJson, deserialize_by_json};
 use rule::Interval;
 use zone::Zone;
 
@@ -46,17 +46,33 @@ pub struct ScheduleDefinition {
     pub catch_up: bool,
 }
 
+impl Blank for ScheduleDefinition {
+    fn blank() -> Self {
+        Self {
+            schedule_id: String::new(),
+            interval: String::new(),
+            timezone: String::new(),
+            enabled: true,
+            jitter_ms: 0,
+            catch_up: false,
+        }
+    }
+}
+
 impl FromJson for ScheduleDefinition {
     fn from_json(value: Value) -> Result<Self, Error> {
+        let mut this = Self::blank();
+        let mut enabled = None;
         let mut fields = Fields::of(value)?;
-        Ok(Self {
-            schedule_id: fields.take("schedule_id")?,
-            interval: fields.take("interval")?,
-            timezone: fields.take("timezone")?,
-            enabled: fields.take::<Option<bool>>("enabled")?.unwrap_or(true),
-            jitter_ms: fields.take_or_default("jitter_ms")?,
-            catch_up: fields.take_or_default("catch_up")?,
-        })
+        fields.put("schedule_id", false, &mut this.schedule_id);
+        fields.put("interval", false, &mut this.interval);
+        fields.put("timezone", false, &mut this.timezone);
+        fields.put("enabled", true, &mut enabled);
+        fields.put("jitter_ms", true, &mut this.jitter_ms);
+        fields.put("catch_up", true, &mut this.catch_up);
+        fields.end()?;
+        this.enabled = enabled.unwrap_or(true);
+        Ok(this)
     }
 }
 
