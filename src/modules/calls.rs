@@ -202,5 +202,5 @@ impl Inner {
 /// What a module failed with, as the failure of what it was asked for.
 pub(super) fn boundary(kind: ModuleErrorKind, error: ModuleError) -> ModuleError {
     let cause = object!({ "cause": error.kind, "data": error.data });
-    ModuleError::new(kind, error.message).with(cause)
+    ModuleError::new(kind, error.into_message()).with(cause)
 }

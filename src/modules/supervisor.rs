@@ -271,7 +271,7 @@ impl Slot {
                     self.forget_restarts(fit_since);
                     reason
                 }
-                Err(error) => error.message,
+                Err(error) => error.into_message(),
             };
             self.fails(&error);
             let pause = restart_after(self.config.restart, self.restarts.get(), &self.budget);

@@ -60,7 +60,7 @@ impl ModuleFactory for JsModuleFactory {
         async move {
             let emit: Emit = Closure::new(move |event: String| {
                 let told = json::parse(event.as_bytes()).map_err(|error| error.to_string());
-                let told = told.and_then(|event| events(event).map_err(|error| error.message));
+                let told = told.and_then(|event| events(event).map_err(ModuleError::into_message));
                 told.err()
             });
             let begun = start.call1(&JsValue::UNDEFINED, emit.as_ref().unchecked_ref());
@@ -196,7 +196,7 @@ impl Module for JsModule {
         async move {
             let stopped = call(&stop, &[]).await;
             stopped.map(|_| ()).map_err(|thrown| {
-                ModuleError::new(ModuleErrorKind::CloseFailed, failed(thrown).message)
+                ModuleError::new(ModuleErrorKind::CloseFailed, failed(thrown).into_message())
             })
         }
         .boxed_local()
