@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use futures::FutureExt;
 use serde::Serialize;
 use serde_json::{Error, Value};
 
@@ -363,10 +364,8 @@ impl Inner {
 
     pub(super) fn run_schedules(self: &Rc<Self>, fired: Vec<Fired>) {
         for Fired { id, due } in fired {
-            let inner = self.clone();
-            self.core
-                .host
-                .spawn(async move { inner.run_schedule(id, due).await });
+            let running = self.clone().run_schedule(id, due);
+            self.core.host.spawn(running.boxed_local());
         }
     }
 

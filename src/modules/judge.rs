@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use futures::future::{FutureExt, ready};
 use serde_json::Value;
 
-use crate::mob::{Core, MobError};
+use crate::mob::{Core, MobError, Pending};
 use crate::modules::delivery::{DeliverySendRequest, DeliveryStatus};
 use crate::modules::gating::{
     APPROVAL_TIMEOUT_MS, AuditRow, Block, GatingAuditEntry, GatingDecideRequest, GatingDecision,
@@ -24,107 +25,116 @@ impl Modules {
     ///
     /// # Errors
     /// Storage's.
-    pub async fn evaluate_gating(
-        &self,
-        request: GatingEvaluateRequest,
-    ) -> Result<GatingEvaluateResult, MobError> {
-        self.0.core.check_open()?;
-        self.0.check_leads()?;
-        let block = match request.risk_tier {
-            RiskTier::R0 | RiskTier::R1 => None,
-            RiskTier::R2 | RiskTier::R3 => {
-                self.0
-                    .block(request.entity.as_deref(), request.topic.as_deref())
-                    .await
-            }
-        };
-        self.0.evaluate(request, block, None).await
+    pub fn evaluate_gating(&self, request: GatingEvaluateRequest) -> Pending<GatingEvaluateResult> {
+        let inner = self.0.clone();
+        async move {
+            inner.check_works()?;
+            let block = match request.risk_tier {
+                RiskTier::R0 | RiskTier::R1 => None,
+                RiskTier::R2 | RiskTier::R3 => {
+                    let (entity, topic) = (request.entity.as_deref(), request.topic.as_deref());
+                    inner.block(entity, topic).await
+                }
+            };
+            inner.evaluate(request, block, None).await
+        }
+        .boxed_local()
     }
 
     /// What waits for a decision, in the order in which it came.
     ///
     /// # Errors
     /// Storage's, for what has waited too long is written down first.
-    pub async fn gating_pending(&self) -> Result<Vec<GatingPendingEntry>, MobError> {
-        let inner = &self.0;
-        inner.sweep().await?;
-        let rows = inner.state.pending.all();
-        let waiting = rows
-            .iter()
-            .filter(|row| row.answer.is_none() && !inner.is_over(row));
-        Ok(waiting.map(|row| row.entry.clone()).collect())
+    pub fn gating_pending(&self) -> Pending<Vec<GatingPendingEntry>> {
+        let inner = self.0.clone();
+        let swept = self.0.sweep().map(move |swept| {
+            swept?;
+            let mut waiting = Vec::new();
+            for row in inner.state.pending.all() {
+                if row.answer.is_none() && !inner.is_over(&row) {
+                    waiting.push(row.entry.clone());
+                }
+            }
+            Ok(waiting)
+        });
+        swept.boxed_local()
     }
 
     /// Decides about something. A tool call that waits for it hears of it.
     ///
     /// # Errors
     /// [`ModuleErrorKind`]: `UnknownPendingId`, `SelfApprovalForbidden`, `ApproverMismatch`; storage's.
-    pub async fn decide_gating(
-        &self,
-        request: GatingDecideRequest,
-    ) -> Result<GatingDecisionResult, MobError> {
+    pub fn decide_gating(&self, request: GatingDecideRequest) -> Pending<GatingDecisionResult> {
         let inner = self.0.clone();
-        inner.check_leads()?;
-        // What is over is written down though the decision may be refused.
-        inner.sweep().await?;
-        let decided = self.0.core.execute(Durability::Strict, move |core, batch| {
-            let row = number_of(&request.pending_id, PENDING)
-                .and_then(|number| inner.state.pending.staged(&number))
-                .filter(|row| row.answer.is_none() && !inner.is_over(row))
-                .ok_or_else(|| unknown(&request.pending_id))?;
-            check_decision(&row.entry, &request)?;
-            Ok(inner.stage_decision(core, batch, &row, &request))
-        });
-        decided.await
+        async move {
+            inner.check_leads()?;
+            // What is over is written down though the decision may be refused.
+            inner.sweep().await?;
+            let staging = inner.clone();
+            let decided = inner.core.execute(Durability::Strict, move |core, batch| {
+                staging.stage_decision(core, batch, &request)
+            });
+            decided.await
+        }
+        .boxed_local()
     }
 
     /// The newest `limit` lines of the record, the oldest first.
     ///
     /// # Errors
     /// Storage's, for what has waited too long is written down first.
-    pub async fn gating_audit(&self, limit: usize) -> Result<Vec<GatingAuditEntry>, MobError> {
-        self.0.sweep().await?;
-        let rows = self.0.state.audit.all();
-        let from = rows.len().saturating_sub(limit);
-        Ok(rows[from..].iter().map(|row| row.entry.clone()).collect())
+    pub fn gating_audit(&self, limit: usize) -> Pending<Vec<GatingAuditEntry>> {
+        let inner = self.0.clone();
+        let swept = self.0.sweep().map(move |swept| {
+            swept?;
+            let rows = inner.state.audit.all();
+            let mut newest = Vec::new();
+            for row in &rows[rows.len().saturating_sub(limit)..] {
+                newest.push(row.entry.clone());
+            }
+            Ok(newest)
+        });
+        swept.boxed_local()
     }
 }
 
 impl Inner {
     /// Writes down what nobody decides about any more, if there is such and this context may.
-    async fn sweep(self: &Rc<Self>) -> Result<(), MobError> {
+    fn sweep(self: &Rc<Self>) -> Pending<()> {
         let over = |row: &Rc<PendingRow>| self.is_over(row);
         if self.core.writer.is_none() || !self.state.pending.all().iter().any(over) {
-            return Ok(());
+            return ready(Ok(())).boxed_local();
         }
         let inner = self.clone();
-        let swept = self.core.execute(Durability::Strict, move |core, batch| {
+        self.core.execute(Durability::Strict, move |core, batch| {
             inner.stage_overdue(core, batch);
             Ok(())
-        });
-        swept.await
+        })
     }
 
-    pub(super) async fn evaluate(
+    pub(super) fn evaluate(
         self: &Rc<Self>,
         request: GatingEvaluateRequest,
         block: Option<Block>,
         tool_call: Option<HeldCall>,
-    ) -> Result<GatingEvaluateResult, MobError> {
+    ) -> Pending<GatingEvaluateResult> {
         let notify = request
             .approval_recipient
             .clone()
             .zip(request.approval_channel.clone());
-        let inner = self.clone();
+        let (inner, staging) = (self.clone(), self.clone());
         let evaluated = self.core.execute(Durability::Strict, move |core, batch| {
-            inner.stage_overdue(core, batch);
-            Ok(inner.stage_evaluation(core, batch, &request, block, tool_call.clone()))
+            staging.stage_overdue(core, batch);
+            Ok(staging.stage_evaluation(core, batch, &request, block, tool_call.clone()))
         });
-        let result = evaluated.await?;
-        if let (Some(pending_id), Some((recipient, channel))) = (&result.pending_id, notify) {
-            self.notify(pending_id, recipient, channel).await?;
+        async move {
+            let result = evaluated.await?;
+            if let (Some(pending_id), Some((recipient, channel))) = (&result.pending_id, notify) {
+                inner.notify(pending_id, recipient, channel).await?;
+            }
+            Ok(result)
         }
-        Ok(result)
+        .boxed_local()
     }
 
     fn stage_evaluation(
@@ -277,9 +287,13 @@ impl Inner {
         &self,
         core: &Core,
         batch: &mut Batch,
-        row: &PendingRow,
         request: &GatingDecideRequest,
-    ) -> GatingDecisionResult {
+    ) -> Result<GatingDecisionResult, MobError> {
+        let row = number_of(&request.pending_id, PENDING)
+            .and_then(|number| self.state.pending.staged(&number))
+            .filter(|row| row.answer.is_none() && !self.is_over(row))
+            .ok_or_else(|| unknown(&request.pending_id))?;
+        check_decision(&row.entry, request)?;
         let approver = request.approver_id.trim();
         let entry = &row.entry;
         let mut next_pending_id = None;
@@ -289,11 +303,11 @@ impl Inner {
         };
         let (event_type, outcome) = match request.decision {
             GatingDecision::Approve => {
-                self.stage_answer(batch, row, true, String::new());
+                self.stage_answer(batch, &row, true, String::new());
                 ("approved", GatingOutcome::Allowed)
             }
             GatingDecision::Reject => {
-                self.stage_answer(batch, row, false, said());
+                self.stage_answer(batch, &row, false, said());
                 ("rejected", GatingOutcome::SafeDraft)
             }
             GatingDecision::Escalate => {
@@ -315,7 +329,7 @@ impl Inner {
             "next_pending_id": next_pending_id,
         });
         self.stage_line(core, batch, entry, event_type, outcome, detail);
-        GatingDecisionResult {
+        Ok(GatingDecisionResult {
             pending_id: entry.pending_id.clone(),
             action_id: entry.action_id.clone(),
             approver_id: approver.to_owned(),
@@ -324,7 +338,7 @@ impl Inner {
             decided_at_ms: core.now(),
             reason: request.reason.clone(),
             next_pending_id,
-        }
+        })
     }
 
     fn stage_line(
@@ -404,10 +418,12 @@ impl Inner {
         recipient: String,
         channel: String,
     ) -> (Option<String>, Option<String>, Option<String>) {
-        let missing: Vec<&str> = [ROUTER, DELIVERY]
-            .into_iter()
-            .filter(|id| !self.find(id).is_some_and(|slot| slot.is_wanted()))
-            .collect();
+        let mut missing = Vec::new();
+        for id in [ROUTER, DELIVERY] {
+            if !self.find(id).is_some_and(|slot| slot.is_wanted()) {
+                missing.push(id);
+            }
+        }
         if !missing.is_empty() {
             let error = format!("notification_modules_unavailable:{}", missing.join(","));
             return (None, None, Some(error));

@@ -35,10 +35,11 @@ mod tools;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use futures::future::{FutureExt, LocalBoxFuture, TryFutureExt, ready};
 use serde_json::Value;
 
 use crate::agent::http::HttpClient;
-use crate::mob::{Core, MobError, MobStatus};
+use crate::mob::{Core, MobError, MobStatus, Pending};
 use crate::shim::Notify;
 use crate::storage::{Batch, Participant};
 use crate::wire::{ModuleError, ModuleErrorKind, TimestampMs};
@@ -158,7 +159,7 @@ impl Modules {
             slot.want();
         }
         self.0.look_at_due();
-        self.0.core.host.spawn(self.0.clone().attend());
+        self.0.core.host.spawn(self.0.clone().attend().boxed_local());
     }
 
     /// Reads again what another context has stored.
@@ -219,18 +220,19 @@ impl Modules {
     /// # Errors
     /// [`ModuleErrorKind`]: `ModuleNotConfigured`; `CloseFailed` if the one that runs does not end, which goes on then;
     /// `ModuleNotLoaded` if it does not start.
-    pub async fn spawn(&self, module_id: &str) -> Result<(), MobError> {
-        self.0.core.check_open()?;
-        let slot = self.0.slot(module_id)?.clone();
-        Ok(slot.start_anew().await?)
+    pub fn spawn(&self, module_id: &str) -> Pending<()> {
+        let found = self.0.core.check_open();
+        let found = found.and_then(|()| Ok(self.0.slot(module_id)?));
+        begun(found.map(Slot::start_anew))
     }
 
     /// Ends a module. It is not started again by itself.
     ///
     /// # Errors
     /// [`ModuleErrorKind`]: `ModuleNotConfigured`, `CloseFailed`.
-    pub async fn stop(&self, module_id: &str) -> Result<(), MobError> {
-        Ok(self.0.slot(module_id)?.stop().await?)
+    pub fn stop(&self, module_id: &str) -> Pending<()> {
+        let found = self.0.slot(module_id).map_err(MobError::from);
+        begun(found.map(Slot::stop))
     }
 
     /// Ends all modules; answers those that have ended.
@@ -248,18 +250,11 @@ impl Modules {
     ///
     /// # Errors
     /// [`ModuleErrorKind`]: `ModuleNotLoaded`, `ToolNotFound`, `Timeout`, `ModuleCrashed`, or what the tool failed with.
-    pub async fn call_tool(
-        &self,
-        module_id: &str,
-        tool: &str,
-        args: Value,
-    ) -> Result<Value, MobError> {
-        self.0.core.check_open()?;
-        self.0.check_leads()?;
-        let slot = self
-            .0
-            .loaded_slot(module_id, ModuleErrorKind::ModuleNotLoaded)?;
-        Ok(slot.call(tool, args, CallContext::default()).await?)
+    pub fn call_tool(&self, module_id: &str, tool: &str, args: Value) -> Pending<Value> {
+        let kind = ModuleErrorKind::ModuleNotLoaded;
+        let found = self.0.check_works();
+        let found = found.and_then(|()| Ok(self.0.loaded_slot(module_id, kind)?));
+        begun(found.map(|slot| slot.call(tool, args, CallContext::default())))
     }
 
     /// What happened, told again (MobKit contract, section 14.6), as JSON.
@@ -271,7 +266,23 @@ impl Modules {
     }
 }
 
+/// What a module was asked for, unless that cannot be begun.
+fn begun<T: 'static>(
+    asked: Result<LocalBoxFuture<'static, Result<T, ModuleError>>, MobError>,
+) -> Pending<T> {
+    match asked {
+        Ok(asked) => asked.err_into().boxed_local(),
+        Err(error) => ready(Err(error)).boxed_local(),
+    }
+}
+
 impl Inner {
+    /// Whether this context takes requests.
+    fn check_works(&self) -> Result<(), MobError> {
+        self.core.check_open()?;
+        self.check_leads()
+    }
+
     fn check_leads(&self) -> Result<(), MobError> {
         match self.core.writer {
             Some(_) => Ok(()),
@@ -305,14 +316,16 @@ impl Inner {
     }
 
     /// Calls a tool of one of the runtime's own modules; a text is its JSON.
-    async fn ask(
+    fn ask(
         &self,
-        slot: &Slot,
-        tool: &str,
+        slot: &Rc<Slot>,
+        tool: &'static str,
         args: Value,
         context: CallContext,
-    ) -> Result<Value, ModuleError> {
-        match slot.call(tool, args, context).await? {
+    ) -> LocalBoxFuture<'static, Result<Value, ModuleError>> {
+        let asked = slot.call(tool, args, context);
+        let slot = slot.clone();
+        let answer = asked.map(move |answer| match answer? {
             Value::String(text) => crate::wire::json::parse(text.as_bytes()).map_err(|error| {
                 ModuleError::new(
                     ModuleErrorKind::InvalidJsonResponse,
@@ -323,7 +336,8 @@ impl Inner {
                 )
             }),
             answer => Ok(answer),
-        }
+        });
+        answer.boxed_local()
     }
 
     fn warn(&self, module_id: &str, error: &str) {

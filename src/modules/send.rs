@@ -5,13 +5,15 @@
 //! into its mailbox in the very batch that says so: it is there once. Other receivers may hear of one twice, after a crash between
 //! their answer and its commit, and know it by its `delivery_id`.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde_json::Value;
 
 use crate::agent::http::HttpRequest;
-use crate::mob::{Admission, Core, Ids, MobError};
+use crate::mob::{Admission, Core, Ids, MobError, Pending};
 use crate::modules::calls::{MAILBOX, boundary};
 use crate::modules::delivery::{
     self, DeliveryAttempt, DeliveryRecord, DeliveryRow, DeliverySendRequest, DeliveryStatus,
@@ -79,13 +81,8 @@ impl Modules {
     /// [`ModuleErrorKind`]: `DeliveryModuleNotLoaded`, `InvalidIdempotencyKey`, `IdempotencyPayloadMismatch`, `InvalidRouteId`,
     /// `UnknownRouteId`, `ForgedResolution`, `InvalidRouteTarget`, `InvalidRecipient`, `InvalidSink`, `RateLimited`;
     /// `DeliveryBoundary` when the module failed each time; [`MobError::AdmissionBacklogFull`]; storage's.
-    pub async fn send_delivery(
-        &self,
-        request: DeliverySendRequest,
-    ) -> Result<DeliveryRecord, MobError> {
-        self.0.core.check_open()?;
-        self.0.check_leads()?;
-        self.0.deliver(request).await
+    pub fn send_delivery(&self, request: DeliverySendRequest) -> Pending<DeliveryRecord> {
+        self.0.deliver(request)
     }
 
     /// Deliveries that have ended, the newest `limit` of those to a recipient and a sink, the oldest first.
@@ -115,41 +112,39 @@ impl Modules {
 }
 
 impl Inner {
-    pub(super) async fn deliver(
+    pub(super) fn deliver(
         self: &Rc<Self>,
         request: DeliverySendRequest,
-    ) -> Result<DeliveryRecord, MobError> {
-        self.loaded_slot(DELIVERY, ModuleErrorKind::DeliveryModuleNotLoaded)?;
-        let key = request.idempotency_key.as_deref();
-        if key.is_some_and(|key| key.trim().is_empty()) {
-            return Err(blank(ModuleErrorKind::InvalidIdempotencyKey, "idempotency_key").into());
-        }
+    ) -> Pending<DeliveryRecord> {
         let inner = self.clone();
-        let admitted = self.core.execute(Durability::Strict, move |_, batch| {
-            inner.stage_delivery(batch, &request)
-        });
-        let number = admitted.await?;
-        loop {
-            let changed = self.state.changed.notified();
-            let Some(row) = self.state.deliveries.get(&number) else {
-                // So many have ended since that it is forgotten.
-                return Err(unknown(&numbered(DELIVERY_ID, number)).into());
-            };
-            if row.is_open() {
-                self.core.check_open()?;
-                self.begin_carrying(number);
+        async move {
+            inner.check_works()?;
+            inner.loaded_slot(DELIVERY, ModuleErrorKind::DeliveryModuleNotLoaded)?;
+            let key = request.idempotency_key.as_deref();
+            if key.is_some_and(|key| key.trim().is_empty()) {
+                let kind = ModuleErrorKind::InvalidIdempotencyKey;
+                return Err(blank(kind, "idempotency_key").into());
+            }
+            let staging = inner.clone();
+            let admitted = inner.core.execute(Durability::Strict, move |_, batch| {
+                staging.stage_delivery(batch, &request)
+            });
+            let number = admitted.await?;
+            loop {
+                let changed = inner.state.changed.notified();
+                let Some(row) = inner.state.deliveries.get(&number) else {
+                    // So many have ended since that it is forgotten.
+                    return Err(unknown(&numbered(DELIVERY_ID, number)).into());
+                };
+                if !row.is_open() {
+                    return ended(&row);
+                }
+                inner.core.check_open()?;
+                inner.begin_carrying(number);
                 changed.await;
-                continue;
             }
-            if row.boundary {
-                let error = row.record.error.clone().unwrap_or_default();
-                let error = ModuleError::new(ModuleErrorKind::DeliveryBoundary, error);
-                return Err(error
-                    .with(object!({ "delivery_id": row.record.delivery_id }))
-                    .into());
-            }
-            return Ok(row.record.clone());
         }
+        .boxed_local()
     }
 
     /// Accepts a delivery, or finds the one that is asked for again; answers its number.
@@ -267,7 +262,7 @@ impl Inner {
         }
         self.carried.borrow_mut().push(number);
         let inner = self.clone();
-        self.core.host.spawn(async move {
+        let carrying = async move {
             inner.carry(number).await;
             inner.carried.borrow_mut().retain(|other| *other != number);
             // Somebody may have asked anew before it was known here that it had ended.
@@ -275,7 +270,8 @@ impl Inner {
             if row.is_some_and(|row| row.is_open()) && inner.core.check_open().is_ok() {
                 inner.begin_carrying(number);
             }
-        });
+        };
+        self.core.host.spawn(carrying.boxed_local());
     }
 
     async fn carry(self: &Rc<Self>, number: u64) {
@@ -286,16 +282,18 @@ impl Inner {
             };
             let attempt = self.attempt(&row).await;
             let work_id = Ids::new(&self.core.host).work();
-            let inner = self.clone();
+            let again = Rc::new(Cell::new(None));
+            let (inner, pause) = (self.clone(), again.clone());
             let written = self.insist("a delivery", move |core, batch| {
-                Ok(inner.stage_attempt(core, batch, number, &attempt, &work_id))
+                pause.set(inner.stage_attempt(core, batch, number, &attempt, &work_id));
+                Ok(())
             });
-            match written.await {
-                Some(Some(pause)) => self.core.host.sleep(pause).await,
-                Some(None) => return,
-                // The mob is closed: whoever opens it next carries on.
-                None => return,
-            }
+            // When the mob is closed, whoever opens it next carries on.
+            let written = written.await;
+            let Some(pause) = again.take().filter(|_| written) else {
+                return;
+            };
+            self.core.host.sleep(pause).await;
         }
     }
 
@@ -493,6 +491,18 @@ impl Inner {
             _ => Err(Failure::of(false, format!("{url} answered {status}"))),
         }
     }
+}
+
+/// What came of a delivery that has ended.
+fn ended(row: &DeliveryRow) -> Result<DeliveryRecord, MobError> {
+    if row.boundary {
+        let error = row.record.error.clone().unwrap_or_default();
+        let error = ModuleError::new(ModuleErrorKind::DeliveryBoundary, error);
+        return Err(error
+            .with(object!({ "delivery_id": row.record.delivery_id }))
+            .into());
+    }
+    Ok(row.record.clone())
 }
 
 fn is_address(recipient: &str) -> bool {

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use futures::FutureExt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::mob::{Admission, Core, Ids, MobError};
+use crate::mob::{Admission, Core, Ids, MobError, Pending};
 use crate::modules::port::CallContext;
 use crate::modules::schedule::{self, ScheduleDefinition, ScheduleDispatch, ScheduleEvaluation};
 use crate::modules::state::ClaimsRow;
@@ -84,25 +85,28 @@ impl Modules {
     ///
     /// # Errors
     /// As [`evaluate_schedules`](Self::evaluate_schedules), and nothing is claimed then; storage's.
-    pub async fn dispatch_schedule_tick(
+    pub fn dispatch_schedule_tick(
         &self,
         schedules: Vec<ScheduleDefinition>,
         tick_ms: u64,
-    ) -> Result<DispatchReport, MobError> {
-        self.0.core.check_open()?;
-        self.0.check_leads()?;
+    ) -> Pending<DispatchReport> {
         let inner = self.0.clone();
-        let staged = self.0.core.execute(Durability::Strict, move |core, batch| {
-            inner.stage_tick(core, batch, &schedules, tick_ms)
-        });
-        let mut report = staged.await?;
-        let module = self.0.find(SCHEDULING).filter(|slot| slot.is_wanted());
-        if let Some(module) = module.cloned() {
-            for dispatched in &mut report.dispatched {
-                self.0.inject(&module, dispatched, tick_ms).await?;
+        async move {
+            inner.check_works()?;
+            let staging = inner.clone();
+            let staged = inner.core.execute(Durability::Strict, move |core, batch| {
+                staging.stage_tick(core, batch, &schedules, tick_ms)
+            });
+            let mut report = staged.await?;
+            let module = inner.find(SCHEDULING).filter(|slot| slot.is_wanted());
+            if let Some(module) = module.cloned() {
+                for dispatched in &mut report.dispatched {
+                    inner.inject(&module, dispatched, tick_ms).await?;
+                }
             }
+            Ok(report)
         }
-        Ok(report)
+        .boxed_local()
     }
 }
 
@@ -186,7 +190,7 @@ impl Inner {
     /// Asks the module what is to be said to whom, and says it.
     async fn inject(
         self: &Rc<Self>,
-        module: &Slot,
+        module: &Rc<Slot>,
         dispatched: &mut DispatchedSchedule,
         tick_ms: u64,
     ) -> Result<(), MobError> {

@@ -68,9 +68,9 @@ fn kind_of(value: &Value) -> &'static str {
 pub(super) fn spawn(runtime: &UnifiedRuntime, mut params: Params) -> Begun {
     let module_id = params.required_string("module_id")?;
     params.finish()?;
-    let modules = runtime.modules().clone();
+    let spawned = runtime.modules().spawn(&module_id);
     begun(async move {
-        modules.spawn(&module_id).await?;
+        spawned.await?;
         Ok(json::text(
             &object!({ "accepted": true, "module_id": module_id }),
         ))
@@ -80,11 +80,7 @@ pub(super) fn spawn(runtime: &UnifiedRuntime, mut params: Params) -> Begun {
 pub(super) fn stop(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let module_id = params.required_string("module_id")?;
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move {
-        modules.stop(&module_id).await?;
-        Ok(accepted(&()))
-    })
+    later(runtime.modules().stop(&module_id), accepted)
 }
 
 pub(super) fn call_tool(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
@@ -93,9 +89,9 @@ pub(super) fn call_tool(runtime: &UnifiedRuntime, _: &str, mut params: Params) -
     let arguments = params.value::<Option<Value>>("arguments")?;
     params.finish()?;
     let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
-    let modules = runtime.modules().clone();
+    let called = runtime.modules().call_tool(&module_id, &tool, arguments);
     begun(async move {
-        let result = modules.call_tool(&module_id, &tool, arguments).await?;
+        let result = called.await?;
         Ok(json::text(
             &object!({ "module_id": module_id, "tool": tool, "result": result }),
         ))
@@ -144,8 +140,7 @@ pub(super) fn resolve(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> 
         rate_limit_per_minute: number(&mut params, "rate_limit_per_minute")?.map(|it| it as u32),
     };
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(text(&modules.resolve_routing(request).await?)) })
+    later(runtime.modules().resolve_routing(request), text)
 }
 
 pub(super) fn routes(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
@@ -177,8 +172,7 @@ pub(super) fn delete_route(runtime: &UnifiedRuntime, _: &str, mut params: Params
 
 pub(super) fn send(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let request: DeliverySendRequest = params.all()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(text(&modules.send_delivery(request).await?)) })
+    later(runtime.modules().send_delivery(request), text)
 }
 
 pub(super) fn history(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
@@ -207,12 +201,8 @@ pub(super) fn evaluate_schedules(runtime: &UnifiedRuntime, _: &str, params: Para
 
 pub(super) fn dispatch_schedules(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let (schedules, tick_ms) = tick(params)?;
-    let modules = runtime.modules().clone();
-    begun(async move {
-        Ok(text(
-            &modules.dispatch_schedule_tick(schedules, tick_ms).await?,
-        ))
-    })
+    let dispatched = runtime.modules().dispatch_schedule_tick(schedules, tick_ms);
+    later(dispatched, text)
 }
 
 pub(super) fn set_schedule(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
@@ -250,14 +240,14 @@ pub(super) fn evaluate_gating(runtime: &UnifiedRuntime, _: &str, mut params: Par
         topic: params.value("topic")?,
     };
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(text(&modules.evaluate_gating(request).await?)) })
+    later(runtime.modules().evaluate_gating(request), text)
 }
 
 pub(super) fn pending(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(wrapped("pending", &text(&modules.gating_pending().await?))) })
+    later(runtime.modules().gating_pending(), |pending| {
+        wrapped("pending", &text(pending))
+    })
 }
 
 pub(super) fn decide(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
@@ -270,19 +260,14 @@ pub(super) fn decide(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> B
         reason: params.value("reason")?,
     };
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(text(&modules.decide_gating(request).await?)) })
+    later(runtime.modules().decide_gating(request), text)
 }
 
 pub(super) fn audit(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let limit = params.count("limit", 500, 50)?;
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move {
-        Ok(wrapped(
-            "entries",
-            &text(&modules.gating_audit(limit).await?),
-        ))
+    later(runtime.modules().gating_audit(limit), |entries| {
+        wrapped("entries", &text(entries))
     })
 }
 
