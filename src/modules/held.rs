@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use futures::FutureExt;
+use futures::future::{FutureExt, TryFutureExt, ready};
 use serde::Serialize;
 use serde_json::{Error, Value};
 
@@ -18,7 +18,7 @@ use crate::modules::schedule::{
     MAX_SCHEDULES, ScheduleDefinition, ScheduleValidationError, latest_occurrence, next_occurrence,
 };
 use crate::modules::tick::SCHEDULING;
-use crate::modules::{Inner, Modules, events};
+use crate::modules::{Inner, Modules, begun, events};
 use crate::storage::{Batch, Durability, Key, Record};
 use crate::wire::json::{self, Blank, Fields, FromJson, from_json, object, value_of};
 use crate::wire::{
@@ -370,43 +370,12 @@ impl Inner {
     }
 
     async fn run_schedule(self: Rc<Self>, id: String, due: u64) {
-        let is_running = |row: &ScheduleRow| row.running == Some(due);
-        let Some(row) = self.state.schedules.get(&id).filter(|row| is_running(row)) else {
+        let row = self.state.schedules.get(&id);
+        let Some(row) = row.filter(|row| row.running == Some(due)) else {
             return;
         };
-        let claim_key = format!("{id}:{due}");
-        let done = match &row.held.action {
-            ScheduleAction::Message { .. } => Ok(()),
-            ScheduleAction::Delivery {
-                recipient,
-                channel,
-                payload,
-            } => {
-                let request = RoutingResolveRequest {
-                    recipient: recipient.clone(),
-                    channel: channel.clone(),
-                    ..RoutingResolveRequest::default()
-                };
-                self.deliver_scheduled(request, payload.clone(), claim_key)
-                    .await
-            }
-            ScheduleAction::Tool {
-                module_id,
-                tool,
-                arguments,
-            } => match self.loaded_slot(module_id, ModuleErrorKind::ModuleNotLoaded) {
-                Err(error) => Err(error.into()),
-                Ok(slot) => {
-                    let context = CallContext {
-                        delivery_id: Some(claim_key),
-                        ..CallContext::default()
-                    };
-                    let called = slot.call(tool, arguments.clone(), context).await;
-                    called.map(|_| ()).map_err(MobError::from)
-                }
-            },
-        };
-        let error = done.err().map(|error| error.to_string());
+        let error = self.act(&row.held.action, format!("{id}:{due}")).await.err();
+        let error = error.map(|error| error.to_string());
         if let Some(error) = &error {
             (self.trouble)(format!("schedule '{id}': {error}"));
         }
@@ -424,14 +393,51 @@ impl Inner {
         noted.await;
     }
 
+    /// Does what a schedule does that no batch can.
+    fn act(self: &Rc<Self>, action: &ScheduleAction, claim_key: String) -> Pending<()> {
+        match action {
+            ScheduleAction::Message { .. } => ready(Ok(())).boxed_local(),
+            ScheduleAction::Delivery {
+                recipient,
+                channel,
+                payload,
+            } => {
+                let request = RoutingResolveRequest {
+                    recipient: recipient.clone(),
+                    channel: channel.clone(),
+                    ..RoutingResolveRequest::default()
+                };
+                let delivered = self.clone().deliver_scheduled(
+                    request,
+                    payload.clone(),
+                    ["schedule-", &claim_key].concat(),
+                );
+                delivered.boxed_local()
+            }
+            ScheduleAction::Tool {
+                module_id,
+                tool,
+                arguments,
+            } => {
+                let context = CallContext {
+                    delivery_id: Some(claim_key),
+                    ..CallContext::default()
+                };
+                let slot = self.loaded_slot(module_id, ModuleErrorKind::ModuleNotLoaded);
+                let slot = slot.map_err(MobError::from);
+                let called = begun(slot.map(|slot| slot.call(tool, arguments.clone(), context)));
+                called.map_ok(|_| ()).boxed_local()
+            }
+        }
+    }
+
     /// Delivers under a name that a repetition after a crash has too: routes are resolved anew then, so it is looked for first.
     async fn deliver_scheduled(
-        self: &Rc<Self>,
+        self: Rc<Self>,
         request: RoutingResolveRequest,
         payload: Value,
-        claim_key: String,
+        key: String,
     ) -> Result<(), MobError> {
-        let key = format!("schedule-{claim_key}");
         let rows = self.state.deliveries.all();
         let known = rows
             .iter()
@@ -440,6 +446,7 @@ impl Inner {
             Some(row) => row.resolution.clone(),
             None => self.resolve(request).await?,
         };
+        drop(rows);
         let record = self.deliver(DeliverySendRequest {
             resolution,
             payload,

@@ -13,7 +13,7 @@ use crate::modules::gating::{
     GatingPendingEntry, HeldAnswer, HeldCall, MAX_AUDIT, MAX_PENDING, PENDING, PendingRow,
     check_decision, verdict,
 };
-use crate::modules::routing::{DELIVERY, ROUTER, RoutingResolveRequest};
+use crate::modules::routing::{DELIVERY, ROUTER, RoutingResolution, RoutingResolveRequest};
 use crate::modules::state::{bound, number_of, numbered};
 use crate::modules::{Inner, Modules};
 use crate::storage::{Batch, Durability};
@@ -129,8 +129,8 @@ impl Inner {
         });
         async move {
             let result = evaluated.await?;
-            if let (Some(pending_id), Some((recipient, channel))) = (&result.pending_id, notify) {
-                inner.notify(pending_id, recipient, channel).await?;
+            if let (Some(id), Some((recipient, channel))) = (&result.pending_id, notify) {
+                inner.notify(id.clone(), recipient, channel).await?;
             }
             Ok(result)
         }
@@ -380,95 +380,116 @@ impl Inner {
 
     /// Tells somebody that there is something to decide. That it cannot be told fails nothing; the record has it.
     async fn notify(
-        self: &Rc<Self>,
-        pending_id: &str,
+        self: Rc<Self>,
+        pending_id: String,
         recipient: String,
         channel: String,
     ) -> Result<(), MobError> {
-        let Some(number) = number_of(pending_id, PENDING) else {
+        let Some(number) = number_of(&pending_id, PENDING) else {
             return Ok(());
         };
-        let told = self.tell_approver(number, recipient, channel).await;
+        let mut told = Told::default();
+        let failed = self.tell_approver(number, recipient, channel, &mut told);
+        told.error = failed.await.err();
         let inner = self.clone();
         let noted = self.core.execute(Durability::Strict, move |core, batch| {
-            let Some(row) = inner.state.pending.staged(&number) else {
-                return Ok(());
-            };
-            let mut row = row.as_ref().clone();
-            let (route, delivery, error) = told.clone();
-            let detail = object!({
-                "approval_route_id": route,
-                "approval_delivery_id": delivery,
-                "approval_notification_error": error,
-            });
-            row.entry.approval_route_id = route;
-            row.entry.approval_delivery_id = delivery;
-            let outcome = GatingOutcome::PendingApproval;
-            inner.stage_line(core, batch, &row.entry, "notified", outcome, detail);
-            inner.state.pending.put(batch, row);
+            inner.stage_told(core, batch, number, &told);
             Ok(())
         });
         noted.await
     }
 
-    /// By which route and which delivery somebody was told, and what went wrong.
+    fn stage_told(&self, core: &Core, batch: &mut Batch, number: u64, told: &Told) {
+        let Some(row) = self.state.pending.staged(&number) else {
+            return;
+        };
+        let mut row = row.as_ref().clone();
+        let detail = object!({
+            "approval_route_id": told.route,
+            "approval_delivery_id": told.delivery,
+            "approval_notification_error": told.error,
+        });
+        row.entry.approval_route_id.clone_from(&told.route);
+        row.entry.approval_delivery_id.clone_from(&told.delivery);
+        let outcome = GatingOutcome::PendingApproval;
+        self.stage_line(core, batch, &row.entry, "notified", outcome, detail);
+        self.state.pending.put(batch, row);
+    }
+
+    /// Says by which route and which delivery somebody was told.
     async fn tell_approver(
         self: &Rc<Self>,
         number: u64,
         recipient: String,
         channel: String,
-    ) -> (Option<String>, Option<String>, Option<String>) {
+        told: &mut Told,
+    ) -> Result<(), String> {
+        self.check_notifies()?;
+        let Some(row) = self.state.pending.get(&number) else {
+            return Ok(());
+        };
+        let request = RoutingResolveRequest {
+            recipient,
+            channel: Some(channel),
+            ..RoutingResolveRequest::default()
+        };
+        let resolution = self.resolve(request).await;
+        let resolution = resolution.map_err(|error| format!("routing:{error}"))?;
+        told.route = Some(resolution.route_id.clone());
+        let sent = self.deliver(approval_request(&row.entry, resolution)).await;
+        let record = sent.map_err(|error| format!("delivery:{error}"))?;
+        let (status, id) = (record.status, record.delivery_id);
+        let sent = match status {
+            DeliveryStatus::Sent => Ok(()),
+            status => Err(format!("delivery_status:{}:{id}", status.as_str())),
+        };
+        told.delivery = Some(id);
+        sent
+    }
+
+    fn check_notifies(&self) -> Result<(), String> {
         let mut missing = Vec::new();
         for id in [ROUTER, DELIVERY] {
             if !self.find(id).is_some_and(|slot| slot.is_wanted()) {
                 missing.push(id);
             }
         }
-        if !missing.is_empty() {
-            let error = format!("notification_modules_unavailable:{}", missing.join(","));
-            return (None, None, Some(error));
+        if missing.is_empty() {
+            return Ok(());
         }
-        let Some(row) = self.state.pending.get(&number) else {
-            return (None, None, None);
-        };
-        let entry = &row.entry;
-        let request = RoutingResolveRequest {
-            recipient,
-            channel: Some(channel),
-            ..RoutingResolveRequest::default()
-        };
-        let resolution = match self.resolve(request).await {
-            Ok(resolution) => resolution,
-            Err(error) => return (None, None, Some(format!("routing:{error}"))),
-        };
-        let route = Some(resolution.route_id.clone());
-        let payload = object!({
-            "kind": "gating_approval_request",
-            "pending_id": entry.pending_id,
-            "action_id": entry.action_id,
-            "action": entry.action,
-            "actor_id": entry.actor_id,
-            "risk_tier": entry.risk_tier,
-            "requested_approver": entry.requested_approver,
-            "deadline_at_ms": entry.deadline_at_ms.get(),
-        });
-        let sent = self.deliver(DeliverySendRequest {
-            resolution,
-            payload,
-            idempotency_key: Some(format!("gating-approval-{}", entry.pending_id)),
-        });
-        match sent.await {
-            Ok(record) if record.status == DeliveryStatus::Sent => {
-                (route, Some(record.delivery_id), None)
-            }
-            Ok(record) => {
-                let (status, id) = (record.status.as_str(), &record.delivery_id);
-                let error = format!("delivery_status:{status}:{id}");
-                (route, Some(record.delivery_id), Some(error))
-            }
-            Err(error) => (route, None, Some(format!("delivery:{error}"))),
-        }
+        let missing = missing.join(",");
+        Err(["notification_modules_unavailable:", &missing].concat())
     }
+}
+
+/// What is delivered to who is to decide.
+fn approval_request(
+    entry: &GatingPendingEntry,
+    resolution: RoutingResolution,
+) -> DeliverySendRequest {
+    let payload = object!({
+        "kind": "gating_approval_request",
+        "pending_id": entry.pending_id,
+        "action_id": entry.action_id,
+        "action": entry.action,
+        "actor_id": entry.actor_id,
+        "risk_tier": entry.risk_tier,
+        "requested_approver": entry.requested_approver,
+        "deadline_at_ms": entry.deadline_at_ms.get(),
+    });
+    DeliverySendRequest {
+        resolution,
+        payload,
+        idempotency_key: Some(["gating-approval-", &entry.pending_id].concat()),
+    }
+}
+
+/// By which route and which delivery somebody was told, and what went wrong.
+#[derive(Default)]
+struct Told {
+    route: Option<String>,
+    delivery: Option<String>,
+    error: Option<String>,
 }
 
 /// What a line of the record is about.

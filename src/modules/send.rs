@@ -9,10 +9,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::future::{FutureExt, LocalBoxFuture, ready};
 use serde_json::Value;
 
-use crate::agent::http::HttpRequest;
+use crate::agent::http::{HttpError, HttpRequest};
 use crate::mob::{Admission, Core, Ids, MobError, Pending};
 use crate::modules::calls::{MAILBOX, boundary};
 use crate::modules::delivery::{
@@ -45,6 +45,39 @@ struct Attempt {
     /// The member whose mailbox it goes into, with the commit.
     mailbox: Option<AgentIdentity>,
     failure: Option<Failure>,
+}
+
+impl Attempt {
+    /// What the module `delivery` did or did not do.
+    fn of(asked: Result<Value, ModuleError>, record: &DeliveryRecord) -> Self {
+        let mut attempt = Self {
+            adapter: None,
+            mailbox: None,
+            failure: None,
+        };
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = boundary(ModuleErrorKind::DeliveryBoundary, error);
+                attempt.failure = Some(Failure {
+                    boundary: true,
+                    ..Failure::new(error)
+                });
+                return attempt;
+            }
+        };
+        let adapter = answer.get("adapter").and_then(Value::as_str);
+        attempt.adapter = adapter.map(str::to_owned);
+        let fails = |of: &Value| of.get("force_fail") == Some(&Value::Bool(true));
+        if fails(&answer) || fails(&record.payload) {
+            attempt.failure = Some(Failure {
+                error: None,
+                is_final: true,
+                boundary: false,
+            });
+        }
+        attempt
+    }
 }
 
 #[derive(Clone)]
@@ -377,58 +410,32 @@ impl Inner {
 
     /// Tries once: the module `delivery` first, then the runtime's own sinks unless the module has done it.
     async fn attempt(&self, row: &DeliveryRow) -> Attempt {
-        let record = &row.record;
-        let told = object!({
-            "delivery_id": record.delivery_id,
-            "attempt": record.attempts.len() + 1,
-            "route_id": record.route_id,
-            "recipient": record.recipient,
-            "channel": row.resolution.channel,
-            "sink": record.sink,
-            "payload": record.payload,
-            "idempotency_key": record.idempotency_key,
-        });
-        let context = CallContext {
-            delivery_id: Some(record.delivery_id.clone()),
-            ..CallContext::default()
-        };
+        let (told, context) = carried(row);
         let asked = match self.loaded_slot(DELIVERY, ModuleErrorKind::DeliveryModuleNotLoaded) {
             Ok(slot) => {
-                self.ask(&slot, "delivery.send", told.clone(), context.clone())
-                    .await
+                let asked = self.ask(&slot, "delivery.send", told.clone(), context.clone());
+                asked.await
             }
             Err(error) => Err(error),
         };
-        let mut attempt = Attempt {
-            adapter: None,
-            mailbox: None,
-            failure: None,
-        };
-        let answer = match asked {
-            Ok(answer) => answer,
-            Err(error) => {
-                let error = boundary(ModuleErrorKind::DeliveryBoundary, error);
-                attempt.failure = Some(Failure {
-                    boundary: true,
-                    ..Failure::new(error)
-                });
-                return attempt;
+        let mut attempt = Attempt::of(asked, &row.record);
+        if attempt.failure.is_none() && attempt.adapter.is_none() {
+            let carried = self.carry_to_sink(&row.record, told, context, &mut attempt);
+            if let Some(carried) = carried {
+                attempt.failure = carried.await.err();
             }
-        };
-        let adapter = answer.get("adapter").and_then(Value::as_str);
-        attempt.adapter = adapter.map(str::to_owned);
-        let fails = |of: &Value| of.get("force_fail") == Some(&Value::Bool(true));
-        if fails(&answer) || fails(&record.payload) {
-            attempt.failure = Some(Failure {
-                error: None,
-                is_final: true,
-                boundary: false,
-            });
-            return attempt;
         }
-        if attempt.adapter.is_some() {
-            return attempt;
-        }
+        attempt
+    }
+
+    /// Begins what one of the runtime's own sinks does, unless that is there already.
+    fn carry_to_sink(
+        &self,
+        record: &DeliveryRecord,
+        told: Value,
+        context: CallContext,
+        attempt: &mut Attempt,
+    ) -> Option<LocalBoxFuture<'static, Result<(), Failure>>> {
         let own = |name: &str| Some(name.to_owned());
         match record.sink.as_str() {
             MAILBOX => {
@@ -437,60 +444,79 @@ impl Inner {
                     Ok(member) => attempt.mailbox = Some(member),
                     Err(error) => attempt.failure = Some(Failure::of(true, error.to_string())),
                 }
+                None
             }
             MODULE => {
                 attempt.adapter = own(MODULE);
                 let called = match self.slot(&record.recipient) {
-                    Ok(slot) => slot.call("delivery.receive", told, context).await,
-                    Err(error) => Err(error),
+                    Ok(slot) => slot.call("delivery.receive", told, context),
+                    Err(error) => ready(Err(error)).boxed_local(),
                 };
-                attempt.failure = called.err().map(Failure::new);
+                let called = called.map(|called| called.map(|_| ()).map_err(Failure::new));
+                Some(called.boxed_local())
             }
-            WEBHOOK if self.http.is_some() && is_address(&record.recipient) => {
+            WEBHOOK if is_address(&record.recipient) => {
+                let http = self.http.as_ref()?;
                 attempt.adapter = own(WEBHOOK);
-                attempt.failure = self.post_webhook(record, &told).await.err();
+                let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+                let sent = http.send(HttpRequest {
+                    method: "POST".to_owned(),
+                    url: record.recipient.clone(),
+                    headers: vec![
+                        header("content-type", "application/json"),
+                        header("idempotency-key", &record.delivery_id),
+                    ],
+                    body: json::text(&told).into_bytes(),
+                });
+                let (host, url) = (self.core.host.clone(), record.recipient.clone());
+                let posted = async move {
+                    let answer = host.timeout(WEBHOOK_TIMEOUT, sent).await;
+                    posted(&url, answer.map(|answer| answer.map(|answer| answer.status)))
+                };
+                Some(posted.boxed_local())
             }
             // What goes elsewhere is the module's alone.
-            _ => {}
+            _ => None,
         }
-        attempt
     }
+}
 
-    async fn post_webhook(&self, record: &DeliveryRecord, told: &Value) -> Result<(), Failure> {
-        let Some(http) = &self.http else {
-            return Ok(());
-        };
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let sent = http.send(HttpRequest {
-            method: "POST".to_owned(),
-            url: record.recipient.clone(),
-            headers: vec![
-                header("content-type", "application/json"),
-                header("idempotency-key", &record.delivery_id),
-            ],
-            body: json::text(told).into_bytes(),
-        });
-        let url = &record.recipient;
-        let status = match self.core.host.timeout(WEBHOOK_TIMEOUT, sent).await {
-            Ok(Ok(answer)) => answer.status,
-            Ok(Err(error)) => return Err(Failure::of(false, format!("{url}: {error}"))),
-            Err(_) => {
-                let waited = WEBHOOK_TIMEOUT.as_secs();
-                return Err(Failure::of(
-                    false,
-                    format!("{url}: no answer within {waited} s"),
-                ));
-            }
-        };
-        match status {
-            200..=299 => Ok(()),
+/// What those are told who deliver.
+fn carried(row: &DeliveryRow) -> (Value, CallContext) {
+    let record = &row.record;
+    let told = object!({
+        "delivery_id": record.delivery_id,
+        "attempt": record.attempts.len() + 1,
+        "route_id": record.route_id,
+        "recipient": record.recipient,
+        "channel": row.resolution.channel,
+        "sink": record.sink,
+        "payload": record.payload,
+        "idempotency_key": record.idempotency_key,
+    });
+    let context = CallContext {
+        delivery_id: Some(record.delivery_id.clone()),
+        ..CallContext::default()
+    };
+    (told, context)
+}
+
+/// What came of a post to an address, by the answer's status.
+fn posted<T>(url: &str, status: Result<Result<u16, HttpError>, T>) -> Result<(), Failure> {
+    let (is_final, what) = match status {
+        Ok(Ok(200..=299)) => return Ok(()),
+        Ok(Ok(status)) => {
             // Whoever understands the request and refuses it does so again.
-            400..=499 if ![408, 425, 429].contains(&status) => {
-                Err(Failure::of(true, format!("{url} answered {status}")))
-            }
-            _ => Err(Failure::of(false, format!("{url} answered {status}"))),
+            let is_final = (400..=499).contains(&status) && ![408, 425, 429].contains(&status);
+            (is_final, format!(" answered {status}"))
         }
-    }
+        Ok(Err(error)) => (false, format!(": {error}")),
+        Err(_) => {
+            let waited = WEBHOOK_TIMEOUT.as_secs();
+            (false, format!(": no answer within {waited} s"))
+        }
+    };
+    Err(Failure::of(is_final, [url, &what].concat()))
 }
 
 /// What came of a delivery that has ended.

@@ -101,7 +101,7 @@ impl Modules {
             let module = inner.find(SCHEDULING).filter(|slot| slot.is_wanted());
             if let Some(module) = module.cloned() {
                 for dispatched in &mut report.dispatched {
-                    inner.inject(&module, dispatched, tick_ms).await?;
+                    inner.inject(&module, dispatched).await?;
                 }
             }
             Ok(report)
@@ -118,6 +118,13 @@ fn at_tick(
     payload: Value,
 ) -> ModuleEventRecord {
     events::event(module, id, event_type, TimestampMs::new(tick_ms), payload)
+}
+
+/// The member and the message that the module answered, if it did.
+fn said(answer: &Value) -> Option<(String, String)> {
+    let said = answer.get("runtime_injection")?;
+    let text = |name: &str| Some(said.get(name)?.as_str()?.to_owned());
+    Some((text("member_id")?, text("message")?))
 }
 
 impl Inner {
@@ -192,7 +199,6 @@ impl Inner {
         self: &Rc<Self>,
         module: &Rc<Slot>,
         dispatched: &mut DispatchedSchedule,
-        tick_ms: u64,
     ) -> Result<(), MobError> {
         let context = CallContext {
             delivery_id: Some(dispatched.dispatch.claim_key.clone()),
@@ -205,40 +211,45 @@ impl Inner {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let error = error.to_string();
+                let (dispatch, error) = (dispatched.dispatch.clone(), error.to_string());
                 dispatched.runtime_injection_error = Some(error.clone());
-                let schedule_id = dispatched.dispatch.schedule_id.clone();
-                let told = self.core.execute(Durability::Relaxed, {
-                    let inner = self.clone();
-                    move |core, batch| {
-                        let number = inner.state.next(batch, SCHEDULING);
-                        let id = format!("evt-runtime-injection-failed-{tick_ms}-{number}");
-                        let payload = object!({ "schedule_id": schedule_id, "error": error });
-                        let event = at_tick(id, RUNTIME, "injection.failed", tick_ms, payload);
-                        events::stage(core, batch, vec![event]);
-                        Ok(())
-                    }
+                let inner = self.clone();
+                let told = self.core.execute(Durability::Relaxed, move |core, batch| {
+                    inner.stage_silence(core, batch, &dispatch, &error);
+                    Ok(())
                 });
                 return told.await;
             }
         };
-        let said = answer.get("runtime_injection");
-        let text = |name: &str| said.and_then(|it| it.get(name)).and_then(Value::as_str);
-        let (Some(member), Some(message)) = (text("member_id"), text("message")) else {
+        let Some(said) = said(&answer) else {
             return Ok(());
         };
-        let (member, message) = (member.to_owned(), message.to_owned());
         let dispatch = dispatched.dispatch.clone();
         let work_id = Ids::new(&self.core.host).work();
         let inner = self.clone();
         let staged = self.core.execute(Durability::Strict, move |core, batch| {
-            let said = (member.clone(), message.clone());
-            Ok(inner.stage_injection(core, batch, &dispatch, said, &work_id))
+            Ok(inner.stage_injection(core, batch, &dispatch, said.clone(), &work_id))
         });
         let (injection, error) = staged.await?;
         dispatched.runtime_injection = Some(injection);
         dispatched.runtime_injection_error = error;
         Ok(())
+    }
+
+    /// Tells that the module did not say what is to be said.
+    fn stage_silence(
+        &self,
+        core: &Core,
+        batch: &mut Batch,
+        dispatch: &ScheduleDispatch,
+        error: &str,
+    ) {
+        let tick_ms = dispatch.tick_ms;
+        let number = self.state.next(batch, SCHEDULING);
+        let id = format!("evt-runtime-injection-failed-{tick_ms}-{number}");
+        let payload = object!({ "schedule_id": dispatch.schedule_id, "error": error });
+        let event = at_tick(id, RUNTIME, "injection.failed", tick_ms, payload);
+        events::stage(core, batch, vec![event]);
     }
 
     /// Puts what is to be said into the member's mailbox, with the events that tell of it.

@@ -13,10 +13,28 @@ use crate::modules::schedule::{MAX_SCHEDULES, ScheduleDefinition};
 use crate::modules::{Modules, SubscribeRequest, SubscribeScope};
 use crate::runtime::UnifiedRuntime;
 use crate::wire::RiskTier;
-use crate::wire::json::{self, FromJson, object, value_of};
+use crate::wire::json::{self, Blank, FromJson, object, value_of};
 
 /// A number that fits everywhere.
 const ANY: usize = u32::MAX as usize;
+
+/// Takes a text that must be there into its place in a request: the request has one end, however far its parameters were good.
+#[inline(never)]
+fn required(params: &mut Params, name: &'static str, place: &mut String) -> Result<(), Failure> {
+    *place = params.required_string(name)?;
+    Ok(())
+}
+
+/// The same for a text that may be blank or left out.
+#[inline(never)]
+fn take(
+    params: &mut Params,
+    name: &'static str,
+    place: &mut Option<String>,
+) -> Result<(), Failure> {
+    *place = params.value(name)?;
+    Ok(())
+}
 
 /// An object with one field, whose JSON is given.
 fn wrapped(name: &str, json: &str) -> String {
@@ -119,12 +137,13 @@ pub(super) fn subscribe(runtime: &UnifiedRuntime, _: &str, mut params: Params) -
             ))
         })?,
     };
-    let request = SubscribeRequest {
+    let mut request = SubscribeRequest {
         scope,
-        // A blank one has an error of its own.
-        last_event_id: params.value("last_event_id")?,
-        agent_id: params.value("agent_id")?,
+        ..SubscribeRequest::default()
     };
+    // A blank one has an error of its own.
+    take(&mut params, "last_event_id", &mut request.last_event_id)?;
+    take(&mut params, "agent_id", &mut request.agent_id)?;
     params.finish()?;
     let modules = runtime.modules().clone();
     begun(async move { Ok(modules.subscribe_events(&request).await?) })
@@ -132,13 +151,13 @@ pub(super) fn subscribe(runtime: &UnifiedRuntime, _: &str, mut params: Params) -
 
 pub(super) fn resolve(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let number = |params: &mut Params, name| params.number(name, ANY);
-    let request = RoutingResolveRequest {
-        recipient: params.required_string("recipient")?,
-        channel: params.value("channel")?,
-        retry_max: number(&mut params, "retry_max")?.map(|it| it as u32),
-        backoff_ms: number(&mut params, "backoff_ms")?.map(|it| it as u64),
-        rate_limit_per_minute: number(&mut params, "rate_limit_per_minute")?.map(|it| it as u32),
-    };
+    let mut request = RoutingResolveRequest::default();
+    required(&mut params, "recipient", &mut request.recipient)?;
+    take(&mut params, "channel", &mut request.channel)?;
+    request.retry_max = number(&mut params, "retry_max")?.map(|it| it as u32);
+    request.backoff_ms = number(&mut params, "backoff_ms")?.map(|it| it as u64);
+    let limit = number(&mut params, "rate_limit_per_minute")?;
+    request.rate_limit_per_minute = limit.map(|it| it as u32);
     params.finish()?;
     later(runtime.modules().resolve_routing(request), text)
 }
@@ -226,19 +245,22 @@ pub(super) fn delete_schedule(runtime: &UnifiedRuntime, _: &str, mut params: Par
 
 pub(super) fn evaluate_gating(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let tier = params.string("risk_tier")?.unwrap_or_default();
-    let request = GatingEvaluateRequest {
-        action: params.required_string("action")?,
-        actor_id: params.required_string("actor_id")?,
-        risk_tier: RiskTier::from_json(tier.into())
-            .map_err(|_| Failure::params("risk_tier must be one of: r0, r1, r2, r3"))?,
-        rationale: params.value("rationale")?,
-        requested_approver: params.string("requested_approver")?,
-        approval_recipient: params.string("approval_recipient")?,
-        approval_channel: params.string("approval_channel")?,
-        approval_timeout_ms: params.value("approval_timeout_ms")?,
-        entity: params.value("entity")?,
-        topic: params.value("topic")?,
-    };
+    let mut request = GatingEvaluateRequest::blank();
+    required(&mut params, "action", &mut request.action)?;
+    required(&mut params, "actor_id", &mut request.actor_id)?;
+    request.risk_tier = RiskTier::from_json(tier.into())
+        .map_err(|_| Failure::params("risk_tier must be one of: r0, r1, r2, r3"))?;
+    take(&mut params, "rationale", &mut request.rationale)?;
+    for (name, place) in [
+        ("requested_approver", &mut request.requested_approver),
+        ("approval_recipient", &mut request.approval_recipient),
+        ("approval_channel", &mut request.approval_channel),
+    ] {
+        *place = params.string(name)?;
+    }
+    request.approval_timeout_ms = params.value("approval_timeout_ms")?;
+    take(&mut params, "entity", &mut request.entity)?;
+    take(&mut params, "topic", &mut request.topic)?;
     params.finish()?;
     later(runtime.modules().evaluate_gating(request), text)
 }
@@ -252,13 +274,12 @@ pub(super) fn pending(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begu
 
 pub(super) fn decide(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let decision = params.string("decision")?.unwrap_or_default();
-    let request = GatingDecideRequest {
-        pending_id: params.required_string("pending_id")?,
-        approver_id: params.required_string("approver_id")?,
-        decision: FromJson::from_json(decision.into())
-            .map_err(|_| Failure::params("decision must be one of: approve, reject, escalate"))?,
-        reason: params.value("reason")?,
-    };
+    let mut request = GatingDecideRequest::blank();
+    required(&mut params, "pending_id", &mut request.pending_id)?;
+    required(&mut params, "approver_id", &mut request.approver_id)?;
+    request.decision = FromJson::from_json(decision.into())
+        .map_err(|_| Failure::params("decision must be one of: approve, reject, escalate"))?;
+    take(&mut params, "reason", &mut request.reason)?;
     params.finish()?;
     later(runtime.modules().decide_gating(request), text)
 }

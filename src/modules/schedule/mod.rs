@@ -140,15 +140,17 @@ pub fn evaluate(
     zones: &dyn TimeZones,
 ) -> Result<ScheduleEvaluation, ScheduleValidationError> {
     let due = due(schedules, tick_ms, zones)?;
-    let now = due.into_iter().filter(|due| due.at_ms == tick_ms);
-    let due_triggers = now
-        .map(|due| ScheduleTrigger {
-            schedule_id: due.schedule_id.to_owned(),
-            interval: due.definition.interval.clone(),
-            timezone: due.definition.timezone.clone(),
-            due_tick_ms: due.at_ms,
-        })
-        .collect();
+    let mut due_triggers = Vec::new();
+    for due in due {
+        if due.at_ms == tick_ms {
+            due_triggers.push(ScheduleTrigger {
+                schedule_id: due.schedule_id.to_owned(),
+                interval: due.definition.interval.clone(),
+                timezone: due.definition.timezone.clone(),
+                due_tick_ms: due.at_ms,
+            });
+        }
+    }
     Ok(ScheduleEvaluation {
         tick_ms,
         due_triggers,
@@ -289,18 +291,25 @@ fn due<'a>(
 ) -> Result<Vec<Due<'a>>, ScheduleValidationError> {
     let tick =
         i64::try_from(tick_ms).map_err(|_| ScheduleValidationError::InvalidTickMs(tick_ms))?;
-    let schedules = look_over(schedules, zones)?;
-    let enabled = schedules.iter().filter(|it| it.definition.enabled);
-    let mut due: Vec<Due<'a>> = enabled
-        .filter_map(|schedule| {
-            Some(Due {
-                at_ms: latest(schedule, tick, zones)?,
-                schedule_id: schedule.id,
+    let mut due: Vec<Due<'a>> = Vec::new();
+    for schedule in look_over(schedules, zones)? {
+        if !schedule.definition.enabled {
+            continue;
+        }
+        let Some(at_ms) = latest(&schedule, tick, zones) else {
+            continue;
+        };
+        let schedule_id = schedule.id;
+        let place = due.partition_point(|it| (it.at_ms, it.schedule_id) < (at_ms, schedule_id));
+        due.insert(
+            place,
+            Due {
+                at_ms,
+                schedule_id,
                 definition: schedule.definition,
-            })
-        })
-        .collect();
-    due.sort_unstable_by_key(|due| (due.at_ms, due.schedule_id));
+            },
+        );
+    }
     Ok(due)
 }
 
