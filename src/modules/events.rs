@@ -8,8 +8,8 @@ use crate::mob::{Core, MobError};
 use crate::storage::Batch;
 use crate::wire::agent_record::RecordText;
 use crate::wire::json::{self, ToValue, object, words};
-use crate::wire::{ModuleError, ModuleErrorKind};
 use crate::wire::{Cursor, ModuleEvent, ModuleEventRecord, TimestampMs};
+use crate::wire::{ModuleError, ModuleErrorKind};
 
 /// How far back a checkpoint is looked for (MobKit contract, section 24.3, row 10).
 const RING: usize = 4_096;

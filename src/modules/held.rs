@@ -69,27 +69,46 @@ impl Blank for ScheduleAction {
 impl FromJson for ScheduleAction {
     fn from_json(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::of(value)?;
-        match fields.tag("kind")?.as_str() {
-            "message" => Ok(Self::Message {
-                member_id: fields.take("member_id")?,
-                message: fields.take("message")?,
-            }),
-            "delivery" => Ok(Self::Delivery {
-                recipient: fields.take("recipient")?,
-                channel: fields.take("channel")?,
-                payload: fields.take("payload")?,
-            }),
-            "tool" => Ok(Self::Tool {
-                module_id: fields.take("module_id")?,
-                tool: fields.take("tool")?,
-                arguments: fields.take_or_default("arguments")?,
-            }),
-            other => Err(json::unknown(
-                "kind",
-                other,
-                &["message", "delivery", "tool"],
-            )),
-        }
+        let kind = fields.tag("kind")?;
+        let (mut first, mut second, mut data) = (String::new(), String::new(), Value::Null);
+        let this = match kind.as_str() {
+            "message" => {
+                let mut member_id = Blank::blank();
+                fields.put("member_id", false, &mut member_id);
+                fields.put("message", false, &mut first);
+                Self::Message {
+                    member_id,
+                    message: first,
+                }
+            }
+            "delivery" => {
+                let mut channel = None;
+                fields.put("recipient", false, &mut first);
+                fields.put("channel", false, &mut channel);
+                fields.put("payload", false, &mut data);
+                Self::Delivery {
+                    recipient: first,
+                    channel,
+                    payload: data,
+                }
+            }
+            "tool" => {
+                fields.put("module_id", false, &mut first);
+                fields.put("tool", false, &mut second);
+                fields.put("arguments", true, &mut data);
+                Self::Tool {
+                    module_id: first,
+                    tool: second,
+                    arguments: data,
+                }
+            }
+            other => {
+                let known = ["message", "delivery", "tool"];
+                return Err(json::unknown("kind", other, &known));
+            }
+        };
+        fields.end()?;
+        Ok(this)
     }
 }
 
@@ -374,7 +393,10 @@ impl Inner {
         let Some(row) = row.filter(|row| row.running == Some(due)) else {
             return;
         };
-        let error = self.act(&row.held.action, format!("{id}:{due}")).await.err();
+        let error = self
+            .act(&row.held.action, format!("{id}:{due}"))
+            .await
+            .err();
         let error = error.map(|error| error.to_string());
         if let Some(error) = &error {
             (self.trouble)(format!("schedule '{id}': {error}"));

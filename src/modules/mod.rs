@@ -159,7 +159,10 @@ impl Modules {
             slot.want();
         }
         self.0.look_at_due();
-        self.0.core.host.spawn(self.0.clone().attend().boxed_local());
+        self.0
+            .core
+            .host
+            .spawn(self.0.clone().attend().boxed_local());
     }
 
     /// Reads again what another context has stored.
@@ -190,29 +193,30 @@ impl Modules {
     ///
     /// # Errors
     /// [`ModuleErrorKind::ModuleNotConfigured`], and nothing has changed then; [`ModuleErrorKind::CloseFailed`] if one cannot be ended.
-    pub async fn reconcile(&self, wanted: &[String]) -> Result<usize, MobError> {
-        self.0.core.check_open()?;
-        let wanted: Vec<Rc<Slot>> = wanted
-            .iter()
-            .map(|id| self.0.slot(id).cloned())
-            .collect::<Result<_, _>>()?;
-        for slot in &self.0.slots {
-            let stays = wanted.iter().any(|wanted| Rc::ptr_eq(wanted, slot));
-            if !stays && slot.is_wanted() {
-                slot.stop().await?;
+    pub fn reconcile(&self, wanted: &[String]) -> Pending<usize> {
+        let found = self.0.wanted(wanted);
+        let inner = self.0.clone();
+        async move {
+            let wanted = found?;
+            for slot in &inner.slots {
+                let stays = wanted.iter().any(|wanted| Rc::ptr_eq(wanted, slot));
+                if !stays && slot.is_wanted() {
+                    slot.stop().await?;
+                }
             }
-        }
-        let mut added = 0;
-        for slot in &wanted {
-            if !slot.is_wanted() {
-                added += 1;
-                slot.want();
+            let mut added = 0;
+            for slot in &wanted {
+                if !slot.is_wanted() {
+                    added += 1;
+                    slot.want();
+                }
             }
+            for slot in &wanted {
+                slot.settled().await;
+            }
+            Ok(added)
         }
-        for slot in &wanted {
-            slot.settled().await;
-        }
-        Ok(added)
+        .boxed_local()
     }
 
     /// Starts a module, anew if it runs.
@@ -288,6 +292,16 @@ impl Inner {
             Some(_) => Ok(()),
             None => Err(MobError::NotLeader),
         }
+    }
+
+    /// The modules of these names.
+    fn wanted(&self, names: &[String]) -> Result<Vec<Rc<Slot>>, MobError> {
+        self.core.check_open()?;
+        let mut slots = Vec::new();
+        for id in names {
+            slots.push(self.slot(id)?.clone());
+        }
+        Ok(slots)
     }
 
     fn find(&self, module_id: &str) -> Option<&Rc<Slot>> {

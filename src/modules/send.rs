@@ -471,7 +471,10 @@ impl Inner {
                 let (host, url) = (self.core.host.clone(), record.recipient.clone());
                 let posted = async move {
                     let answer = host.timeout(WEBHOOK_TIMEOUT, sent).await;
-                    posted(&url, answer.map(|answer| answer.map(|answer| answer.status)))
+                    posted(
+                        &url,
+                        answer.map(|answer| answer.map(|answer| answer.status)),
+                    )
                 };
                 Some(posted.boxed_local())
             }

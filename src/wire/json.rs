@@ -331,7 +331,11 @@ impl Fields {
     /// Refuses fields of other names.
     #[inline(never)]
     pub fn only(&self, known: &[&str]) -> Result<(), Error> {
-        match self.left.keys().find(|name| !known.contains(&name.as_str())) {
+        match self
+            .left
+            .keys()
+            .find(|name| !known.contains(&name.as_str()))
+        {
             None => Ok(()),
             Some(name) => Err(unknown("field", name, known)),
         }

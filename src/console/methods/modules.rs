@@ -62,9 +62,9 @@ pub(super) fn reconcile(runtime: &UnifiedRuntime, _: &str, mut params: Params) -
             }
         }
     }
-    let runtime = runtime.modules().clone();
+    let reconciled = runtime.modules().reconcile(&modules);
     begun(async move {
-        let added = runtime.reconcile(&modules).await?;
+        let added = reconciled.await?;
         Ok(json::text(&object!({
             "accepted": true, "reconciled_modules": modules, "added": added,
         })))

@@ -130,10 +130,16 @@ struct Listed(ToolDefinition);
 impl FromJson for Listed {
     fn from_json(value: Value) -> Result<Self, serde_json::Error> {
         let mut fields = Fields::of(value)?;
+        let (mut name, mut description) = (String::new(), String::new());
+        let mut input_schema = Value::Null;
+        fields.put("name", false, &mut name);
+        fields.put("description", true, &mut description);
+        fields.put("inputSchema", false, &mut input_schema);
+        fields.end()?;
         Ok(Self(ToolDefinition {
-            name: fields.take("name")?,
-            description: fields.take_or_default("description")?,
-            input_schema: fields.take("inputSchema")?,
+            name,
+            description,
+            input_schema,
         }))
     }
 }
