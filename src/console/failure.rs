@@ -26,9 +26,13 @@ pub(super) const IDEMPOTENCY_CONFLICT: i64 = -32009;
 /// A cursor beyond the end.
 pub(super) const STALE_CURSOR: i64 = -32010;
 
-/// A failed method: the error as every boundary shows it, with the contract's number.
+/// A failed method. A pointer, so that what may fail answers in a few words.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Failure {
+pub(super) struct Failure(Box<Told>);
+
+/// The error as every boundary shows it, with the contract's number.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
     code: i64,
     error: ErrorData,
 }
@@ -36,21 +40,20 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure with a stable snake_case name.
     pub fn new(code: i64, name: &str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            error: ErrorData::new(name, message),
-        }
+        let error = ErrorData::new(name, message);
+        Self(Box::new(Told { code, error }))
     }
 
     /// Parameters that the method cannot work with.
+    #[inline(never)]
     pub fn params(message: impl std::fmt::Display) -> Self {
         Self::new(INVALID_PARAMS, "invalid_params", message.to_string())
     }
 
     /// The same with another of the contract's numbers, and in other words.
     pub fn told(mut self, code: i64, message: String) -> Self {
-        self.code = code;
-        self.error.message = message;
+        self.0.code = code;
+        self.0.error.message = message;
         self
     }
 
@@ -65,7 +68,7 @@ impl Failure {
 
     /// The same with the number for what the module runtime refuses or fails at.
     pub fn of_module(mut self, kind: ModuleErrorKind) -> Self {
-        self.code = match kind {
+        self.0.code = match kind {
             ModuleErrorKind::ModuleNotLoaded => METHOD_NOT_FOUND,
             kind if kind.is_boundary() => OPERATION_FAILED,
             _ => INVALID_PARAMS,
@@ -75,18 +78,18 @@ impl Failure {
 
     /// The HTTP status of the console's routes (MobKit contract, section 12.5).
     pub fn status(&self) -> u16 {
-        match self.code {
+        match self.0.code {
             INVALID_PARAMS | INVALID_REQUEST => 400,
             UNKNOWN_IDENTITY => 404,
             NOT_ADDRESSABLE | LEASE_LOST | IDEMPOTENCY_CONFLICT | STALE_CURSOR => 409,
-            _ if self.error.code == "admission_backlog_full" => 429,
+            _ if self.0.error.code == "admission_backlog_full" => 429,
             _ => 500,
         }
     }
 
     /// The error without the contract's number.
     pub fn into_error(self) -> ErrorData {
-        self.error
+        self.0.error
     }
 
     /// As `error` of the envelope: the name is `data.code` and, but for the contract's other words, `data.kind`, which tells apart what shares a number; parameters get the contract's prefix.
@@ -95,7 +98,7 @@ impl Failure {
             code: name,
             message,
             data: details,
-        } = &self.error;
+        } = &self.0.error;
         let mut data = Map::new();
         data.insert("code".to_owned(), Value::String(name.clone()));
         if details.get("kind").is_none() {
@@ -115,11 +118,11 @@ impl Failure {
         if name == "stale_event_cursor" {
             data.insert("error".to_owned(), "event_query_stale".into());
         }
-        let prefix = match self.code {
+        let prefix = match self.0.code {
             INVALID_PARAMS => "Invalid params: ",
             _ => "",
         };
-        object!({ "code": self.code, "message": format!("{prefix}{message}"), "data": data })
+        object!({ "code": self.0.code, "message": format!("{prefix}{message}"), "data": data })
     }
 }
 
@@ -139,6 +142,6 @@ fn code_of(name: &str) -> i64 {
 impl From<ErrorData> for Failure {
     fn from(error: ErrorData) -> Self {
         let code = code_of(&error.code);
-        Self { code, error }
+        Self(Box::new(Told { code, error }))
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Error, Value};
 
 use super::entry::Entry;
 use crate::storage::{Key, Row, StorageError, value};
-use crate::wire::json::{self, FromJson, from_json};
+use crate::wire::json::{self, Blank, FromJson, from_json};
 use crate::wire::raw_json;
 
 /// Numbers up to `reserved` may have been shown.
@@ -35,6 +35,12 @@ from_json!(TrimRow { through, totals });
 /// So many entries in so many bytes of chunk rows, since the log began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Totals(pub(super) u64, pub(super) u64);
+
+impl Blank for Totals {
+    fn blank() -> Self {
+        Self::default()
+    }
+}
 
 impl FromJson for Totals {
     fn from_json(value: Value) -> Result<Totals, Error> {

@@ -123,16 +123,10 @@ pub enum MobError {
     },
     /// The module runtime refused or failed.
     #[error(transparent)]
-    Module(#[from] Box<ModuleError>),
+    Module(#[from] ModuleError),
     /// Storage failed.
     #[error("storage error: {0}")]
     Storage(#[from] StorageError),
-}
-
-impl From<ModuleError> for MobError {
-    fn from(error: ModuleError) -> Self {
-        Self::Module(Box::new(error))
-    }
 }
 
 impl MobError {

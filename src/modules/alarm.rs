@@ -3,10 +3,11 @@
 //! One timer is armed for the earliest, and none without; where there is an alarm that outlives the host it is set instead, in the
 //! commit's wake and before whoever waits for the commit hears of it.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::future::select;
+use futures::future::{FutureExt, LocalBoxFuture, select};
 
 use crate::mob::{Core, MobError, MobStatus};
 use crate::modules::{Inner, earlier};
@@ -94,29 +95,32 @@ impl Inner {
                 }
                 continue;
             }
-            let inner = self.clone();
+            let fired = Rc::new(Cell::default());
+            let (inner, staged) = (self.clone(), fired.clone());
             let done = self.insist("what is due", move |core, batch| {
                 inner.stage_overdue(core, batch);
-                inner.stage_due_schedules(core, batch)
+                staged.set(inner.stage_due_schedules(core, batch)?);
+                Ok(())
             });
-            match done.await {
-                Some(fired) => self.run_schedules(fired),
-                None => return,
+            if !done.await {
+                return;
             }
+            self.run_schedules(fired.take());
         }
     }
 
-    /// Makes a change durable that has no caller: storage that refuses for now is asked again after growing pauses. None when the
-    /// mob is closed.
-    pub(super) async fn insist<T: 'static>(
+    /// Makes a change durable that has no caller: storage that refuses for now is asked again after growing pauses. Answers whether it
+    /// is durable; it is not when the mob is closed.
+    pub(super) fn insist(
         self: &Rc<Self>,
-        what: &str,
-        mut stage: impl FnMut(&Core, &mut Batch) -> Result<T, MobError> + 'static,
-    ) -> Option<T> {
-        let stage: Rc<std::cell::RefCell<Stage<T>>> =
-            Rc::new(std::cell::RefCell::new(Box::new(move |core, batch| {
-                stage(core, batch)
-            })));
+        what: &'static str,
+        stage: impl FnMut(&Core, &mut Batch) -> Result<(), MobError> + 'static,
+    ) -> LocalBoxFuture<'static, bool> {
+        self.clone().persist(what, Box::new(stage)).boxed_local()
+    }
+
+    async fn persist(self: Rc<Self>, what: &'static str, stage: Stage) -> bool {
+        let stage = Rc::new(RefCell::new(stage));
         let mut refusals = 0_u32;
         loop {
             let again = stage.clone();
@@ -126,11 +130,11 @@ impl Inner {
                     (again.borrow_mut())(core, batch)
                 });
             match done.await {
-                Ok(answer) => return Some(answer),
-                Err(MobError::NotLeader | MobError::ShuttingDown) => return None,
+                Ok(()) => return true,
+                Err(MobError::NotLeader | MobError::ShuttingDown) => return false,
                 Err(error) if self.core.check_open().is_err() => {
                     (self.trouble)(format!("{what} could not be stored: {error}"));
-                    return None;
+                    return false;
                 }
                 Err(error) => {
                     (self.trouble)(format!("{what} could not be stored yet: {error}"));
@@ -143,4 +147,4 @@ impl Inner {
     }
 }
 
-type Stage<T> = Box<dyn FnMut(&Core, &mut Batch) -> Result<T, MobError>>;
+type Stage = Box<dyn FnMut(&Core, &mut Batch) -> Result<(), MobError>>;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures::FutureExt;
 use futures::future::ready;
 
-use crate::mob::{MobError, Pending};
+use crate::mob::{Core, MobError, Pending};
 use crate::modules::port::CallContext;
 use crate::modules::routing::{
     self, DELIVERY, ROUTER, RoutingResolution, RoutingResolveRequest, RuntimeRoute,
@@ -34,12 +34,8 @@ impl Modules {
     /// # Errors
     /// [`ModuleErrorKind`]: `RouterModuleNotLoaded`, `DeliveryModuleNotLoaded`, `InvalidRecipient`, `InvalidChannel`,
     /// `RetryMaxExceedsCap`, `InvalidRateLimitPerMinute`, or what the module `router` failed with; storage's.
-    pub async fn resolve_routing(
-        &self,
-        request: RoutingResolveRequest,
-    ) -> Result<RoutingResolution, MobError> {
-        self.0.check_leads()?;
-        self.0.resolve(request).await
+    pub fn resolve_routing(&self, request: RoutingResolveRequest) -> Pending<RoutingResolution> {
+        self.0.resolve(request)
     }
 
     /// The routes, in the order of their keys.
@@ -118,46 +114,51 @@ impl Modules {
 }
 
 impl Inner {
-    pub(super) async fn resolve(
+    pub(super) fn resolve(
         self: &Rc<Self>,
         request: RoutingResolveRequest,
-    ) -> Result<RoutingResolution, MobError> {
-        let router = self.loaded_slot(ROUTER, ModuleErrorKind::RouterModuleNotLoaded)?;
-        self.loaded_slot(DELIVERY, ModuleErrorKind::DeliveryModuleNotLoaded)?;
-        let draft = routing::draft(&request)?;
-        let asked = self
-            .ask(
-                &router,
-                "routing.resolve",
-                value_of(&request),
-                CallContext::default(),
-            )
-            .await;
-        let answer = asked.map_err(|error| boundary(ModuleErrorKind::RoutingBoundary, error))?;
-        let resolution = routing::overridden(draft, &answer)?;
+    ) -> Pending<RoutingResolution> {
         let inner = self.clone();
-        let resolved = self.core.execute(Durability::Strict, move |core, batch| {
-            let routes = inner.state.routes.staged_range(..);
-            let (recipient, channel) = (&resolution.recipient, &resolution.channel);
-            let route = routing::matching(routes.iter().map(AsRef::as_ref), recipient, channel);
-            let resolution = resolution.clone();
-            let resolution = match route {
-                Some(route) => routing::routed(resolution, route),
-                None => resolution,
-            };
-            let number = inner.state.next(batch, "route");
-            let resolution = RoutingResolution {
-                route_id: numbered(ROUTE, number),
-                ..resolution
-            };
-            bound(&inner.state.resolutions, batch, MAX_RESOLUTIONS);
-            inner.state.resolutions.put(batch, resolution.clone());
-            let id = numbered("evt-routing-", number);
-            let told = events::event(ROUTER, id, "resolved", core.now(), value_of(&resolution));
-            events::stage(core, batch, vec![told]);
-            Ok(resolution)
-        });
-        resolved.await
+        async move {
+            inner.check_leads()?;
+            let router = inner.loaded_slot(ROUTER, ModuleErrorKind::RouterModuleNotLoaded)?;
+            inner.loaded_slot(DELIVERY, ModuleErrorKind::DeliveryModuleNotLoaded)?;
+            let draft = routing::draft(&request)?;
+            let (about, context) = (value_of(&request), CallContext::default());
+            let asked = inner.ask(&router, "routing.resolve", about, context).await;
+            let answer =
+                asked.map_err(|error| boundary(ModuleErrorKind::RoutingBoundary, error))?;
+            let resolution = routing::overridden(draft, &answer)?;
+            let staging = inner.clone();
+            let resolved = inner.core.execute(Durability::Strict, move |core, batch| {
+                Ok(staging.stage_resolution(core, batch, &resolution))
+            });
+            resolved.await
+        }
+        .boxed_local()
+    }
+
+    fn stage_resolution(
+        &self,
+        core: &Core,
+        batch: &mut Batch,
+        resolution: &RoutingResolution,
+    ) -> RoutingResolution {
+        let routes = self.state.routes.staged_range(..);
+        let (recipient, channel) = (&resolution.recipient, &resolution.channel);
+        let route = routing::matching(routes.iter().map(AsRef::as_ref), recipient, channel);
+        let mut resolution = resolution.clone();
+        if let Some(route) = route {
+            resolution = routing::routed(resolution, route);
+        }
+        let number = self.state.next(batch, "route");
+        resolution.route_id = numbered(ROUTE, number);
+        bound(&self.state.resolutions, batch, MAX_RESOLUTIONS);
+        self.state.resolutions.put(batch, resolution.clone());
+        let id = numbered("evt-routing-", number);
+        let told = events::event(ROUTER, id, "resolved", core.now(), value_of(&resolution));
+        events::stage(core, batch, vec![told]);
+        resolution
     }
 
     fn stage_member_routes(
@@ -208,5 +209,5 @@ impl Inner {
 /// What a module failed with, as the failure of what it was asked for.
 pub(super) fn boundary(kind: ModuleErrorKind, error: ModuleError) -> ModuleError {
     let cause = object!({ "cause": error.kind, "data": error.data });
-    ModuleError::new(kind, error.message).with(cause)
+    ModuleError::new(kind, error.into_message()).with(cause)
 }

@@ -3,13 +3,13 @@
 
 use serde_json::Value;
 
-use crate::log::LogItem;
+use crate::log::{LogItem, RawItem};
 use crate::mob::{Core, MobError};
 use crate::storage::Batch;
 use crate::wire::agent_record::RecordText;
 use crate::wire::json::{self, ToValue, object, words};
+use crate::wire::{Cursor, ModuleEvent, ModuleEventRecord, TimestampMs};
 use crate::wire::{ModuleError, ModuleErrorKind};
-use crate::wire::{ModuleEvent, ModuleEventRecord, TimestampMs};
 
 /// How far back a checkpoint is looked for (MobKit contract, section 24.3, row 10).
 const RING: usize = 4_096;
@@ -155,49 +155,87 @@ pub struct SubscribeRequest {
 /// # Errors
 /// [`ModuleErrorKind`]: `EmptyCheckpoint`, `UnknownCheckpoint`, `MissingAgentId`, `InvalidAgentId`; storage's.
 pub(crate) async fn subscribe(core: &Core, request: &SubscribeRequest) -> Result<String, MobError> {
-    let checkpoint = request.last_event_id.as_deref();
-    if checkpoint.is_some_and(|id| id.trim().is_empty()) {
-        return Err(ModuleError::new(
-            ModuleErrorKind::EmptyCheckpoint,
-            "last_event_id must be a non-empty string",
-        )
-        .into());
-    }
-    let whose = match (request.scope, request.agent_id.as_deref().map(str::trim)) {
-        (SubscribeScope::Agent, None) => {
-            return Err(ModuleError::new(
-                ModuleErrorKind::MissingAgentId,
-                "agent_id is required when scope is 'agent'",
-            )
-            .into());
-        }
-        (_, Some("")) => {
-            return Err(ModuleError::new(
-                ModuleErrorKind::InvalidAgentId,
-                "agent_id must be a non-empty string",
-            )
-            .into());
-        }
-        (SubscribeScope::Agent, Some(whose)) => Some(json::text(&whose.to_value())),
-        _ => None,
-    };
-    let wanted = |record: &RecordText<'_>| match request.scope {
-        SubscribeScope::Mob => true,
-        SubscribeScope::Interaction => record.event_type.starts_with(r#""interaction"#),
-        SubscribeScope::Agent => whose
-            .as_ref()
-            .is_some_and(|whose| record.identity == whose || record.member_id() == *whose),
-    };
-    let sought = checkpoint.map(|id| json::text(&id.to_value()));
-    let most = if sought.is_some() { RING } else { REPLAY };
-    let mut found: Vec<Told> = Vec::new();
-    let (mut seen, mut known) = (0, sought.is_none());
+    let mut replay = Replay::of(request)?;
     let mut before = core.events.latest().next();
-    'look: while seen < RING {
+    while replay.seen < RING {
         let items = core.events.read_before_undecoded(before, PAGE).await?;
-        if items.is_empty() {
+        before = replay.look(&items, before);
+        if items.is_empty() || replay.is_full() {
             break;
         }
+        core.host.yield_now().await;
+    }
+    Ok(replay.told(request)?)
+}
+
+/// What was found so far of what is told again, from the newest on.
+struct Replay {
+    scope: SubscribeScope,
+    /// The member that it is about, if it is about one.
+    whose: Option<String>,
+    /// The event to go back to, if there is one.
+    sought: Option<String>,
+    /// Whether that was found, or need not be.
+    known: bool,
+    seen: usize,
+    found: Vec<Told>,
+}
+
+impl Replay {
+    fn of(request: &SubscribeRequest) -> Result<Self, ModuleError> {
+        let checkpoint = request.last_event_id.as_deref();
+        if checkpoint.is_some_and(|id| id.trim().is_empty()) {
+            return Err(ModuleError::new(
+                ModuleErrorKind::EmptyCheckpoint,
+                "last_event_id must be a non-empty string",
+            ));
+        }
+        let whose = match (request.scope, request.agent_id.as_deref().map(str::trim)) {
+            (SubscribeScope::Agent, None) => {
+                return Err(ModuleError::new(
+                    ModuleErrorKind::MissingAgentId,
+                    "agent_id is required when scope is 'agent'",
+                ));
+            }
+            (_, Some("")) => {
+                return Err(ModuleError::new(
+                    ModuleErrorKind::InvalidAgentId,
+                    "agent_id must be a non-empty string",
+                ));
+            }
+            (SubscribeScope::Agent, Some(whose)) => Some(json::text(&whose.to_value())),
+            _ => None,
+        };
+        Ok(Self {
+            scope: request.scope,
+            whose,
+            sought: checkpoint.map(|id| json::text(&id.to_value())),
+            known: checkpoint.is_none(),
+            seen: 0,
+            found: Vec::new(),
+        })
+    }
+
+    fn wants(&self, record: &RecordText<'_>) -> bool {
+        match self.scope {
+            SubscribeScope::Mob => true,
+            SubscribeScope::Interaction => record.event_type.starts_with(r#""interaction"#),
+            SubscribeScope::Agent => self
+                .whose
+                .as_ref()
+                .is_some_and(|whose| record.identity == whose || record.member_id() == *whose),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self.sought {
+            Some(_) => self.known || self.found.len() == RING,
+            None => self.found.len() == REPLAY,
+        }
+    }
+
+    /// Looks at a page, the newest entry first; answers before which entry the next one is.
+    fn look(&mut self, items: &[RawItem], mut before: Cursor) -> Cursor {
         for item in items.iter().rev() {
             let (cursor, entry) = match item {
                 LogItem::Gap { from, .. } => {
@@ -207,8 +245,9 @@ pub(crate) async fn subscribe(core: &Core, request: &SubscribeRequest) -> Result
                 LogItem::Entry { cursor, entry } => (*cursor, entry),
             };
             before = cursor;
-            seen += 1;
-            let Some(record) = RecordText::of(entry.json()).filter(|record| wanted(record)) else {
+            self.seen += 1;
+            let record = RecordText::of(entry.json());
+            let Some(record) = record.filter(|record| self.wants(record)) else {
                 continue;
             };
             let told = Told {
@@ -217,30 +256,33 @@ pub(crate) async fn subscribe(core: &Core, request: &SubscribeRequest) -> Result
                 event_type: record.event_type.to_owned(),
                 envelope: record.to_envelope(cursor),
             };
-            known |= sought.as_ref() == Some(&told.id);
-            found.push(told);
-            if known && sought.is_some() || found.len() == most {
-                break 'look;
+            self.known |= self.sought.as_ref() == Some(&told.id);
+            self.found.push(told);
+            if self.is_full() {
+                break;
             }
         }
-        core.host.yield_now().await;
+        before
     }
-    if !known {
-        let id = checkpoint.unwrap_or_default();
-        return Err(ModuleError::new(
-            ModuleErrorKind::UnknownCheckpoint,
-            format!("unknown last_event_id '{id}'"),
-        )
-        .with(object!({ "last_event_id": id }))
-        .into());
+
+    fn told(self, request: &SubscribeRequest) -> Result<String, ModuleError> {
+        let checkpoint = request.last_event_id.as_deref();
+        if !self.known {
+            let id = checkpoint.unwrap_or_default();
+            return Err(ModuleError::new(
+                ModuleErrorKind::UnknownCheckpoint,
+                format!("unknown last_event_id '{id}'"),
+            )
+            .with(object!({ "last_event_id": id })));
+        }
+        // What a module tells late is put where it belongs; what is of one time stays in the order in which it was told.
+        let mut told: Vec<Told> = Vec::with_capacity(self.found.len());
+        for next in self.found.into_iter().rev() {
+            let place = told.partition_point(|other| other.at <= next.at);
+            told.insert(place, next);
+        }
+        Ok(answer(request.scope, checkpoint, &told))
     }
-    // What a module tells late is put where it belongs; what is of one time stays in the order in which it was told.
-    let mut told: Vec<Told> = Vec::with_capacity(found.len());
-    for next in found.into_iter().rev() {
-        let place = told.partition_point(|other| other.at <= next.at);
-        told.insert(place, next);
-    }
-    Ok(answer(request.scope, checkpoint, &told))
 }
 
 /// An event that is told again; all but the time is JSON.

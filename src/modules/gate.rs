@@ -102,45 +102,21 @@ impl Inner {
         tier: RiskTier,
         request: &ToolRequest,
     ) -> Result<ToolDecision, MobError> {
-        let ToolRequest { context, call } = request;
-        let find = || {
-            let rows = self.state.pending.all();
-            rows.into_iter().find(|row| is_about(row, context))
-        };
-        if find().is_none() {
-            let text = |name: &str| {
-                call.args
-                    .get(name)
-                    .and_then(Value::as_str)
-                    .map(str::to_owned)
-            };
-            let (entity, topic) = (text("entity"), text("topic"));
+        if self.row_about(&request.context).is_none() {
+            let asked = self.question(tier, request);
             // A call that does not say what it is about says so of nothing in memory.
-            let block = match (&entity, &topic) {
-                (Some(_), Some(_)) if tier == RiskTier::R2 || tier == RiskTier::R3 => {
-                    self.block(entity.as_deref(), topic.as_deref()).await
+            let block = match (&asked.entity, &asked.topic) {
+                (Some(entity), Some(topic)) if tier == RiskTier::R2 || tier == RiskTier::R3 => {
+                    self.block(Some(entity), Some(topic)).await
                 }
                 _ => None,
             };
-            let state = self.core.definition();
             let held = HeldCall {
-                member_id: context.identity.clone(),
-                interaction_id: context.interaction_id.clone(),
-                call_id: context.call_id.clone(),
-                tool: call.name.clone(),
-                args: call.args.clone(),
-            };
-            let asked = GatingEvaluateRequest {
-                action: call.name.clone(),
-                actor_id: context.identity.to_string(),
-                risk_tier: tier,
-                rationale: None,
-                requested_approver: None,
-                approval_recipient: None,
-                approval_channel: None,
-                approval_timeout_ms: Some(state.definition.limits.approval_timeout_ms()),
-                entity,
-                topic,
+                member_id: request.context.identity.clone(),
+                interaction_id: request.context.interaction_id.clone(),
+                call_id: request.context.call_id.clone(),
+                tool: request.call.name.clone(),
+                args: request.call.args.clone(),
             };
             let result = self.evaluate(asked, block, Some(held)).await?;
             match result.outcome {
@@ -156,20 +132,52 @@ impl Inner {
         }
         loop {
             let changed = self.state.changed.notified();
-            match find() {
-                None => {
-                    let reason = "too many calls wait for a decision".to_owned();
-                    return Ok(ToolDecision::Deny { reason });
-                }
-                Some(row) => match &row.answer {
-                    Some(answer) if answer.approved => return Ok(ToolDecision::Approve),
-                    Some(answer) => {
-                        let reason = answer.reason.clone();
-                        return Ok(ToolDecision::Deny { reason });
-                    }
-                    None => changed.await,
-                },
+            if let Some(decision) = self.decision(&request.context) {
+                return Ok(decision);
             }
+            changed.await;
         }
+    }
+
+    fn row_about(&self, context: &ToolContext) -> Option<Rc<PendingRow>> {
+        let rows = self.state.pending.all();
+        rows.into_iter().find(|row| is_about(row, context))
+    }
+
+    /// What gating is asked about a call.
+    fn question(&self, tier: RiskTier, request: &ToolRequest) -> GatingEvaluateRequest {
+        let call = &request.call;
+        let text = |name: &str| {
+            call.args
+                .get(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let limits = &self.core.definition().definition.limits;
+        GatingEvaluateRequest {
+            action: call.name.clone(),
+            actor_id: request.context.identity.to_string(),
+            risk_tier: tier,
+            rationale: None,
+            requested_approver: None,
+            approval_recipient: None,
+            approval_channel: None,
+            approval_timeout_ms: Some(limits.approval_timeout_ms()),
+            entity: text("entity"),
+            topic: text("topic"),
+        }
+    }
+
+    /// What was decided about a call that waits; none as long as nothing was.
+    fn decision(&self, context: &ToolContext) -> Option<ToolDecision> {
+        let reason = match self.row_about(context) {
+            None => "too many calls wait for a decision".to_owned(),
+            Some(row) => match &row.answer {
+                None => return None,
+                Some(answer) if answer.approved => return Some(ToolDecision::Approve),
+                Some(answer) => answer.reason.clone(),
+            },
+        };
+        Some(ToolDecision::Deny { reason })
     }
 }

@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use futures::future::{FutureExt, TryFutureExt, ready};
 use serde::Serialize;
 use serde_json::{Error, Map, Value};
 
@@ -18,9 +19,9 @@ use crate::modules::schedule::{
 };
 use crate::modules::state::check_part;
 use crate::modules::tick::SCHEDULING;
-use crate::modules::{Inner, Modules, events};
+use crate::modules::{Inner, Modules, begun, events};
 use crate::storage::{Batch, Durability, Key, Record};
-use crate::wire::json::{self, Fields, FromJson, from_json, object, value_of};
+use crate::wire::json::{self, Blank, Fields, FromJson, from_json, object, value_of};
 use crate::wire::{
     AgentIdentity, ContentInput, HandlingMode, ModuleError, ModuleErrorKind, WorkId,
 };
@@ -57,6 +58,15 @@ pub enum ScheduleAction {
     },
 }
 
+impl Blank for ScheduleAction {
+    fn blank() -> Self {
+        Self::Message {
+            member_id: Blank::blank(),
+            message: String::new(),
+        }
+    }
+}
+
 impl FromJson for ScheduleAction {
     fn from_json(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::of(value)?;
@@ -66,30 +76,48 @@ impl FromJson for ScheduleAction {
             "delivery" => &["recipient", "channel", "payload"],
             _ => &["module_id", "tool", "arguments"],
         })?;
-        match kind.as_str() {
-            "message" => Ok(Self::Message {
-                member_id: fields.take("member_id")?,
-                message: fields.take("message")?,
-            }),
-            "delivery" => Ok(Self::Delivery {
-                recipient: fields.take("recipient")?,
-                channel: fields.take("channel")?,
-                payload: fields.take("payload")?,
-            }),
-            "tool" => Ok(Self::Tool {
-                module_id: fields.take("module_id")?,
-                tool: fields.take("tool")?,
-                arguments: match fields.take_or_default("arguments")? {
-                    Value::Null => Value::Object(Map::new()),
-                    arguments => arguments,
-                },
-            }),
-            other => Err(json::unknown(
-                "kind",
-                other,
-                &["message", "delivery", "tool"],
-            )),
-        }
+        let (mut first, mut second, mut data) = (String::new(), String::new(), Value::Null);
+        let this = match kind.as_str() {
+            "message" => {
+                let mut member_id = Blank::blank();
+                fields.put("member_id", false, &mut member_id);
+                fields.put("message", false, &mut first);
+                Self::Message {
+                    member_id,
+                    message: first,
+                }
+            }
+            "delivery" => {
+                let mut channel = None;
+                fields.put("recipient", false, &mut first);
+                fields.put("channel", false, &mut channel);
+                fields.put("payload", false, &mut data);
+                Self::Delivery {
+                    recipient: first,
+                    channel,
+                    payload: data,
+                }
+            }
+            "tool" => {
+                fields.put("module_id", false, &mut first);
+                fields.put("tool", false, &mut second);
+                fields.put("arguments", true, &mut data);
+                if data.is_null() {
+                    data = Value::Object(Map::new());
+                }
+                Self::Tool {
+                    module_id: first,
+                    tool: second,
+                    arguments: data,
+                }
+            }
+            other => {
+                let known = ["message", "delivery", "tool"];
+                return Err(json::unknown("kind", other, &known));
+            }
+        };
+        fields.end()?;
+        Ok(this)
     }
 }
 
@@ -366,51 +394,21 @@ impl Inner {
 
     pub(super) fn run_schedules(self: &Rc<Self>, fired: Vec<Fired>) {
         for Fired { id, due } in fired {
-            let inner = self.clone();
-            self.core
-                .host
-                .spawn(async move { inner.run_schedule(id, due).await });
+            let running = self.clone().run_schedule(id, due);
+            self.core.host.spawn(running.boxed_local());
         }
     }
 
     async fn run_schedule(self: Rc<Self>, id: String, due: u64) {
-        let is_running = |row: &ScheduleRow| row.running == Some(due);
-        let Some(row) = self.state.schedules.get(&id).filter(|row| is_running(row)) else {
+        let row = self.state.schedules.get(&id);
+        let Some(row) = row.filter(|row| row.running == Some(due)) else {
             return;
         };
-        let claim_key = format!("{id}:{due}");
-        let done = match &row.held.action {
-            ScheduleAction::Message { .. } => Ok(()),
-            ScheduleAction::Delivery {
-                recipient,
-                channel,
-                payload,
-            } => {
-                let request = RoutingResolveRequest {
-                    recipient: recipient.clone(),
-                    channel: channel.clone(),
-                    ..RoutingResolveRequest::default()
-                };
-                self.deliver_scheduled(request, payload.clone(), claim_key)
-                    .await
-            }
-            ScheduleAction::Tool {
-                module_id,
-                tool,
-                arguments,
-            } => match self.loaded_slot(module_id, ModuleErrorKind::ModuleNotLoaded) {
-                Err(error) => Err(error.into()),
-                Ok(slot) => {
-                    let context = CallContext {
-                        delivery_id: Some(claim_key),
-                        ..CallContext::default()
-                    };
-                    let called = slot.call(tool, arguments.clone(), context).await;
-                    called.map(|_| ()).map_err(MobError::from)
-                }
-            },
-        };
-        let error = done.err().map(|error| error.to_string());
+        let error = self
+            .act(&row.held.action, format!("{id}:{due}"))
+            .await
+            .err();
+        let error = error.map(|error| error.to_string());
         if let Some(error) = &error {
             (self.trouble)(format!("schedule '{id}': {error}"));
         }
@@ -428,14 +426,51 @@ impl Inner {
         noted.await;
     }
 
+    /// Does what a schedule does that no batch can.
+    fn act(self: &Rc<Self>, action: &ScheduleAction, claim_key: String) -> Pending<()> {
+        match action {
+            ScheduleAction::Message { .. } => ready(Ok(())).boxed_local(),
+            ScheduleAction::Delivery {
+                recipient,
+                channel,
+                payload,
+            } => {
+                let request = RoutingResolveRequest {
+                    recipient: recipient.clone(),
+                    channel: channel.clone(),
+                    ..RoutingResolveRequest::default()
+                };
+                let delivered = self.clone().deliver_scheduled(
+                    request,
+                    payload.clone(),
+                    ["schedule-", &claim_key].concat(),
+                );
+                delivered.boxed_local()
+            }
+            ScheduleAction::Tool {
+                module_id,
+                tool,
+                arguments,
+            } => {
+                let context = CallContext {
+                    delivery_id: Some(claim_key),
+                    ..CallContext::default()
+                };
+                let slot = self.loaded_slot(module_id, ModuleErrorKind::ModuleNotLoaded);
+                let slot = slot.map_err(MobError::from);
+                let called = begun(slot.map(|slot| slot.call(tool, arguments.clone(), context)));
+                called.map_ok(|_| ()).boxed_local()
+            }
+        }
+    }
+
     /// Delivers under a name that a repetition after a crash has too: routes are resolved anew then, so it is looked for first.
     async fn deliver_scheduled(
-        self: &Rc<Self>,
+        self: Rc<Self>,
         request: RoutingResolveRequest,
         payload: Value,
-        claim_key: String,
+        key: String,
     ) -> Result<(), MobError> {
-        let key = format!("schedule-{claim_key}");
         let rows = self.state.deliveries.all();
         let known = rows
             .iter()
@@ -444,6 +479,7 @@ impl Inner {
             Some(row) => row.resolution.clone(),
             None => self.resolve(request).await?,
         };
+        drop(rows);
         let record = self.deliver(DeliverySendRequest {
             resolution,
             payload,

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use futures::future::{FutureExt, ready};
 use serde_json::Value;
 
-use crate::mob::{Core, MobError};
+use crate::mob::{Core, MobError, Pending};
 use crate::modules::delivery::{DeliverySendRequest, DeliveryStatus};
 use crate::modules::gating::{
     APPROVAL_TIMEOUT_MS, AuditRow, Block, GatingAuditEntry, GatingDecideRequest, GatingDecision,
@@ -12,7 +13,7 @@ use crate::modules::gating::{
     GatingPendingEntry, HeldAnswer, HeldCall, MAX_AUDIT, MAX_PENDING, PENDING, PendingRow,
     check_decision, verdict,
 };
-use crate::modules::routing::{DELIVERY, ROUTER, RoutingResolveRequest};
+use crate::modules::routing::{DELIVERY, ROUTER, RoutingResolution, RoutingResolveRequest};
 use crate::modules::state::{bound, number_of, numbered};
 use crate::modules::{Inner, Modules, events};
 use crate::storage::{Batch, Durability};
@@ -24,107 +25,116 @@ impl Modules {
     ///
     /// # Errors
     /// Storage's.
-    pub async fn evaluate_gating(
-        &self,
-        request: GatingEvaluateRequest,
-    ) -> Result<GatingEvaluateResult, MobError> {
-        self.0.core.check_open()?;
-        self.0.check_leads()?;
-        let block = match request.risk_tier {
-            RiskTier::R0 | RiskTier::R1 => None,
-            RiskTier::R2 | RiskTier::R3 => {
-                self.0
-                    .block(request.entity.as_deref(), request.topic.as_deref())
-                    .await
-            }
-        };
-        self.0.evaluate(request, block, None).await
+    pub fn evaluate_gating(&self, request: GatingEvaluateRequest) -> Pending<GatingEvaluateResult> {
+        let inner = self.0.clone();
+        async move {
+            inner.check_works()?;
+            let block = match request.risk_tier {
+                RiskTier::R0 | RiskTier::R1 => None,
+                RiskTier::R2 | RiskTier::R3 => {
+                    let (entity, topic) = (request.entity.as_deref(), request.topic.as_deref());
+                    inner.block(entity, topic).await
+                }
+            };
+            inner.evaluate(request, block, None).await
+        }
+        .boxed_local()
     }
 
     /// What waits for a decision, in the order in which it came.
     ///
     /// # Errors
     /// Storage's, for what has waited too long is written down first.
-    pub async fn gating_pending(&self) -> Result<Vec<GatingPendingEntry>, MobError> {
-        let inner = &self.0;
-        inner.sweep().await?;
-        let rows = inner.state.pending.all();
-        let waiting = rows
-            .iter()
-            .filter(|row| row.answer.is_none() && !inner.is_over(row));
-        Ok(waiting.map(|row| row.entry.clone()).collect())
+    pub fn gating_pending(&self) -> Pending<Vec<GatingPendingEntry>> {
+        let inner = self.0.clone();
+        let swept = self.0.sweep().map(move |swept| {
+            swept?;
+            let mut waiting = Vec::new();
+            for row in inner.state.pending.all() {
+                if row.answer.is_none() && !inner.is_over(&row) {
+                    waiting.push(row.entry.clone());
+                }
+            }
+            Ok(waiting)
+        });
+        swept.boxed_local()
     }
 
     /// Decides about something. A tool call that waits for it hears of it.
     ///
     /// # Errors
     /// [`ModuleErrorKind`]: `UnknownPendingId`, `SelfApprovalForbidden`, `ApproverMismatch`; storage's.
-    pub async fn decide_gating(
-        &self,
-        request: GatingDecideRequest,
-    ) -> Result<GatingDecisionResult, MobError> {
+    pub fn decide_gating(&self, request: GatingDecideRequest) -> Pending<GatingDecisionResult> {
         let inner = self.0.clone();
-        inner.check_leads()?;
-        // What is over is written down though the decision may be refused.
-        inner.sweep().await?;
-        let decided = self.0.core.execute(Durability::Strict, move |core, batch| {
-            let row = number_of(&request.pending_id, PENDING)
-                .and_then(|number| inner.state.pending.staged(&number))
-                .filter(|row| row.answer.is_none() && !inner.is_over(row))
-                .ok_or_else(|| unknown(&request.pending_id))?;
-            check_decision(&row.entry, &request)?;
-            Ok(inner.stage_decision(core, batch, &row, &request))
-        });
-        decided.await
+        async move {
+            inner.check_leads()?;
+            // What is over is written down though the decision may be refused.
+            inner.sweep().await?;
+            let staging = inner.clone();
+            let decided = inner.core.execute(Durability::Strict, move |core, batch| {
+                staging.stage_decision(core, batch, &request)
+            });
+            decided.await
+        }
+        .boxed_local()
     }
 
     /// The newest `limit` lines of the record, the oldest first.
     ///
     /// # Errors
     /// Storage's, for what has waited too long is written down first.
-    pub async fn gating_audit(&self, limit: usize) -> Result<Vec<GatingAuditEntry>, MobError> {
-        self.0.sweep().await?;
-        let rows = self.0.state.audit.all();
-        let from = rows.len().saturating_sub(limit);
-        Ok(rows[from..].iter().map(|row| row.entry.clone()).collect())
+    pub fn gating_audit(&self, limit: usize) -> Pending<Vec<GatingAuditEntry>> {
+        let inner = self.0.clone();
+        let swept = self.0.sweep().map(move |swept| {
+            swept?;
+            let rows = inner.state.audit.all();
+            let mut newest = Vec::new();
+            for row in &rows[rows.len().saturating_sub(limit)..] {
+                newest.push(row.entry.clone());
+            }
+            Ok(newest)
+        });
+        swept.boxed_local()
     }
 }
 
 impl Inner {
     /// Writes down what nobody decides about any more, if there is such and this context may.
-    async fn sweep(self: &Rc<Self>) -> Result<(), MobError> {
+    fn sweep(self: &Rc<Self>) -> Pending<()> {
         let over = |row: &Rc<PendingRow>| self.is_over(row);
         if self.core.writer.is_none() || !self.state.pending.all().iter().any(over) {
-            return Ok(());
+            return ready(Ok(())).boxed_local();
         }
         let inner = self.clone();
-        let swept = self.core.execute(Durability::Strict, move |core, batch| {
+        self.core.execute(Durability::Strict, move |core, batch| {
             inner.stage_overdue(core, batch);
             Ok(())
-        });
-        swept.await
+        })
     }
 
-    pub(super) async fn evaluate(
+    pub(super) fn evaluate(
         self: &Rc<Self>,
         request: GatingEvaluateRequest,
         block: Option<Block>,
         tool_call: Option<HeldCall>,
-    ) -> Result<GatingEvaluateResult, MobError> {
+    ) -> Pending<GatingEvaluateResult> {
         let notify = request
             .approval_recipient
             .clone()
             .zip(request.approval_channel.clone());
-        let inner = self.clone();
+        let (inner, staging) = (self.clone(), self.clone());
         let evaluated = self.core.execute(Durability::Strict, move |core, batch| {
-            inner.stage_overdue(core, batch);
-            Ok(inner.stage_evaluation(core, batch, &request, block, tool_call.clone()))
+            staging.stage_overdue(core, batch);
+            Ok(staging.stage_evaluation(core, batch, &request, block, tool_call.clone()))
         });
-        let result = evaluated.await?;
-        if let (Some(pending_id), Some((recipient, channel))) = (&result.pending_id, notify) {
-            self.notify(pending_id, recipient, channel).await?;
+        async move {
+            let result = evaluated.await?;
+            if let (Some(id), Some((recipient, channel))) = (&result.pending_id, notify) {
+                inner.notify(id.clone(), recipient, channel).await?;
+            }
+            Ok(result)
         }
-        Ok(result)
+        .boxed_local()
     }
 
     fn stage_evaluation(
@@ -281,9 +291,13 @@ impl Inner {
         &self,
         core: &Core,
         batch: &mut Batch,
-        row: &PendingRow,
         request: &GatingDecideRequest,
-    ) -> GatingDecisionResult {
+    ) -> Result<GatingDecisionResult, MobError> {
+        let row = number_of(&request.pending_id, PENDING)
+            .and_then(|number| self.state.pending.staged(&number))
+            .filter(|row| row.answer.is_none() && !self.is_over(row))
+            .ok_or_else(|| unknown(&request.pending_id))?;
+        check_decision(&row.entry, request)?;
         let approver = request.approver_id.trim();
         let entry = &row.entry;
         let mut next_pending_id = None;
@@ -293,11 +307,11 @@ impl Inner {
         };
         let (event_type, outcome) = match request.decision {
             GatingDecision::Approve => {
-                self.stage_answer(batch, row, true, String::new());
+                self.stage_answer(batch, &row, true, String::new());
                 ("approved", GatingOutcome::Allowed)
             }
             GatingDecision::Reject => {
-                self.stage_answer(batch, row, false, said());
+                self.stage_answer(batch, &row, false, said());
                 ("rejected", GatingOutcome::SafeDraft)
             }
             GatingDecision::Escalate => {
@@ -319,7 +333,7 @@ impl Inner {
             "next_pending_id": next_pending_id,
         });
         self.stage_line(core, batch, entry, event_type, outcome, detail);
-        GatingDecisionResult {
+        Ok(GatingDecisionResult {
             pending_id: entry.pending_id.clone(),
             action_id: entry.action_id.clone(),
             approver_id: approver.to_owned(),
@@ -328,7 +342,7 @@ impl Inner {
             decided_at_ms: core.now(),
             reason: request.reason.clone(),
             next_pending_id,
-        }
+        })
     }
 
     fn stage_line(
@@ -378,93 +392,116 @@ impl Inner {
 
     /// Tells somebody that there is something to decide. That it cannot be told fails nothing; the record has it.
     async fn notify(
-        self: &Rc<Self>,
-        pending_id: &str,
+        self: Rc<Self>,
+        pending_id: String,
         recipient: String,
         channel: String,
     ) -> Result<(), MobError> {
-        let Some(number) = number_of(pending_id, PENDING) else {
+        let Some(number) = number_of(&pending_id, PENDING) else {
             return Ok(());
         };
-        let told = self.tell_approver(number, recipient, channel).await;
+        let mut told = Told::default();
+        let failed = self.tell_approver(number, recipient, channel, &mut told);
+        told.error = failed.await.err();
         let inner = self.clone();
         let noted = self.core.execute(Durability::Strict, move |core, batch| {
-            let Some(row) = inner.state.pending.staged(&number) else {
-                return Ok(());
-            };
-            let mut row = row.as_ref().clone();
-            let (route, delivery, error) = told.clone();
-            let detail = object!({
-                "approval_route_id": route,
-                "approval_delivery_id": delivery,
-                "approval_notification_error": error,
-            });
-            row.entry.approval_route_id = route;
-            row.entry.approval_delivery_id = delivery;
-            let outcome = GatingOutcome::PendingApproval;
-            inner.stage_line(core, batch, &row.entry, "notified", outcome, detail);
-            inner.state.pending.put(batch, row);
+            inner.stage_told(core, batch, number, &told);
             Ok(())
         });
         noted.await
     }
 
-    /// By which route and which delivery somebody was told, and what went wrong.
+    fn stage_told(&self, core: &Core, batch: &mut Batch, number: u64, told: &Told) {
+        let Some(row) = self.state.pending.staged(&number) else {
+            return;
+        };
+        let mut row = row.as_ref().clone();
+        let detail = object!({
+            "approval_route_id": told.route,
+            "approval_delivery_id": told.delivery,
+            "approval_notification_error": told.error,
+        });
+        row.entry.approval_route_id.clone_from(&told.route);
+        row.entry.approval_delivery_id.clone_from(&told.delivery);
+        let outcome = GatingOutcome::PendingApproval;
+        self.stage_line(core, batch, &row.entry, "notified", outcome, detail);
+        self.state.pending.put(batch, row);
+    }
+
+    /// Says by which route and which delivery somebody was told.
     async fn tell_approver(
         self: &Rc<Self>,
         number: u64,
         recipient: String,
         channel: String,
-    ) -> (Option<String>, Option<String>, Option<String>) {
-        let missing: Vec<&str> = [ROUTER, DELIVERY]
-            .into_iter()
-            .filter(|id| !self.find(id).is_some_and(|slot| slot.is_wanted()))
-            .collect();
-        if !missing.is_empty() {
-            let error = format!("notification_modules_unavailable:{}", missing.join(","));
-            return (None, None, Some(error));
-        }
+        told: &mut Told,
+    ) -> Result<(), String> {
+        self.check_notifies()?;
         let Some(row) = self.state.pending.get(&number) else {
-            return (None, None, None);
+            return Ok(());
         };
-        let entry = &row.entry;
         let request = RoutingResolveRequest {
             recipient,
             channel: Some(channel),
             ..RoutingResolveRequest::default()
         };
-        let resolution = match self.resolve(request).await {
-            Ok(resolution) => resolution,
-            Err(error) => return (None, None, Some(format!("routing:{error}"))),
+        let resolution = self.resolve(request).await;
+        let resolution = resolution.map_err(|error| format!("routing:{error}"))?;
+        told.route = Some(resolution.route_id.clone());
+        let sent = self.deliver(approval_request(&row.entry, resolution)).await;
+        let record = sent.map_err(|error| format!("delivery:{error}"))?;
+        let (status, id) = (record.status, record.delivery_id);
+        let sent = match status {
+            DeliveryStatus::Sent => Ok(()),
+            status => Err(format!("delivery_status:{}:{id}", status.as_str())),
         };
-        let route = Some(resolution.route_id.clone());
-        let payload = object!({
-            "kind": "gating_approval_request",
-            "pending_id": entry.pending_id,
-            "action_id": entry.action_id,
-            "action": entry.action,
-            "actor_id": entry.actor_id,
-            "risk_tier": entry.risk_tier,
-            "requested_approver": entry.requested_approver,
-            "deadline_at_ms": entry.deadline_at_ms.get(),
-        });
-        let sent = self.deliver(DeliverySendRequest {
-            resolution,
-            payload,
-            idempotency_key: Some(format!("gating-approval-{}", entry.pending_id)),
-        });
-        match sent.await {
-            Ok(record) if record.status == DeliveryStatus::Sent => {
-                (route, Some(record.delivery_id), None)
-            }
-            Ok(record) => {
-                let (status, id) = (record.status.as_str(), &record.delivery_id);
-                let error = format!("delivery_status:{status}:{id}");
-                (route, Some(record.delivery_id), Some(error))
-            }
-            Err(error) => (route, None, Some(format!("delivery:{error}"))),
-        }
+        told.delivery = Some(id);
+        sent
     }
+
+    fn check_notifies(&self) -> Result<(), String> {
+        let mut missing = Vec::new();
+        for id in [ROUTER, DELIVERY] {
+            if !self.find(id).is_some_and(|slot| slot.is_wanted()) {
+                missing.push(id);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = missing.join(",");
+        Err(["notification_modules_unavailable:", &missing].concat())
+    }
+}
+
+/// What is delivered to who is to decide.
+fn approval_request(
+    entry: &GatingPendingEntry,
+    resolution: RoutingResolution,
+) -> DeliverySendRequest {
+    let payload = object!({
+        "kind": "gating_approval_request",
+        "pending_id": entry.pending_id,
+        "action_id": entry.action_id,
+        "action": entry.action,
+        "actor_id": entry.actor_id,
+        "risk_tier": entry.risk_tier,
+        "requested_approver": entry.requested_approver,
+        "deadline_at_ms": entry.deadline_at_ms.get(),
+    });
+    DeliverySendRequest {
+        resolution,
+        payload,
+        idempotency_key: Some(["gating-approval-", &entry.pending_id].concat()),
+    }
+}
+
+/// By which route and which delivery somebody was told, and what went wrong.
+#[derive(Default)]
+struct Told {
+    route: Option<String>,
+    delivery: Option<String>,
+    error: Option<String>,
 }
 
 /// What a line of the record is about.

@@ -35,10 +35,11 @@ mod tools;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use futures::future::{FutureExt, LocalBoxFuture, TryFutureExt, ready};
 use serde_json::Value;
 
 use crate::agent::http::HttpClient;
-use crate::mob::{Core, MobError, MobStatus};
+use crate::mob::{Core, MobError, MobStatus, Pending};
 use crate::shim::Notify;
 use crate::storage::{Batch, Participant};
 use crate::wire::{ModuleError, ModuleErrorKind, TimestampMs};
@@ -167,7 +168,10 @@ impl Modules {
             slot.want();
         }
         self.0.look_at_due();
-        self.0.core.host.spawn(self.0.clone().attend());
+        self.0
+            .core
+            .host
+            .spawn(self.0.clone().attend().boxed_local());
     }
 
     /// Reads again what another context has stored.
@@ -198,29 +202,30 @@ impl Modules {
     ///
     /// # Errors
     /// [`ModuleErrorKind::ModuleNotConfigured`], and nothing has changed then; [`ModuleErrorKind::CloseFailed`] if one cannot be ended.
-    pub async fn reconcile(&self, wanted: &[String]) -> Result<usize, MobError> {
-        self.0.core.check_open()?;
-        let wanted: Vec<Rc<Slot>> = wanted
-            .iter()
-            .map(|id| self.0.slot(id).cloned())
-            .collect::<Result<_, _>>()?;
-        for slot in &self.0.slots {
-            let stays = wanted.iter().any(|wanted| Rc::ptr_eq(wanted, slot));
-            if !stays && slot.is_wanted() {
-                slot.stop().await?;
+    pub fn reconcile(&self, wanted: &[String]) -> Pending<usize> {
+        let found = self.0.wanted(wanted);
+        let inner = self.0.clone();
+        async move {
+            let wanted = found?;
+            for slot in &inner.slots {
+                let stays = wanted.iter().any(|wanted| Rc::ptr_eq(wanted, slot));
+                if !stays && slot.is_wanted() {
+                    slot.stop().await?;
+                }
             }
-        }
-        let mut added = 0;
-        for slot in &wanted {
-            if !slot.is_wanted() {
-                added += 1;
-                slot.want();
+            let mut added = 0;
+            for slot in &wanted {
+                if !slot.is_wanted() {
+                    added += 1;
+                    slot.want();
+                }
             }
+            for slot in &wanted {
+                slot.settled().await;
+            }
+            Ok(added)
         }
-        for slot in &wanted {
-            slot.settled().await;
-        }
-        Ok(added)
+        .boxed_local()
     }
 
     /// Starts a module, anew if it runs.
@@ -228,18 +233,20 @@ impl Modules {
     /// # Errors
     /// [`ModuleErrorKind`]: `ModuleNotConfigured`; `CloseFailed` if the one that runs does not end, which goes on then;
     /// `ModuleNotLoaded` if it does not start.
-    pub async fn spawn(&self, module_id: &str) -> Result<(), MobError> {
-        self.0.core.check_open()?;
-        let slot = self.0.slot(module_id)?.clone();
-        Ok(slot.start_anew().await?)
+    pub fn spawn(&self, module_id: &str) -> Pending<()> {
+        let found = self.0.check_works();
+        let found = found.and_then(|()| Ok(self.0.slot(module_id)?));
+        begun(found.map(Slot::start_anew))
     }
 
     /// Ends a module. It is not started again by itself.
     ///
     /// # Errors
     /// [`ModuleErrorKind`]: `ModuleNotConfigured`, `CloseFailed`.
-    pub async fn stop(&self, module_id: &str) -> Result<(), MobError> {
-        Ok(self.0.slot(module_id)?.stop().await?)
+    pub fn stop(&self, module_id: &str) -> Pending<()> {
+        let found = self.0.check_works();
+        let found = found.and_then(|()| Ok(self.0.slot(module_id)?));
+        begun(found.map(Slot::stop))
     }
 
     /// Ends all modules; answers those that have ended.
@@ -257,18 +264,11 @@ impl Modules {
     ///
     /// # Errors
     /// [`ModuleErrorKind`]: `ModuleNotLoaded`, `ToolNotFound`, `Timeout`, `ModuleCrashed`, or what the tool failed with.
-    pub async fn call_tool(
-        &self,
-        module_id: &str,
-        tool: &str,
-        args: Value,
-    ) -> Result<Value, MobError> {
-        self.0.core.check_open()?;
-        self.0.check_leads()?;
-        let slot = self
-            .0
-            .loaded_slot(module_id, ModuleErrorKind::ModuleNotLoaded)?;
-        Ok(slot.call(tool, args, CallContext::default()).await?)
+    pub fn call_tool(&self, module_id: &str, tool: &str, args: Value) -> Pending<Value> {
+        let kind = ModuleErrorKind::ModuleNotLoaded;
+        let found = self.0.check_works();
+        let found = found.and_then(|()| Ok(self.0.loaded_slot(module_id, kind)?));
+        begun(found.map(|slot| slot.call(tool, args, CallContext::default())))
     }
 
     /// What happened, told again (MobKit contract, section 14.6), as JSON.
@@ -280,12 +280,38 @@ impl Modules {
     }
 }
 
+/// What a module was asked for, unless that cannot be begun.
+fn begun<T: 'static>(
+    asked: Result<LocalBoxFuture<'static, Result<T, ModuleError>>, MobError>,
+) -> Pending<T> {
+    match asked {
+        Ok(asked) => asked.err_into().boxed_local(),
+        Err(error) => ready(Err(error)).boxed_local(),
+    }
+}
+
 impl Inner {
+    /// Whether this context takes requests.
+    fn check_works(&self) -> Result<(), MobError> {
+        self.core.check_open()?;
+        self.check_leads()
+    }
+
     fn check_leads(&self) -> Result<(), MobError> {
         match self.core.writer {
             Some(_) => Ok(()),
             None => Err(MobError::NotLeader),
         }
+    }
+
+    /// The modules of these names.
+    fn wanted(&self, names: &[String]) -> Result<Vec<Rc<Slot>>, MobError> {
+        self.check_works()?;
+        let mut slots = Vec::new();
+        for id in names {
+            slots.push(self.slot(id)?.clone());
+        }
+        Ok(slots)
     }
 
     fn find(&self, module_id: &str) -> Option<&Rc<Slot>> {
@@ -314,14 +340,16 @@ impl Inner {
     }
 
     /// Calls a tool of one of the runtime's own modules; a text is its JSON.
-    async fn ask(
+    fn ask(
         &self,
-        slot: &Slot,
-        tool: &str,
+        slot: &Rc<Slot>,
+        tool: &'static str,
         args: Value,
         context: CallContext,
-    ) -> Result<Value, ModuleError> {
-        match slot.call(tool, args, context).await? {
+    ) -> LocalBoxFuture<'static, Result<Value, ModuleError>> {
+        let asked = slot.call(tool, args, context);
+        let slot = slot.clone();
+        let answer = asked.map(move |answer| match answer? {
             Value::String(text) => crate::wire::json::parse(text.as_bytes()).map_err(|error| {
                 ModuleError::new(
                     ModuleErrorKind::InvalidJsonResponse,
@@ -332,7 +360,8 @@ impl Inner {
                 )
             }),
             answer => Ok(answer),
-        }
+        });
+        answer.boxed_local()
     }
 
     fn warn(&self, module_id: &str, error: &str) {

@@ -70,18 +70,18 @@ impl Modules {
         &self,
         request: &MemoryQueryRequest,
     ) -> (Vec<MemoryAssertion>, Vec<MemoryConflictSignal>) {
-        let facts = self.0.state.assertions.all();
-        let facts = facts
-            .iter()
-            .filter(|it| request.matches(&it.entity, &it.topic, &it.store));
-        let conflicts = self.0.state.conflicts.all();
-        let conflicts = conflicts
-            .iter()
-            .filter(|it| request.matches(&it.entity, &it.topic, &it.store));
-        (
-            facts.map(|fact| fact.as_ref().clone()).collect(),
-            conflicts.map(|it| it.as_ref().clone()).collect(),
-        )
+        let (mut facts, mut conflicts) = (Vec::new(), Vec::new());
+        for it in self.0.state.assertions.all() {
+            if request.matches(&it.entity, &it.topic, &it.store) {
+                facts.push(it.as_ref().clone());
+            }
+        }
+        for it in self.0.state.conflicts.all() {
+            if request.matches(&it.entity, &it.topic, &it.store) {
+                conflicts.push(it.as_ref().clone());
+            }
+        }
+        (facts, conflicts)
     }
 
     /// Says that facts do not contradict each other any more; answers the conflict that there was. An addition to the contract.

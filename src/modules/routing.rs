@@ -227,30 +227,30 @@ pub fn routed(mut resolution: RoutingResolution, route: &RuntimeRoute) -> Routin
 /// # Errors
 /// [`ModuleErrorKind`]: `EmptyRouteKey`, `EmptyRecipient`, `InvalidChannel`, `EmptySink`, `EmptyTargetModule`,
 /// `RetryMaxExceedsCap`, `BackoffExceedsCap`, `InvalidRateLimitPerMinute`.
-pub fn checked(route: RuntimeRoute) -> Result<RuntimeRoute, ModuleError> {
-    let text = |kind, name: &str, text: String| match text.trim() {
-        "" => Err(blank(kind, name)),
-        text => Ok(text.to_owned()),
+pub fn checked(mut route: RuntimeRoute) -> Result<RuntimeRoute, ModuleError> {
+    use ModuleErrorKind::{
+        EmptyRecipient, EmptyRouteKey, EmptySink, EmptyTargetModule, InvalidChannel,
     };
-    let route = RuntimeRoute {
-        route_key: text(ModuleErrorKind::EmptyRouteKey, "route_key", route.route_key)?,
-        recipient: text(
-            ModuleErrorKind::EmptyRecipient,
-            "recipient",
-            route.recipient,
-        )?,
-        channel: match route.channel {
-            None => None,
-            Some(channel) => Some(text(ModuleErrorKind::InvalidChannel, "channel", channel)?),
-        },
-        sink: text(ModuleErrorKind::EmptySink, "sink", route.sink)?,
-        target_module: text(
-            ModuleErrorKind::EmptyTargetModule,
+    let texts = [
+        (EmptyRouteKey, "route_key", Some(&mut route.route_key)),
+        (EmptyRecipient, "recipient", Some(&mut route.recipient)),
+        (InvalidChannel, "channel", route.channel.as_mut()),
+        (EmptySink, "sink", Some(&mut route.sink)),
+        (
+            EmptyTargetModule,
             "target_module",
-            route.target_module,
-        )?,
-        ..route
-    };
+            Some(&mut route.target_module),
+        ),
+    ];
+    for (kind, name, text) in texts {
+        let Some(text) = text else {
+            continue;
+        };
+        *text = text.trim().to_owned();
+        if text.is_empty() {
+            return Err(blank(kind, name));
+        }
+    }
     check_numbers(
         route.retry_max.unwrap_or(0),
         route.rate_limit_per_minute.unwrap_or(1),

@@ -5,13 +5,15 @@
 //! into its mailbox in the very batch that says so: it is there once. Other receivers may hear of one twice, after a crash between
 //! their answer and its commit, and know it by its `delivery_id`.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::future::{FutureExt, LocalBoxFuture, ready};
 use serde_json::Value;
 
-use crate::agent::http::HttpRequest;
-use crate::mob::{Admission, Core, Ids, MobError};
+use crate::agent::http::{HttpError, HttpRequest};
+use crate::mob::{Admission, Core, Ids, MobError, Pending};
 use crate::modules::calls::{MAILBOX, boundary};
 use crate::modules::delivery::{
     self, DeliveryAttempt, DeliveryRecord, DeliveryRow, DeliverySendRequest, DeliveryStatus,
@@ -43,6 +45,39 @@ struct Attempt {
     /// The member whose mailbox it goes into, with the commit.
     mailbox: Option<AgentIdentity>,
     failure: Option<Failure>,
+}
+
+impl Attempt {
+    /// What the module `delivery` did or did not do.
+    fn of(asked: Result<Value, ModuleError>, record: &DeliveryRecord) -> Self {
+        let mut attempt = Self {
+            adapter: None,
+            mailbox: None,
+            failure: None,
+        };
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = boundary(ModuleErrorKind::DeliveryBoundary, error);
+                attempt.failure = Some(Failure {
+                    boundary: true,
+                    ..Failure::new(error)
+                });
+                return attempt;
+            }
+        };
+        let adapter = answer.get("adapter").and_then(Value::as_str);
+        attempt.adapter = adapter.map(str::to_owned);
+        let fails = |of: &Value| of.get("force_fail") == Some(&Value::Bool(true));
+        if fails(&answer) || fails(&record.payload) {
+            attempt.failure = Some(Failure {
+                error: None,
+                is_final: true,
+                boundary: false,
+            });
+        }
+        attempt
+    }
 }
 
 #[derive(Clone)]
@@ -79,13 +114,8 @@ impl Modules {
     /// [`ModuleErrorKind`]: `DeliveryModuleNotLoaded`, `InvalidIdempotencyKey`, `IdempotencyPayloadMismatch`, `InvalidRouteId`,
     /// `UnknownRouteId`, `ForgedResolution`, `InvalidRouteTarget`, `InvalidRecipient`, `InvalidSink`, `RateLimited`;
     /// `DeliveryBoundary` when the module failed each time; [`MobError::AdmissionBacklogFull`]; storage's.
-    pub async fn send_delivery(
-        &self,
-        request: DeliverySendRequest,
-    ) -> Result<DeliveryRecord, MobError> {
-        self.0.core.check_open()?;
-        self.0.check_leads()?;
-        self.0.deliver(request).await
+    pub fn send_delivery(&self, request: DeliverySendRequest) -> Pending<DeliveryRecord> {
+        self.0.deliver(request)
     }
 
     /// Deliveries that have ended, the newest `limit` of those to a recipient and a sink, the oldest first.
@@ -115,41 +145,39 @@ impl Modules {
 }
 
 impl Inner {
-    pub(super) async fn deliver(
+    pub(super) fn deliver(
         self: &Rc<Self>,
         request: DeliverySendRequest,
-    ) -> Result<DeliveryRecord, MobError> {
-        self.loaded_slot(DELIVERY, ModuleErrorKind::DeliveryModuleNotLoaded)?;
-        let key = request.idempotency_key.as_deref();
-        if key.is_some_and(|key| key.trim().is_empty()) {
-            return Err(blank(ModuleErrorKind::InvalidIdempotencyKey, "idempotency_key").into());
-        }
+    ) -> Pending<DeliveryRecord> {
         let inner = self.clone();
-        let admitted = self.core.execute(Durability::Strict, move |_, batch| {
-            inner.stage_delivery(batch, &request)
-        });
-        let number = admitted.await?;
-        loop {
-            let changed = self.state.changed.notified();
-            let Some(row) = self.state.deliveries.get(&number) else {
-                // So many have ended since that it is forgotten.
-                return Err(unknown(&numbered(DELIVERY_ID, number)).into());
-            };
-            if row.is_open() {
-                self.core.check_open()?;
-                self.begin_carrying(number);
+        async move {
+            inner.check_works()?;
+            inner.loaded_slot(DELIVERY, ModuleErrorKind::DeliveryModuleNotLoaded)?;
+            let key = request.idempotency_key.as_deref();
+            if key.is_some_and(|key| key.trim().is_empty()) {
+                let kind = ModuleErrorKind::InvalidIdempotencyKey;
+                return Err(blank(kind, "idempotency_key").into());
+            }
+            let staging = inner.clone();
+            let admitted = inner.core.execute(Durability::Strict, move |_, batch| {
+                staging.stage_delivery(batch, &request)
+            });
+            let number = admitted.await?;
+            loop {
+                let changed = inner.state.changed.notified();
+                let Some(row) = inner.state.deliveries.get(&number) else {
+                    // So many have ended since that it is forgotten.
+                    return Err(unknown(&numbered(DELIVERY_ID, number)).into());
+                };
+                if !row.is_open() {
+                    return ended(&row);
+                }
+                inner.core.check_open()?;
+                inner.begin_carrying(number);
                 changed.await;
-                continue;
             }
-            if row.boundary {
-                let error = row.record.error.clone().unwrap_or_default();
-                let error = ModuleError::new(ModuleErrorKind::DeliveryBoundary, error);
-                return Err(error
-                    .with(object!({ "delivery_id": row.record.delivery_id }))
-                    .into());
-            }
-            return Ok(row.record.clone());
         }
+        .boxed_local()
     }
 
     /// Accepts a delivery, or finds the one that is asked for again; answers its number.
@@ -270,7 +298,7 @@ impl Inner {
         }
         self.carried.borrow_mut().push(number);
         let inner = self.clone();
-        self.core.host.spawn(async move {
+        let carrying = async move {
             inner.carry(number).await;
             inner.carried.borrow_mut().retain(|other| *other != number);
             // Somebody may have asked anew before it was known here that it had ended.
@@ -278,7 +306,8 @@ impl Inner {
             if row.is_some_and(|row| row.is_open()) && inner.core.check_open().is_ok() {
                 inner.begin_carrying(number);
             }
-        });
+        };
+        self.core.host.spawn(carrying.boxed_local());
     }
 
     async fn carry(self: &Rc<Self>, number: u64) {
@@ -289,16 +318,18 @@ impl Inner {
             };
             let attempt = self.attempt(&row).await;
             let work_id = Ids::new(&self.core.host).work();
-            let inner = self.clone();
+            let again = Rc::new(Cell::new(None));
+            let (inner, pause) = (self.clone(), again.clone());
             let written = self.insist("a delivery", move |core, batch| {
-                Ok(inner.stage_attempt(core, batch, number, &attempt, &work_id))
+                pause.set(inner.stage_attempt(core, batch, number, &attempt, &work_id));
+                Ok(())
             });
-            match written.await {
-                Some(Some(pause)) => self.core.host.sleep(pause).await,
-                Some(None) => return,
-                // The mob is closed: whoever opens it next carries on.
-                None => return,
-            }
+            // When the mob is closed, whoever opens it next carries on.
+            let written = written.await;
+            let Some(pause) = again.take().filter(|_| written) else {
+                return;
+            };
+            self.core.host.sleep(pause).await;
         }
     }
 
@@ -382,58 +413,32 @@ impl Inner {
 
     /// Tries once: the module `delivery` first, then the runtime's own sinks unless the module has done it.
     async fn attempt(&self, row: &DeliveryRow) -> Attempt {
-        let record = &row.record;
-        let told = object!({
-            "delivery_id": record.delivery_id,
-            "attempt": record.attempts.len() + 1,
-            "route_id": record.route_id,
-            "recipient": record.recipient,
-            "channel": row.resolution.channel,
-            "sink": record.sink,
-            "payload": record.payload,
-            "idempotency_key": record.idempotency_key,
-        });
-        let context = CallContext {
-            delivery_id: Some(record.delivery_id.clone()),
-            ..CallContext::default()
-        };
+        let (told, context) = carried(row);
         let asked = match self.loaded_slot(DELIVERY, ModuleErrorKind::DeliveryModuleNotLoaded) {
             Ok(slot) => {
-                self.ask(&slot, "delivery.send", told.clone(), context.clone())
-                    .await
+                let asked = self.ask(&slot, "delivery.send", told.clone(), context.clone());
+                asked.await
             }
             Err(error) => Err(error),
         };
-        let mut attempt = Attempt {
-            adapter: None,
-            mailbox: None,
-            failure: None,
-        };
-        let answer = match asked {
-            Ok(answer) => answer,
-            Err(error) => {
-                let error = boundary(ModuleErrorKind::DeliveryBoundary, error);
-                attempt.failure = Some(Failure {
-                    boundary: true,
-                    ..Failure::new(error)
-                });
-                return attempt;
+        let mut attempt = Attempt::of(asked, &row.record);
+        if attempt.failure.is_none() && attempt.adapter.is_none() {
+            let carried = self.carry_to_sink(&row.record, told, context, &mut attempt);
+            if let Some(carried) = carried {
+                attempt.failure = carried.await.err();
             }
-        };
-        let adapter = answer.get("adapter").and_then(Value::as_str);
-        attempt.adapter = adapter.map(str::to_owned);
-        let fails = |of: &Value| of.get("force_fail") == Some(&Value::Bool(true));
-        if fails(&answer) || fails(&record.payload) {
-            attempt.failure = Some(Failure {
-                error: None,
-                is_final: true,
-                boundary: false,
-            });
-            return attempt;
         }
-        if attempt.adapter.is_some() {
-            return attempt;
-        }
+        attempt
+    }
+
+    /// Begins what one of the runtime's own sinks does, unless that is there already.
+    fn carry_to_sink(
+        &self,
+        record: &DeliveryRecord,
+        told: Value,
+        context: CallContext,
+        attempt: &mut Attempt,
+    ) -> Option<LocalBoxFuture<'static, Result<(), Failure>>> {
         let own = |name: &str| Some(name.to_owned());
         match record.sink.as_str() {
             MAILBOX => {
@@ -442,60 +447,94 @@ impl Inner {
                     Ok(member) => attempt.mailbox = Some(member),
                     Err(error) => attempt.failure = Some(Failure::of(true, error.to_string())),
                 }
+                None
             }
             MODULE => {
                 attempt.adapter = own(MODULE);
                 let called = match self.slot(&record.recipient) {
-                    Ok(slot) => slot.call("delivery.receive", told, context).await,
-                    Err(error) => Err(error),
+                    Ok(slot) => slot.call("delivery.receive", told, context),
+                    Err(error) => ready(Err(error)).boxed_local(),
                 };
-                attempt.failure = called.err().map(Failure::new);
+                let called = called.map(|called| called.map(|_| ()).map_err(Failure::new));
+                Some(called.boxed_local())
             }
-            WEBHOOK if self.http.is_some() && is_address(&record.recipient) => {
+            WEBHOOK if is_address(&record.recipient) => {
+                let http = self.http.as_ref()?;
                 attempt.adapter = own(WEBHOOK);
-                attempt.failure = self.post_webhook(record, &told).await.err();
+                let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+                let sent = http.send(HttpRequest {
+                    method: "POST".to_owned(),
+                    url: record.recipient.clone(),
+                    headers: vec![
+                        header("content-type", "application/json"),
+                        header("idempotency-key", &record.delivery_id),
+                    ],
+                    body: json::text(&told).into_bytes(),
+                });
+                let (host, url) = (self.core.host.clone(), record.recipient.clone());
+                let posted = async move {
+                    let answer = host.timeout(WEBHOOK_TIMEOUT, sent).await;
+                    posted(
+                        &url,
+                        answer.map(|answer| answer.map(|answer| answer.status)),
+                    )
+                };
+                Some(posted.boxed_local())
             }
             // What goes elsewhere is the module's alone.
-            _ => {}
+            _ => None,
         }
-        attempt
     }
+}
 
-    async fn post_webhook(&self, record: &DeliveryRecord, told: &Value) -> Result<(), Failure> {
-        let Some(http) = &self.http else {
-            return Ok(());
-        };
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let sent = http.send(HttpRequest {
-            method: "POST".to_owned(),
-            url: record.recipient.clone(),
-            headers: vec![
-                header("content-type", "application/json"),
-                header("idempotency-key", &record.delivery_id),
-            ],
-            body: json::text(told).into_bytes(),
-        });
-        let url = &record.recipient;
-        let status = match self.core.host.timeout(WEBHOOK_TIMEOUT, sent).await {
-            Ok(Ok(answer)) => answer.status,
-            Ok(Err(error)) => return Err(Failure::of(false, format!("{url}: {error}"))),
-            Err(_) => {
-                let waited = WEBHOOK_TIMEOUT.as_secs();
-                return Err(Failure::of(
-                    false,
-                    format!("{url}: no answer within {waited} s"),
-                ));
-            }
-        };
-        match status {
-            200..=299 => Ok(()),
+/// What those are told who deliver.
+fn carried(row: &DeliveryRow) -> (Value, CallContext) {
+    let record = &row.record;
+    let told = object!({
+        "delivery_id": record.delivery_id,
+        "attempt": record.attempts.len() + 1,
+        "route_id": record.route_id,
+        "recipient": record.recipient,
+        "channel": row.resolution.channel,
+        "sink": record.sink,
+        "payload": record.payload,
+        "idempotency_key": record.idempotency_key,
+    });
+    let context = CallContext {
+        delivery_id: Some(record.delivery_id.clone()),
+        ..CallContext::default()
+    };
+    (told, context)
+}
+
+/// What came of a post to an address, by the answer's status.
+fn posted<T>(url: &str, status: Result<Result<u16, HttpError>, T>) -> Result<(), Failure> {
+    let (is_final, what) = match status {
+        Ok(Ok(200..=299)) => return Ok(()),
+        Ok(Ok(status)) => {
             // Whoever understands the request and refuses it does so again.
-            400..=499 if ![408, 425, 429].contains(&status) => {
-                Err(Failure::of(true, format!("{url} answered {status}")))
-            }
-            _ => Err(Failure::of(false, format!("{url} answered {status}"))),
+            let is_final = (400..=499).contains(&status) && ![408, 425, 429].contains(&status);
+            (is_final, format!(" answered {status}"))
         }
+        Ok(Err(error)) => (false, format!(": {error}")),
+        Err(_) => {
+            let waited = WEBHOOK_TIMEOUT.as_secs();
+            (false, format!(": no answer within {waited} s"))
+        }
+    };
+    Err(Failure::of(is_final, [url, &what].concat()))
+}
+
+/// What came of a delivery that has ended.
+fn ended(row: &DeliveryRow) -> Result<DeliveryRecord, MobError> {
+    if row.boundary {
+        let error = row.record.error.clone().unwrap_or_default();
+        let error = ModuleError::new(ModuleErrorKind::DeliveryBoundary, error);
+        return Err(error
+            .with(object!({ "delivery_id": row.record.delivery_id }))
+            .into());
     }
+    Ok(row.record.clone())
 }
 
 fn is_address(recipient: &str) -> bool {

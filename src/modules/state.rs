@@ -136,18 +136,17 @@ impl State {
 impl State {
     /// The commit is through, or not; answers whether it changed anything here.
     pub fn settle(&self, committed: bool) -> bool {
-        let mut quiet = self.sequences.settle(committed).is_empty();
-        quiet &= self.routes.settle(committed).is_empty();
-        quiet &= self.resolutions.settle(committed).is_empty();
-        quiet &= self.deliveries.settle(committed).is_empty();
-        quiet &= self.windows.settle(committed).is_empty();
-        quiet &= self.pending.settle(committed).is_empty();
-        quiet &= self.audit.settle(committed).is_empty();
-        quiet &= self.assertions.settle(committed).is_empty();
-        quiet &= self.conflicts.settle(committed).is_empty();
-        quiet &= self.schedules.settle(committed).is_empty();
-        quiet &= self.claims.settle(committed).is_empty();
-        let changed = committed && !quiet;
+        let mut changed = self.sequences.settles(committed);
+        changed |= self.routes.settles(committed);
+        changed |= self.resolutions.settles(committed);
+        changed |= self.deliveries.settles(committed);
+        changed |= self.windows.settles(committed);
+        changed |= self.pending.settles(committed);
+        changed |= self.audit.settles(committed);
+        changed |= self.assertions.settles(committed);
+        changed |= self.conflicts.settles(committed);
+        changed |= self.schedules.settles(committed);
+        changed |= self.claims.settles(committed);
         if changed {
             self.changed.notify_waiters();
         }

@@ -246,7 +246,7 @@ impl Slot {
         // Before the task has its first turn, so that nobody takes it for one that is not wanted.
         self.moves(ModuleHealth::Starting);
         let (slot, life) = (self.clone(), self.life.get());
-        self.host.spawn(async move { slot.supervise(life).await });
+        self.host.spawn(slot.supervise(life).boxed_local());
     }
 
     async fn supervise(self: Rc<Self>, life: u64) {
@@ -271,7 +271,7 @@ impl Slot {
                     self.forget_restarts(fit_since);
                     reason
                 }
-                Err(error) => error.message,
+                Err(error) => error.into_message(),
             };
             self.fails(&error);
             let pause = restart_after(self.config.restart, self.restarts.get(), &self.budget);
@@ -352,16 +352,20 @@ impl Slot {
     }
 
     /// The module, when it is known whether it runs.
-    async fn loaded(&self) -> Result<Rc<dyn Module>, ModuleError> {
-        loop {
-            let changed = self.changed.notified();
-            let running = self.running.borrow().clone();
-            match running {
-                Some(module) => return Ok(module),
-                None if self.is_on_its_way() => changed.await,
-                None => return Err(self.not_loaded()),
+    fn loaded(self: &Rc<Self>) -> LocalBoxFuture<'static, Result<Rc<dyn Module>, ModuleError>> {
+        let slot = self.clone();
+        async move {
+            loop {
+                let changed = slot.changed.notified();
+                let running = slot.running.borrow().clone();
+                match running {
+                    Some(module) => return Ok(module),
+                    None if slot.is_on_its_way() => changed.await,
+                    None => return Err(slot.not_loaded()),
+                }
             }
         }
+        .boxed_local()
     }
 
     fn not_loaded(&self) -> ModuleError {
@@ -374,53 +378,65 @@ impl Slot {
     }
 
     /// Calls a tool; a module that is being started is waited for.
-    pub async fn call(
-        &self,
+    pub fn call(
+        self: &Rc<Self>,
         tool: &str,
         args: Value,
         context: CallContext,
-    ) -> Result<Value, ModuleError> {
-        let module = self.loaded().await?;
-        let has = |tools: &[ToolDefinition]| tools.iter().any(|known| known.name == tool);
-        if !has(&self.tools()) {
-            // A server may have learnt something since it was started.
-            let limit = self.config.call_timeout;
-            if let Ok(Ok(tools)) = self.host.timeout(limit, module.tools()).await {
-                *self.tools.borrow_mut() = Rc::new(tools);
+    ) -> LocalBoxFuture<'static, Result<Value, ModuleError>> {
+        let (slot, tool) = (self.clone(), tool.to_owned());
+        async move {
+            let module = slot.loaded().await?;
+            if slot.check_tool(&tool).is_err() {
+                // A server may have learnt something since it was started.
+                let listed = slot.host.timeout(slot.config.call_timeout, module.tools());
+                if let Ok(Ok(tools)) = listed.await {
+                    *slot.tools.borrow_mut() = Rc::new(tools);
+                }
+            }
+            slot.check_tool(&tool)?;
+            let crashed = slot.crash(&module).boxed_local();
+            let called = select(module.call(&tool, args, context), crashed);
+            let limit = slot.config.call_timeout;
+            match slot.host.timeout(limit, called).await {
+                // The module itself may say first that it has ended.
+                Ok(Either::Left((Err(error), _)))
+                    if error.kind == ModuleErrorKind::ModuleCrashed =>
+                {
+                    Err(slot.ended_in_call(&tool, &error.message))
+                }
+                Ok(Either::Left((Err(error), _))) if error.data.is_null() => {
+                    Err(error.with(object!({ "module_id": slot.id(), "tool": tool })))
+                }
+                Ok(Either::Left((answer, _))) => answer,
+                Ok(Either::Right((reason, _))) => Err(slot.ended_in_call(&tool, &reason)),
+                Err(_) => Err(slot.too_slow(&format!("call_tool:{tool}"), limit)),
             }
         }
+        .boxed_local()
+    }
+
+    fn ended_in_call(&self, tool: &str, reason: &str) -> ModuleError {
+        let message = format!("module '{}' ended while it was called: {reason}", self.id());
+        ModuleError::new(ModuleErrorKind::ModuleCrashed, message)
+            .with(object!({ "module_id": self.id(), "tool": tool, "reason": reason }))
+    }
+
+    fn check_tool(&self, tool: &str) -> Result<(), ModuleError> {
         let tools = self.tools();
-        if !has(&tools) {
-            let available: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
-            return Err(ModuleError::new(
-                ModuleErrorKind::ToolNotFound,
-                format!(
-                    "module '{}' has no tool '{tool}'; it has: {}",
-                    self.id(),
-                    available.join(", ")
-                ),
-            )
-            .with(
-                object!({ "module_id": self.id(), "tool": tool, "available_tools": available }),
-            ));
+        if tools.iter().any(|known| known.name == tool) {
+            return Ok(());
         }
-        let crashed = self.crash(&module).boxed_local();
-        let called = select(module.call(tool, args, context), crashed);
-        let limit = self.config.call_timeout;
-        match self.host.timeout(limit, called).await {
-            Ok(Either::Left((Err(error), _)))
-                if error.kind == ModuleErrorKind::ToolCallFailed && error.data.is_null() =>
-            {
-                Err(error.with(object!({ "module_id": self.id(), "tool": tool })))
-            }
-            Ok(Either::Left((answer, _))) => answer,
-            Ok(Either::Right((reason, _))) => Err(ModuleError::new(
-                ModuleErrorKind::ModuleCrashed,
-                format!("module '{}' ended while it was called: {reason}", self.id()),
-            )
-            .with(object!({ "module_id": self.id(), "tool": tool, "reason": reason }))),
-            Err(_) => Err(self.too_slow(&format!("call_tool:{tool}"), limit)),
-        }
+        let available: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        Err(ModuleError::new(
+            ModuleErrorKind::ToolNotFound,
+            format!(
+                "module '{}' has no tool '{tool}'; it has: {}",
+                self.id(),
+                available.join(", ")
+            ),
+        )
+        .with(object!({ "module_id": self.id(), "tool": tool, "available_tools": available })))
     }
 
     /// Resolves when a module does not run any more.
@@ -440,28 +456,33 @@ impl Slot {
     ///
     /// # Errors
     /// The module's; it runs on then.
-    pub async fn stop(&self) -> Result<(), ModuleError> {
-        let running = self.running.borrow().clone();
-        if let Some(module) = &running {
-            self.stopping.set(true);
-            let stopped = self.host.timeout(STOP_TIMEOUT, module.stop()).await;
-            self.stopping.set(false);
-            if !matches!(stopped, Ok(Ok(()))) {
-                // It goes on, or has ended all the same.
-                self.changed.notify_waiters();
+    pub fn stop(self: &Rc<Self>) -> LocalBoxFuture<'static, Result<(), ModuleError>> {
+        let slot = self.clone();
+        async move {
+            let running = slot.running.borrow().clone();
+            if let Some(module) = &running {
+                slot.stopping.set(true);
+                let stopped = slot.host.timeout(STOP_TIMEOUT, module.stop()).await;
+                slot.stopping.set(false);
+                let error = match stopped {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(error),
+                    Err(_) => Some(slot.too_slow("close", STOP_TIMEOUT)),
+                };
+                if let Some(error) = error {
+                    // It goes on, or has ended all the same.
+                    slot.changed.notify_waiters();
+                    return Err(slot.close_failed(&error));
+                }
             }
-            match stopped {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(self.close_failed(&error)),
-                Err(_) => return Err(self.close_failed(&self.too_slow("close", STOP_TIMEOUT))),
+            if slot.is_wanted() {
+                slot.life.set(slot.life.get() + 1);
+                slot.running.borrow_mut().take();
+                slot.moves(ModuleHealth::Stopped);
             }
+            Ok(())
         }
-        if self.is_wanted() {
-            self.life.set(self.life.get() + 1);
-            self.running.borrow_mut().take();
-            self.moves(ModuleHealth::Stopped);
-        }
-        Ok(())
+        .boxed_local()
     }
 
     fn close_failed(&self, error: &ModuleError) -> ModuleError {
@@ -475,10 +496,14 @@ impl Slot {
     ///
     /// # Errors
     /// [`ModuleErrorKind::CloseFailed`] if the one that runs does not end: it goes on then. What it did not start with.
-    pub async fn start_anew(self: &Rc<Self>) -> Result<(), ModuleError> {
-        self.stop().await?;
-        self.begin();
-        self.loaded().await.map(|_| ())
+    pub fn start_anew(self: &Rc<Self>) -> LocalBoxFuture<'static, Result<(), ModuleError>> {
+        let slot = self.clone();
+        async move {
+            slot.stop().await?;
+            slot.begin();
+            slot.loaded().await.map(|_| ())
+        }
+        .boxed_local()
     }
 
     /// Waits until it is known whether it runs.
@@ -486,10 +511,6 @@ impl Slot {
         if !self.is_on_its_way() {
             return ready(()).boxed_local();
         }
-        let slot = self.clone();
-        async move {
-            let _ = slot.loaded().await;
-        }
-        .boxed_local()
+        self.loaded().map(|_| ()).boxed_local()
     }
 }

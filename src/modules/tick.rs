@@ -1,9 +1,10 @@
 //! Schedules of a caller's: what is due at its tick, and what comes of it (MobKit contract, sections 4.5 and 15.3).
 
+use futures::FutureExt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::mob::{Admission, Core, MobError};
+use crate::mob::{Admission, Core, MobError, Pending};
 use crate::modules::port::CallContext;
 use crate::modules::schedule::{
     self, Claims, ScheduleDefinition, ScheduleDispatch, ScheduleDispatchReport, ScheduleEvaluation,
@@ -84,34 +85,37 @@ impl Modules {
     ///
     /// # Errors
     /// As [`evaluate_schedules`](Self::evaluate_schedules), and nothing is claimed then; storage's.
-    pub async fn dispatch_schedule_tick(
+    pub fn dispatch_schedule_tick(
         &self,
         schedules: Vec<ScheduleDefinition>,
         tick_ms: u64,
-    ) -> Result<DispatchReport, MobError> {
+    ) -> Pending<DispatchReport> {
         let inner = self.0.clone();
-        inner.core.check_open()?;
-        inner.check_leads()?;
-        let row = inner.state.claims.get(&());
-        let mut claims = row.map(|row| row.claims.clone()).unwrap_or_default();
-        let due = inner.due_at(&schedules, tick_ms, &mut claims)?;
-        let module = inner.find(SCHEDULING).filter(|slot| slot.is_wanted());
-        let mut answers = Vec::new();
-        if let Some(module) = module.cloned() {
-            for dispatch in due.dispatched {
-                let context = CallContext {
-                    delivery_id: Some(dispatch.claim_key.clone()),
-                    ..CallContext::default()
-                };
-                let about = value_of(&dispatch);
-                let answer = inner.ask(&module, "scheduling.dispatch", about, context);
-                answers.push((dispatch.claim_key, answer.await));
+        async move {
+            inner.check_works()?;
+            let row = inner.state.claims.get(&());
+            let mut claims = row.map(|row| row.claims.clone()).unwrap_or_default();
+            let due = inner.due_at(&schedules, tick_ms, &mut claims)?;
+            let module = inner.find(SCHEDULING).filter(|slot| slot.is_wanted());
+            let mut answers = Vec::new();
+            if let Some(module) = module.cloned() {
+                for dispatch in due.dispatched {
+                    let context = CallContext {
+                        delivery_id: Some(dispatch.claim_key.clone()),
+                        ..CallContext::default()
+                    };
+                    let about = value_of(&dispatch);
+                    let answer = inner.ask(&module, "scheduling.dispatch", about, context);
+                    answers.push((dispatch.claim_key, answer.await));
+                }
             }
+            let staging = inner.clone();
+            let dispatched = inner.core.execute(Durability::Strict, move |core, batch| {
+                staging.stage_tick(core, batch, &schedules, tick_ms, &answers)
+            });
+            dispatched.await
         }
-        let dispatched = self.0.core.execute(Durability::Strict, move |core, batch| {
-            inner.stage_tick(core, batch, &schedules, tick_ms, &answers)
-        });
-        dispatched.await
+        .boxed_local()
     }
 }
 
@@ -126,6 +130,13 @@ fn at_tick(
     payload: Value,
 ) -> ModuleEventRecord {
     events::event(module, id, event_type, TimestampMs::new(tick_ms), payload)
+}
+
+/// The member and the message that the module answered, if it did.
+fn said(answer: &Value) -> Option<(String, String)> {
+    let said = answer.get("runtime_injection")?;
+    let text = |name: &str| Some(said.get(name)?.as_str()?.to_owned());
+    Some((text("member_id")?, text("message")?))
 }
 
 impl Inner {
@@ -225,29 +236,37 @@ impl Inner {
         answer: &Result<Value, ModuleError>,
     ) {
         let dispatch = &dispatched.dispatch;
-        let tick_ms = dispatch.tick_ms;
-        let answer = match answer {
-            Ok(answer) => answer,
+        let said = match answer {
+            Ok(answer) => said(answer),
             Err(error) => {
                 let error = error.to_string();
-                let number = self.state.next(batch, SCHEDULING);
-                let id = format!("evt-runtime-injection-failed-{tick_ms}-{number}");
-                let payload = object!({ "schedule_id": dispatch.schedule_id, "error": error });
-                let event = at_tick(id, RUNTIME, "injection.failed", tick_ms, payload);
-                events::stage(core, batch, vec![event]);
+                self.stage_silence(core, batch, dispatch, &error);
                 dispatched.runtime_injection_error = Some(error);
                 return;
             }
         };
-        let said = answer.get("runtime_injection");
-        let text = |name: &str| said.and_then(|it| it.get(name)).and_then(Value::as_str);
-        let (Some(member), Some(message)) = (text("member_id"), text("message")) else {
+        let Some(said) = said else {
             return;
         };
-        let said = (member.to_owned(), message.to_owned());
         let (injection, error) = self.stage_injection(core, batch, dispatch, said);
         dispatched.runtime_injection = Some(injection);
         dispatched.runtime_injection_error = error;
+    }
+
+    /// Tells that the module did not say what is to be said.
+    fn stage_silence(
+        &self,
+        core: &Core,
+        batch: &mut Batch,
+        dispatch: &ScheduleDispatch,
+        error: &str,
+    ) {
+        let tick_ms = dispatch.tick_ms;
+        let number = self.state.next(batch, SCHEDULING);
+        let id = format!("evt-runtime-injection-failed-{tick_ms}-{number}");
+        let payload = object!({ "schedule_id": dispatch.schedule_id, "error": error });
+        let event = at_tick(id, RUNTIME, "injection.failed", tick_ms, payload);
+        events::stage(core, batch, vec![event]);
     }
 
     /// Puts what is to be said into the member's mailbox, with the events that tell of it.

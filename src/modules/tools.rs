@@ -102,7 +102,7 @@ impl Tool for ModuleTool {
         };
         async move {
             let answered = slot.call(&tool, args, context).await;
-            let answered = answered.map_err(|error| ToolError::new(error.message))?;
+            let answered = answered.map_err(|error| ToolError::new(error.into_message()))?;
             Ok(ToolOutput::json(&answered))
         }
         .boxed_local()

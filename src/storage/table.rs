@@ -170,6 +170,11 @@ impl<V: Record> Table<V> {
         keys.collect()
     }
 
+    /// The same for who need not know which: answers whether any row changed.
+    pub fn settles(&self, committed: bool) -> bool {
+        !self.rows.settle(committed).is_empty()
+    }
+
     fn place(&self, key: &V::Key) -> Key {
         V::place(key, &self.prefix)
     }

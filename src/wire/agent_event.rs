@@ -6,7 +6,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Error, Map, Value};
 
-use super::json::{Fields, FromJson, deserialize_by_json, from_json, take_field, words};
+use super::json::{Blank, Fields, FromJson, deserialize_by_json, from_json, take_field, words};
 use super::{ContentBlock, ContentInput, InteractionId, SessionId, ToolCallId};
 
 words! {
@@ -629,6 +629,12 @@ impl Serialize for AgentEvent {
             Self::Unknown(fields) => fields.serialize(serializer),
             known => AgentEvent::serialize(known, serializer),
         }
+    }
+}
+
+impl Blank for AgentEvent {
+    fn blank() -> Self {
+        Self::Unknown(Map::new())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::json::{self, Fields, FromJson, from_json};
+use super::json::{self, Blank, Fields, FromJson, from_json};
 use super::raw_json;
 use super::{
     AgentEvent, AgentIdentity, AgentRuntimeId, Cursor, FenceToken, Generation, InteractionId,
@@ -152,6 +152,15 @@ from_json!(ModuleEventRecord {
     timestamp_ms,
     event
 });
+
+impl Blank for ModuleEvent {
+    fn blank() -> Self {
+        Self {
+            event_type: String::new(),
+            payload: Value::Null,
+        }
+    }
+}
 
 impl FromJson for ModuleEvent {
     fn from_json(value: Value) -> Result<Self, serde_json::Error> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Error, Value};
 
-use super::json::{self, Fields, FromJson, deserialize_by_json, from_json};
+use super::json::{self, Blank, Fields, FromJson, deserialize_by_json, from_json};
 
 /// The content of a message: plain text, or a list of blocks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -13,6 +13,12 @@ pub enum ContentInput {
     Text(String),
     /// Blocks in reading order.
     Blocks(Vec<ContentBlock>),
+}
+
+impl Blank for ContentInput {
+    fn blank() -> Self {
+        Self::Text(String::new())
+    }
 }
 
 impl FromJson for ContentInput {

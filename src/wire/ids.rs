@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use serde_json::{Error, Value};
 
-use super::json::{self, FromJson, ToValue, deserialize_by_json, from_json};
+use super::json::{self, Blank, FromJson, ToValue, deserialize_by_json, from_json};
 
 /// The longest name of a mob, a profile or a member, in bytes.
 pub(crate) const MAX_NAME_BYTES: usize = 128;
@@ -135,6 +135,12 @@ macro_rules! opaque_id {
 
         string_common!($name);
 
+        impl Blank for $name {
+            fn blank() -> Self {
+                Self(Rc::default())
+            }
+        }
+
         impl FromJson for $name {
             fn from_json(value: Value) -> Result<Self, Error> {
                 Rc::from_json(value).map(Self)
@@ -198,6 +204,12 @@ macro_rules! checked_name {
             type Error = InvalidIdentity;
             fn try_from(value: String) -> Result<Self, InvalidIdentity> {
                 Self::new(value)
+            }
+        }
+
+        impl Blank for $name {
+            fn blank() -> Self {
+                Self(Rc::default())
             }
         }
 
@@ -266,6 +278,12 @@ macro_rules! number {
         impl ToValue for $name {
             fn to_value(&self) -> Value {
                 Value::from(self.0)
+            }
+        }
+
+        impl Blank for $name {
+            fn blank() -> Self {
+                Self::default()
             }
         }
 
@@ -413,6 +431,12 @@ impl FromStr for Cursor {
                 input: value.to_owned(),
                 reason: "a cursor is a decimal number from 0 to 2^64-1",
             })
+    }
+}
+
+impl Blank for Cursor {
+    fn blank() -> Self {
+        Self::default()
     }
 }
 

@@ -202,15 +202,55 @@ pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> Error {
     ))
 }
 
+/// What stands in a field as long as it is not decoded yet, of a type that need not have a default.
+pub(crate) trait Blank {
+    /// Any value, the cheaper the better: nobody gets to see it.
+    fn blank() -> Self;
+}
+
+macro_rules! blank_by_default {
+    ($($type:ty)*) => {$(
+        impl Blank for $type {
+            fn blank() -> Self {
+                Self::default()
+            }
+        }
+    )*};
+}
+blank_by_default!(bool u8 u32 u64 usize f64 String Rc<str> Value);
+
+impl<T> Blank for Option<T> {
+    fn blank() -> Self {
+        None
+    }
+}
+
+impl<T> Blank for Vec<T> {
+    fn blank() -> Self {
+        Vec::new()
+    }
+}
+
+impl<T> Blank for LiteMap<String, T> {
+    fn blank() -> Self {
+        LiteMap::new()
+    }
+}
+
 /// The fields of an object, taken out one by one.
 #[derive(Debug)]
-pub(crate) struct Fields(Map<String, Value>);
+pub(crate) struct Fields {
+    left: Map<String, Value>,
+    /// What was wrong first, of those that were put into their places.
+    wrong: Option<Error>,
+}
 
 impl Fields {
     /// The fields of a value that must be an object.
+    #[inline(never)]
     pub fn of(value: Value) -> Result<Fields, Error> {
         match value {
-            Value::Object(fields) => Ok(Fields(fields)),
+            Value::Object(left) => Ok(Fields { left, wrong: None }),
             other => Err(expected("an object", &other)),
         }
     }
@@ -223,20 +263,20 @@ impl Fields {
     /// Takes a field and decodes it.
     #[inline(never)]
     pub fn take<T: FromJson>(&mut self, name: &'static str) -> Result<T, Error> {
-        match self.0.remove(name) {
+        match self.left.remove(name) {
             Some(value) => T::from_json(value).map_err(|error| within(name, error)),
             None => T::absent().ok_or_else(|| Error::missing_field(name)),
         }
     }
 
-    /// Takes a field under the first of its names that is there. Two at once are an error.
-    pub fn take_named<T: FromJson>(&mut self, names: &[&'static str]) -> Result<T, Error> {
-        let mut there = names.iter().filter(|name| self.0.contains_key(**name));
-        match (there.next(), there.next()) {
-            (Some(name), None) => self.take(name),
-            (Some(name), Some(_)) => Err(wrong(&format_args!("duplicate field `{name}`"))),
-            (None, _) => self.take(names.first().copied().unwrap_or_default()),
+    /// Takes a field into its place, as [`put`](Self::put) does, under the one of its names that is there. Two at once are an error.
+    pub fn put_named<T: FromJson>(&mut self, names: &[&'static str], place: &mut T) {
+        let mut there = names.iter().filter(|name| self.left.contains_key(**name));
+        let name = there.next().or(names.first()).copied().unwrap_or_default();
+        if there.next().is_some() && self.wrong.is_none() {
+            self.wrong = Some(wrong(&format_args!("duplicate field `{name}`")));
         }
+        self.put(name, false, place);
     }
 
     /// Takes a field and decodes it; an absent one has its default.
@@ -245,20 +285,57 @@ impl Fields {
         &mut self,
         name: &'static str,
     ) -> Result<T, Error> {
-        match self.0.remove(name) {
+        match self.left.remove(name) {
             Some(value) => T::from_json(value).map_err(|error| within(name, error)),
             None => Ok(T::default()),
         }
     }
 
+    /// Takes a field and decodes it into its place; an absent one that may be leaves it as it is. What is wrong is said at the
+    /// [`end`](Self::end): a struct that is filled so needs one way out, and not one behind each field, with a list of what
+    /// has been decoded up to there.
+    #[inline(never)]
+    pub fn put<T: FromJson>(&mut self, name: &'static str, may_be_absent: bool, place: &mut T) {
+        let Some(value) = self.next(name, may_be_absent || T::absent().is_some()) else {
+            return;
+        };
+        match T::from_json(value) {
+            Ok(value) => *place = value,
+            Err(error) => self.wrong = Some(within(name, error)),
+        }
+    }
+
+    #[inline(never)]
+    fn next(&mut self, name: &'static str, may_be_absent: bool) -> Option<Value> {
+        if self.wrong.is_some() {
+            return None;
+        }
+        let value = self.left.remove(name);
+        if value.is_none() && !may_be_absent {
+            self.wrong = Some(Error::missing_field(name));
+        }
+        value
+    }
+
+    /// Whether all was well that was [`put`](Self::put).
+    #[inline(never)]
+    pub fn end(self) -> Result<(), Error> {
+        self.wrong.map_or(Ok(()), Err)
+    }
+
     /// What was not taken.
     pub fn rest(self) -> Map<String, Value> {
-        self.0
+        self.left
     }
 
     /// Refuses fields of other names.
+    #[inline(never)]
     pub fn only(&self, known: &[&str]) -> Result<(), Error> {
-        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
+        match self
+            .left
+            .keys()
+            .find(|name| !known.contains(&name.as_str()))
+        {
             None => Ok(()),
             Some(name) => Err(unknown("field", name, known)),
         }
@@ -369,7 +446,7 @@ impl<T: FromJson> FromJson for Vec<T> {
 impl<T: FromJson> FromJson for LiteMap<String, T> {
     fn from_json(value: Value) -> Result<LiteMap<String, T>, Error> {
         let mut map = LiteMap::new();
-        for (name, value) in Fields::of(value)?.0 {
+        for (name, value) in Fields::of(value)?.left {
             let value = T::from_json(value).map_err(|error| within(&name, error))?;
             map.insert(name, value);
         }
@@ -407,32 +484,45 @@ macro_rules! from_json {
         $crate::wire::json::from_json!($type { $($fields)* } $($deny)?);
         $crate::wire::json::deserialize_by_json!($type);
     };
-    ($type:ident { $($field:ident $(= $optional:ident)?),* $(,)? }) => {
+    ($type:ident { $($field:ident $(= $optional:ident)?),* $(,)? } $($deny:ident)?) => {
+        impl $crate::wire::json::Blank for $type {
+            fn blank() -> Self {
+                Self {
+                    $($field: $crate::wire::json::from_json!(@blank $($optional)?),)*
+                }
+            }
+        }
+
         impl $crate::wire::json::FromJson for $type {
             fn from_json(value: serde_json::Value) -> Result<Self, serde_json::Error> {
                 let mut fields = $crate::wire::json::Fields::of(value)?;
-                Ok(Self {
-                    $($field: $crate::wire::json::from_json!(@take fields $field $($optional)?),)*
-                })
+                $crate::wire::json::from_json!(@only fields [$(stringify!($field)),*] $($deny)?);
+                let mut this = <Self as $crate::wire::json::Blank>::blank();
+                $(fields.put(
+                    stringify!($field),
+                    $crate::wire::json::from_json!(@may_be_absent $($optional)?),
+                    &mut this.$field,
+                );)*
+                fields.end()?;
+                Ok(this)
             }
         }
     };
-    ($type:ident { $($field:ident $(= $optional:ident)?),* $(,)? } deny) => {
-        impl $crate::wire::json::FromJson for $type {
-            fn from_json(value: serde_json::Value) -> Result<Self, serde_json::Error> {
-                let mut fields = $crate::wire::json::Fields::of(value)?;
-                fields.only(&[$(stringify!($field)),*])?;
-                Ok(Self {
-                    $($field: $crate::wire::json::from_json!(@take fields $field $($optional)?),)*
-                })
-            }
-        }
+    (@blank) => {
+        $crate::wire::json::Blank::blank()
     };
-    (@take $fields:ident $field:ident) => {
-        $fields.take(stringify!($field))?
+    (@blank default) => {
+        Default::default()
     };
-    (@take $fields:ident $field:ident default) => {
-        $fields.take_or_default(stringify!($field))?
+    (@may_be_absent) => {
+        false
+    };
+    (@may_be_absent default) => {
+        true
+    };
+    (@only $fields:ident [$($known:expr),*]) => {};
+    (@only $fields:ident [$($known:expr),*] deny) => {
+        $fields.only(&[$($known),*])?;
     };
 }
 pub(crate) use from_json;
@@ -482,6 +572,12 @@ macro_rules! words {
         impl $crate::wire::json::ToValue for $type {
             fn to_value(&self) -> serde_json::Value {
                 self.as_str().to_value()
+            }
+        }
+
+        impl $crate::wire::json::Blank for $type {
+            fn blank() -> Self {
+                Self::ALL[0]
             }
         }
 

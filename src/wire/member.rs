@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Error, Value};
 
-use super::json::{Fields, FromJson, deserialize_by_json, words};
+use super::json::{Blank, Fields, FromJson, deserialize_by_json, words};
 use super::rfc3339;
 use super::{
     AgentIdentity, ContentInput, HandlingMode, InvalidIdentity, Labels, ProfileName, SessionId,
@@ -214,10 +214,25 @@ pub struct SpawnMemberSpec {
     pub resume_session_id: Option<SessionId>,
 }
 
+impl Blank for SpawnMemberSpec {
+    fn blank() -> Self {
+        Self {
+            role_name: Blank::blank(),
+            identity: Blank::blank(),
+            initial_message: None,
+            context: None,
+            labels: Labels::default(),
+            additional_instructions: Vec::new(),
+            model_override: None,
+            system_prompt_override: None,
+            resume_session_id: None,
+        }
+    }
+}
+
 impl FromJson for SpawnMemberSpec {
     fn from_json(value: Value) -> Result<Self, Error> {
-        let mut fields = Fields::of(value)?;
-        fields.only(&[
+        const KNOWN: &[&str] = &[
             "role_name",
             "role",
             "profile",
@@ -231,18 +246,23 @@ impl FromJson for SpawnMemberSpec {
             "model_override",
             "system_prompt_override",
             "resume_session_id",
-        ])?;
-        Ok(Self {
-            role_name: fields.take_named(&["role_name", "role", "profile"])?,
-            identity: fields.take_named(&["identity", "meerkat_id", "agent_identity"])?,
-            initial_message: fields.take("initial_message")?,
-            context: fields.take("context")?,
-            labels: fields.take_or_default("labels")?,
-            additional_instructions: fields.take_or_default("additional_instructions")?,
-            model_override: fields.take("model_override")?,
-            system_prompt_override: fields.take("system_prompt_override")?,
-            resume_session_id: fields.take("resume_session_id")?,
-        })
+        ];
+        let mut this = Self::blank();
+        let mut fields = Fields::of(value)?;
+        fields.only(KNOWN)?;
+        fields.put_named(&KNOWN[..3], &mut this.role_name);
+        fields.put_named(&KNOWN[3..6], &mut this.identity);
+        fields.put("initial_message", false, &mut this.initial_message);
+        fields.put("context", false, &mut this.context);
+        fields.put("labels", true, &mut this.labels);
+        let instructions = &mut this.additional_instructions;
+        fields.put("additional_instructions", true, instructions);
+        fields.put("model_override", false, &mut this.model_override);
+        let prompt = &mut this.system_prompt_override;
+        fields.put("system_prompt_override", false, prompt);
+        fields.put("resume_session_id", false, &mut this.resume_session_id);
+        fields.end()?;
+        Ok(this)
     }
 }
 

@@ -4,7 +4,7 @@ use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Error, Value};
 
-use super::json::{self, Fields, FromJson, deserialize_by_json, from_json, take_field};
+use super::json::{self, Blank, Fields, FromJson, deserialize_by_json, from_json, take_field};
 use super::{
     AgentIdentity, AgentRuntimeId, Cursor, FenceToken, FlowId, Generation, KickoffSnapshot, MobId,
     MobRuntimeMode, ProfileName, RunId, StepId, TimestampMs,
@@ -61,6 +61,12 @@ macro_rules! mob_event_kinds {
                     $($tag => Self::$variant $({ $($field: take_field!(fields $field $(#[$($attr)*])*),)* })?,)*
                     other => return Err(json::unknown("variant", other, &MOB_EVENT_KINDS)),
                 })
+            }
+        }
+
+        impl Blank for MobEventKind {
+            fn blank() -> Self {
+                Self::MobReset
             }
         }
 

@@ -52,7 +52,7 @@ pub use mob_event::{
     FlowTarget, Labels, MOB_EVENT_KINDS, MobEvent, MobEventKind, MobStructuralEventEnvelope,
     WireEdge,
 };
-pub use module_error::{ModuleError, ModuleErrorKind};
+pub use module_error::{ModuleError, ModuleErrorKind, ModuleErrorParts};
 pub use query::{DEFAULT_QUERY_LIMIT, EventQuery, MobEventsPage, PersistedEvent, QueryGap};
 pub use report::{
     DesiredPeerEdge, EdgeReconcileFailure, ErrorEvent, InvalidEdge, MobReconcileFailure,

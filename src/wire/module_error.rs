@@ -1,5 +1,7 @@
 //! What the module runtime refuses or fails at, as data for every boundary (MobKit contract, sections 14.4 and 15).
 
+use std::ops::Deref;
+
 use serde_json::Value;
 
 use super::ErrorData;
@@ -127,10 +129,14 @@ impl ModuleErrorKind {
     }
 }
 
-/// Why the module runtime did not do what it was asked.
+/// Why the module runtime did not do what it was asked. A pointer, so that it goes through the hands of many futures in one word.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{message}")]
-pub struct ModuleError {
+#[error("{}", self.message)]
+pub struct ModuleError(Box<ModuleErrorParts>);
+
+/// What a [`ModuleError`] is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModuleErrorParts {
     /// What to branch on.
     pub kind: ModuleErrorKind,
     /// What happened, for people.
@@ -139,21 +145,37 @@ pub struct ModuleError {
     pub data: Value,
 }
 
+impl Deref for ModuleError {
+    type Target = ModuleErrorParts;
+
+    fn deref(&self) -> &ModuleErrorParts {
+        &self.0
+    }
+}
+
 impl ModuleError {
     /// An error without particulars.
+    #[inline(never)]
     pub(crate) fn new(kind: ModuleErrorKind, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(ModuleErrorParts {
             kind,
             message: message.into(),
             data: Value::Null,
-        }
+        }))
     }
 
     /// The same with particulars.
     #[must_use]
+    #[inline(never)]
     pub(crate) fn with(mut self, data: Value) -> Self {
-        self.data = data;
+        self.0.data = data;
         self
+    }
+
+    /// What happened, for people.
+    #[inline(never)]
+    pub(crate) fn into_message(self) -> String {
+        self.0.message
     }
 
     /// The error as every boundary shows it.

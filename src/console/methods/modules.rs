@@ -14,10 +14,28 @@ use crate::modules::schedule::{MAX_SCHEDULES, ScheduleDefinition};
 use crate::modules::{Modules, SubscribeRequest, SubscribeScope};
 use crate::runtime::UnifiedRuntime;
 use crate::wire::RiskTier;
-use crate::wire::json::{self, FromJson, object, value_of};
+use crate::wire::json::{self, Blank, FromJson, object, value_of};
 
 /// A number that fits everywhere.
 const ANY: usize = u32::MAX as usize;
+
+/// Takes a text that must be there into its place in a request: the request has one end, however far its parameters were good.
+#[inline(never)]
+fn required(params: &mut Params, name: &'static str, place: &mut String) -> Result<(), Failure> {
+    *place = params.required_string(name)?;
+    Ok(())
+}
+
+/// The same for a text that may be blank or left out.
+#[inline(never)]
+fn take(
+    params: &mut Params,
+    name: &'static str,
+    place: &mut Option<String>,
+) -> Result<(), Failure> {
+    *place = params.value(name)?;
+    Ok(())
+}
 
 /// An object with one field, whose JSON is given.
 fn wrapped(name: &str, json: &str) -> String {
@@ -45,9 +63,9 @@ pub(super) fn reconcile(runtime: &UnifiedRuntime, _: &str, mut params: Params) -
             }
         }
     }
-    let runtime = runtime.modules().clone();
+    let reconciled = runtime.modules().reconcile(&modules);
     begun(async move {
-        let added = runtime.reconcile(&modules).await?;
+        let added = reconciled.await?;
         Ok(json::text(&object!({
             "accepted": true, "reconciled_modules": modules, "added": added,
         })))
@@ -69,9 +87,9 @@ fn kind_of(value: &Value) -> &'static str {
 pub(super) fn spawn(runtime: &UnifiedRuntime, mut params: Params) -> Begun {
     let module_id = params.required_string("module_id")?;
     params.finish()?;
-    let modules = runtime.modules().clone();
+    let spawned = runtime.modules().spawn(&module_id);
     begun(async move {
-        modules.spawn(&module_id).await?;
+        spawned.await?;
         Ok(json::text(
             &object!({ "accepted": true, "module_id": module_id }),
         ))
@@ -81,11 +99,7 @@ pub(super) fn spawn(runtime: &UnifiedRuntime, mut params: Params) -> Begun {
 pub(super) fn stop(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let module_id = params.required_string("module_id")?;
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move {
-        modules.stop(&module_id).await?;
-        Ok(accepted(&()))
-    })
+    later(runtime.modules().stop(&module_id), accepted)
 }
 
 pub(super) fn call_tool(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
@@ -94,9 +108,9 @@ pub(super) fn call_tool(runtime: &UnifiedRuntime, _: &str, mut params: Params) -
     let arguments = params.value::<Option<Value>>("arguments")?;
     params.finish()?;
     let arguments = arguments.unwrap_or_else(|| Value::Object(Map::new()));
-    let modules = runtime.modules().clone();
+    let called = runtime.modules().call_tool(&module_id, &tool, arguments);
     begun(async move {
-        let result = modules.call_tool(&module_id, &tool, arguments).await?;
+        let result = called.await?;
         Ok(json::text(
             &object!({ "module_id": module_id, "tool": tool, "result": result }),
         ))
@@ -124,12 +138,13 @@ pub(super) fn subscribe(runtime: &UnifiedRuntime, _: &str, mut params: Params) -
             ))
         })?,
     };
-    let request = SubscribeRequest {
+    let mut request = SubscribeRequest {
         scope,
-        // A blank one has an error of its own.
-        last_event_id: params.value("last_event_id")?,
-        agent_id: params.value("agent_id")?,
+        ..SubscribeRequest::default()
     };
+    // A blank one has an error of its own.
+    take(&mut params, "last_event_id", &mut request.last_event_id)?;
+    take(&mut params, "agent_id", &mut request.agent_id)?;
     params.finish()?;
     let modules = runtime.modules().clone();
     begun(async move { Ok(modules.subscribe_events(&request).await?) })
@@ -137,16 +152,15 @@ pub(super) fn subscribe(runtime: &UnifiedRuntime, _: &str, mut params: Params) -
 
 pub(super) fn resolve(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let number = |params: &mut Params, name| params.number(name, ANY);
-    let request = RoutingResolveRequest {
-        recipient: params.required_string("recipient")?,
-        channel: params.value("channel")?,
-        retry_max: number(&mut params, "retry_max")?.map(|it| it as u32),
-        backoff_ms: number(&mut params, "backoff_ms")?.map(|it| it as u64),
-        rate_limit_per_minute: number(&mut params, "rate_limit_per_minute")?.map(|it| it as u32),
-    };
+    let mut request = RoutingResolveRequest::default();
+    required(&mut params, "recipient", &mut request.recipient)?;
+    take(&mut params, "channel", &mut request.channel)?;
+    request.retry_max = number(&mut params, "retry_max")?.map(|it| it as u32);
+    request.backoff_ms = number(&mut params, "backoff_ms")?.map(|it| it as u64);
+    let limit = number(&mut params, "rate_limit_per_minute")?;
+    request.rate_limit_per_minute = limit.map(|it| it as u32);
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(text(&modules.resolve_routing(request).await?)) })
+    later(runtime.modules().resolve_routing(request), text)
 }
 
 pub(super) fn routes(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
@@ -178,8 +192,7 @@ pub(super) fn delete_route(runtime: &UnifiedRuntime, _: &str, mut params: Params
 
 pub(super) fn send(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let request: DeliverySendRequest = params.all()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(text(&modules.send_delivery(request).await?)) })
+    later(runtime.modules().send_delivery(request), text)
 }
 
 pub(super) fn history(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
@@ -208,12 +221,8 @@ pub(super) fn evaluate_schedules(runtime: &UnifiedRuntime, _: &str, params: Para
 
 pub(super) fn dispatch_schedules(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     let (schedules, tick_ms) = tick(params)?;
-    let modules = runtime.modules().clone();
-    begun(async move {
-        Ok(text(
-            &modules.dispatch_schedule_tick(schedules, tick_ms).await?,
-        ))
-    })
+    let dispatched = runtime.modules().dispatch_schedule_tick(schedules, tick_ms);
+    later(dispatched, text)
 }
 
 pub(super) fn set_schedule(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
@@ -237,53 +246,50 @@ pub(super) fn delete_schedule(runtime: &UnifiedRuntime, _: &str, mut params: Par
 
 pub(super) fn evaluate_gating(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let tier = params.string("risk_tier")?.unwrap_or_default();
-    let request = GatingEvaluateRequest {
-        action: params.required_string("action")?,
-        actor_id: params.required_string("actor_id")?,
-        risk_tier: RiskTier::from_json(tier.into())
-            .map_err(|_| Failure::params("risk_tier must be one of: r0, r1, r2, r3"))?,
-        rationale: params.value("rationale")?,
-        requested_approver: params.string("requested_approver")?,
-        approval_recipient: params.string("approval_recipient")?,
-        approval_channel: params.string("approval_channel")?,
-        approval_timeout_ms: params.value("approval_timeout_ms")?,
-        entity: params.value("entity")?,
-        topic: params.value("topic")?,
-    };
+    let mut request = GatingEvaluateRequest::blank();
+    required(&mut params, "action", &mut request.action)?;
+    required(&mut params, "actor_id", &mut request.actor_id)?;
+    request.risk_tier = RiskTier::from_json(tier.into())
+        .map_err(|_| Failure::params("risk_tier must be one of: r0, r1, r2, r3"))?;
+    take(&mut params, "rationale", &mut request.rationale)?;
+    for (name, place) in [
+        ("requested_approver", &mut request.requested_approver),
+        ("approval_recipient", &mut request.approval_recipient),
+        ("approval_channel", &mut request.approval_channel),
+    ] {
+        *place = params.string(name)?;
+    }
+    request.approval_timeout_ms = params.value("approval_timeout_ms")?;
+    take(&mut params, "entity", &mut request.entity)?;
+    take(&mut params, "topic", &mut request.topic)?;
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(text(&modules.evaluate_gating(request).await?)) })
+    later(runtime.modules().evaluate_gating(request), text)
 }
 
 pub(super) fn pending(runtime: &UnifiedRuntime, _: &str, params: Params) -> Begun {
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(wrapped("pending", &text(&modules.gating_pending().await?))) })
+    later(runtime.modules().gating_pending(), |pending| {
+        wrapped("pending", &text(pending))
+    })
 }
 
 pub(super) fn decide(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let decision = params.string("decision")?.unwrap_or_default();
-    let request = GatingDecideRequest {
-        pending_id: params.required_string("pending_id")?,
-        approver_id: params.required_string("approver_id")?,
-        decision: FromJson::from_json(decision.into())
-            .map_err(|_| Failure::params("decision must be one of: approve, reject, escalate"))?,
-        reason: params.value("reason")?,
-    };
+    let mut request = GatingDecideRequest::blank();
+    required(&mut params, "pending_id", &mut request.pending_id)?;
+    required(&mut params, "approver_id", &mut request.approver_id)?;
+    request.decision = FromJson::from_json(decision.into())
+        .map_err(|_| Failure::params("decision must be one of: approve, reject, escalate"))?;
+    take(&mut params, "reason", &mut request.reason)?;
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move { Ok(text(&modules.decide_gating(request).await?)) })
+    later(runtime.modules().decide_gating(request), text)
 }
 
 pub(super) fn audit(runtime: &UnifiedRuntime, _: &str, mut params: Params) -> Begun {
     let limit = params.count("limit", 500, 50)?;
     params.finish()?;
-    let modules = runtime.modules().clone();
-    begun(async move {
-        Ok(wrapped(
-            "entries",
-            &text(&modules.gating_audit(limit).await?),
-        ))
+    later(runtime.modules().gating_audit(limit), |entries| {
+        wrapped("entries", &text(entries))
     })
 }
 

@@ -44,7 +44,7 @@ pub use litemap::LiteMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::wire::json::{self, FromJson, deserialize_by_json};
+use crate::wire::json::{self, Blank, FromJson, deserialize_by_json};
 use crate::wire::{AgentIdentity, ContentInput, Labels, MobId, ProfileName, RiskTier};
 
 pub use diff::{ChangeKind, DefinitionChange, diff};
@@ -401,6 +401,20 @@ impl MobDefinition {
             .filter(|part| !part.is_empty())
             .collect();
         parts.join("\n\n")
+    }
+}
+
+impl Blank for MobDefinition {
+    fn blank() -> Self {
+        Self {
+            id: Blank::blank(),
+            orchestrator: None,
+            profiles: LiteMap::new(),
+            wiring: Wiring::default(),
+            skills: LiteMap::new(),
+            limits: Limits::default(),
+            members: Vec::new(),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub use claims::Claims;
 pub use error::ScheduleValidationError;
 pub use zone::{OffsetsOnly, TimeZones};
 
-use crate::wire::json::{Fields, FromJson, deserialize_by_json};
+use crate::wire::json::{Blank, Fields, FromJson, deserialize_by_json};
 use rule::Interval;
 use zone::Zone;
 
@@ -46,8 +46,23 @@ pub struct ScheduleDefinition {
     pub catch_up: bool,
 }
 
+impl Blank for ScheduleDefinition {
+    fn blank() -> Self {
+        Self {
+            schedule_id: String::new(),
+            interval: String::new(),
+            timezone: String::new(),
+            enabled: true,
+            jitter_ms: 0,
+            catch_up: false,
+        }
+    }
+}
+
 impl FromJson for ScheduleDefinition {
     fn from_json(value: Value) -> Result<Self, Error> {
+        let mut this = Self::blank();
+        let mut enabled = None;
         let mut fields = Fields::of(value)?;
         fields.only(&[
             "schedule_id",
@@ -57,14 +72,15 @@ impl FromJson for ScheduleDefinition {
             "jitter_ms",
             "catch_up",
         ])?;
-        Ok(Self {
-            schedule_id: fields.take("schedule_id")?,
-            interval: fields.take("interval")?,
-            timezone: fields.take("timezone")?,
-            enabled: fields.take::<Option<bool>>("enabled")?.unwrap_or(true),
-            jitter_ms: fields.take_or_default("jitter_ms")?,
-            catch_up: fields.take_or_default("catch_up")?,
-        })
+        fields.put("schedule_id", false, &mut this.schedule_id);
+        fields.put("interval", false, &mut this.interval);
+        fields.put("timezone", false, &mut this.timezone);
+        fields.put("enabled", true, &mut enabled);
+        fields.put("jitter_ms", true, &mut this.jitter_ms);
+        fields.put("catch_up", true, &mut this.catch_up);
+        fields.end()?;
+        this.enabled = enabled.unwrap_or(true);
+        Ok(this)
     }
 }
 
@@ -132,15 +148,17 @@ pub fn evaluate(
     zones: &dyn TimeZones,
 ) -> Result<ScheduleEvaluation, ScheduleValidationError> {
     let due = due(schedules, tick_ms, zones)?;
-    let now = due.into_iter().filter(|due| due.at_ms == tick_ms);
-    let due_triggers = now
-        .map(|due| ScheduleTrigger {
-            schedule_id: due.schedule_id.to_owned(),
-            interval: due.definition.interval.clone(),
-            timezone: due.definition.timezone.clone(),
-            due_tick_ms: due.at_ms,
-        })
-        .collect();
+    let mut due_triggers = Vec::new();
+    for due in due {
+        if due.at_ms == tick_ms {
+            due_triggers.push(ScheduleTrigger {
+                schedule_id: due.schedule_id.to_owned(),
+                interval: due.definition.interval.clone(),
+                timezone: due.definition.timezone.clone(),
+                due_tick_ms: due.at_ms,
+            });
+        }
+    }
     Ok(ScheduleEvaluation {
         tick_ms,
         due_triggers,
@@ -281,18 +299,25 @@ fn due<'a>(
 ) -> Result<Vec<Due<'a>>, ScheduleValidationError> {
     let tick =
         i64::try_from(tick_ms).map_err(|_| ScheduleValidationError::InvalidTickMs(tick_ms))?;
-    let schedules = look_over(schedules, zones)?;
-    let enabled = schedules.iter().filter(|it| it.definition.enabled);
-    let mut due: Vec<Due<'a>> = enabled
-        .filter_map(|schedule| {
-            Some(Due {
-                at_ms: latest(schedule, tick, zones)?,
-                schedule_id: schedule.id,
+    let mut due: Vec<Due<'a>> = Vec::new();
+    for schedule in look_over(schedules, zones)? {
+        if !schedule.definition.enabled {
+            continue;
+        }
+        let Some(at_ms) = latest(&schedule, tick, zones) else {
+            continue;
+        };
+        let schedule_id = schedule.id;
+        let place = due.partition_point(|it| (it.at_ms, it.schedule_id) < (at_ms, schedule_id));
+        due.insert(
+            place,
+            Due {
+                at_ms,
+                schedule_id,
                 definition: schedule.definition,
-            })
-        })
-        .collect();
-    due.sort_unstable_by_key(|due| (due.at_ms, due.schedule_id));
+            },
+        );
+    }
     Ok(due)
 }
 

@@ -11,22 +11,22 @@ use crate::runtime::UnifiedRuntimeBuilderError;
 use crate::storage::StorageError;
 use crate::wire::ErrorData;
 
-/// Any error of the rooms below, as data.
-pub(super) struct Failure(pub ErrorData);
+/// Any error of the rooms below, as data. A pointer, so that what may fail answers in a few words.
+pub(super) struct Failure(Box<ErrorData>);
 
 impl Failure {
     /// Arguments that are not what the method takes.
     pub fn params(message: impl Into<String>) -> Self {
-        Self(ErrorData::new("invalid_params", message))
+        ErrorData::new("invalid_params", message).into()
     }
 
     /// An `Error` with `name`, `code`, `message` and `data`.
     pub fn into_js(self) -> JsValue {
-        let Self(ErrorData {
+        let ErrorData {
             code,
             message,
             data,
-        }) = self;
+        } = *self.0;
         let error = Error::new(&message);
         error.set_name("MobkitError");
         let set = |name: &str, value: &JsValue| {
@@ -41,37 +41,38 @@ impl Failure {
 
 impl From<ErrorData> for Failure {
     fn from(data: ErrorData) -> Self {
-        Self(data)
+        Self(Box::new(data))
     }
 }
 
 impl From<MobError> for Failure {
     fn from(error: MobError) -> Self {
-        Self(error.data())
+        error.data().into()
     }
 }
 
 impl From<UnifiedRuntimeBuilderError> for Failure {
     fn from(error: UnifiedRuntimeBuilderError) -> Self {
-        Self(error.data())
+        error.data().into()
     }
 }
 
 impl From<DefinitionError> for Failure {
     fn from(error: DefinitionError) -> Self {
-        Self(error.data())
+        error.data().into()
     }
 }
 
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
-        Self(ErrorData::new(error.code(), error.to_string()).with_data(error.dom_json()))
+        let data = ErrorData::new(error.code(), error.to_string());
+        data.with_data(error.dom_json()).into()
     }
 }
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self(ErrorData::new(error.code(), error.to_string()))
+        ErrorData::new(error.code(), error.to_string()).into()
     }
 }
 

@@ -60,7 +60,7 @@ impl ModuleFactory for JsModuleFactory {
         async move {
             let emit: Emit = Closure::new(move |event: String| {
                 let told = json::parse(event.as_bytes()).map_err(|error| error.to_string());
-                let told = told.and_then(|event| events(event).map_err(|error| error.message));
+                let told = told.and_then(|event| events(event).map_err(ModuleError::into_message));
                 told.err()
             });
             let begun = start.call1(&JsValue::UNDEFINED, emit.as_ref().unchecked_ref());
@@ -130,10 +130,16 @@ struct Listed(ToolDefinition);
 impl FromJson for Listed {
     fn from_json(value: Value) -> Result<Self, serde_json::Error> {
         let mut fields = Fields::of(value)?;
+        let (mut name, mut description) = (String::new(), String::new());
+        let mut input_schema = Value::Null;
+        fields.put("name", false, &mut name);
+        fields.put("description", true, &mut description);
+        fields.put("inputSchema", false, &mut input_schema);
+        fields.end()?;
         Ok(Self(ToolDefinition {
-            name: fields.take("name")?,
-            description: fields.take_or_default("description")?,
-            input_schema: fields.take("inputSchema")?,
+            name,
+            description,
+            input_schema,
         }))
     }
 }
@@ -196,7 +202,7 @@ impl Module for JsModule {
         async move {
             let stopped = call(&stop, &[]).await;
             stopped.map(|_| ()).map_err(|thrown| {
-                ModuleError::new(ModuleErrorKind::CloseFailed, failed(thrown).message)
+                ModuleError::new(ModuleErrorKind::CloseFailed, failed(thrown).into_message())
             })
         }
         .boxed_local()

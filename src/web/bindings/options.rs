@@ -7,7 +7,7 @@ use serde_json::{Error, Map, Value};
 
 use crate::modules::RestartPolicy;
 use crate::runtime::{ConsoleVisibilityPolicy, IfLocked, RuntimeOptions};
-use crate::wire::json::{self, Fields, FromJson, from_json};
+use crate::wire::json::{self, Blank, Fields, FromJson, from_json};
 
 /// The place of a function or an object in the list.
 pub(super) type Place = u32;
@@ -256,6 +256,12 @@ impl FromJson for StorageChoice {
                 &["memory", "indexedDb", "driver"],
             )),
         }
+    }
+}
+
+impl Blank for ModelChoice {
+    fn blank() -> Self {
+        Self::Demo { pace: None }
     }
 }
 

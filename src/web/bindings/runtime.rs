@@ -144,7 +144,7 @@ pub(super) async fn build(options: &str, objects: &Array) -> Result<Hosted, Fail
             let shared = format!("mobkit-web/{name}");
             builder = builder.lease(Rc::new(WebLocks::new(&shared)));
             let signal = BroadcastSignal::open(&shared).map_err(|error| {
-                Failure(ErrorData::new("signal_unavailable", error.to_string()))
+                Failure::from(ErrorData::new("signal_unavailable", error.to_string()))
             })?;
             builder = builder.signal(Rc::new(signal));
             IndexedDbStorage::open(&host, &shared, IndexedDbConfig::default()).await?
