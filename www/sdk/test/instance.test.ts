@@ -104,7 +104,7 @@ const CROSSED = {
 } as const;
 
 const BUILD: RawBuildOptions = {
-  ...CROSSED, models: [], tools: [], modules: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
+  ...CROSSED, models: [], tools: [], modules: [], zoneOffset: () => undefined, defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
         discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined,
         consoleLog: undefined,
         persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined, consoleConfig: undefined,
@@ -170,7 +170,7 @@ test("a crash rejects what is open, and the runtime is built anew with what it h
   assert.equal(supervisor.report.restarts, 1);
   assert.equal(glues.length, 2);
   assert.deepEqual(glues[1]!.builds, [{
-    ...CROSSED, ifLocked: "steal", reopen: true, models: [{ name: "a", model: { kind: "demo", pace: 1 } }], defaultModel: { kind: "demo", pace: 2 },
+    ...CROSSED, zoneOffset: 0, ifLocked: "steal", reopen: true, models: [{ name: "a", model: { kind: "demo", pace: 1 } }], defaultModel: { kind: "demo", pace: 2 },
   }]);
 });
 

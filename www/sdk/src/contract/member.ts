@@ -56,7 +56,7 @@ export interface SpawnReceipt {
 }
 
 /** What a member does at the moment. */
-export type MemberActivity = "dormant" | "idle" | "running" | "waiting_model" | "broken";
+export type MemberActivity = "dormant" | "idle" | "running" | "waiting_model" | "waiting_approval" | "broken";
 
 /** One row of the roster. */
 export interface MobMemberListEntry {
