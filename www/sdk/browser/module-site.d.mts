@@ -3,3 +3,11 @@ export class ModuleSite {
   readonly origin: string;
   close(): void;
 }
+
+export class EverythingServer {
+  static start(): Promise<EverythingServer>;
+  readonly url: string;
+  /** Starts it again, where it was. */
+  restart(): Promise<void>;
+  kill(): Promise<void>;
+}

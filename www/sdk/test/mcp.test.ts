@@ -27,7 +27,7 @@ function events() {
 async function served(
   answer: (request: Request, init: RequestInit) => unknown,
   work: (driver: ModuleDriver) => Promise<void>,
-  { stream = () => new Response(null, { status: 405 }), ...options }: Partial<McpModuleOptions> & { stream?: () => Response } = {},
+  { stream = () => new Response(null, { status: 405 }), ...options }: Partial<McpModuleOptions> & { stream?: () => Response | Promise<Response> } = {},
 ) {
   const fetch: McpModuleOptions["fetch"] = async (_, init = {}) => {
     if (init.method === "GET") return stream();
@@ -101,6 +101,22 @@ test("a stream of events that is not offered is no loss", async () => {
       assert.deepEqual([await call(driver), await endOf(driver)], [`"yes"`, "none"]);
     }, { stream });
   }
+});
+
+test("when the stream of events fails before it has begun, the server is asked whether it is there", async () => {
+  let fail!: (error: Error) => void;
+  const begun = new Promise<Response>((_, reject) => { fail = reject; });
+  let pings = 0;
+  await served(({ method }) => {
+    assert.equal(method, "ping");
+    pings += 1;
+    throw new TypeError("fetch failed");
+  }, async (driver) => {
+    assert.equal(await endOf(driver), "none");
+    fail(new TypeError("broken off"));
+    assert.equal(await driver.ended, "the connection to https://mcp.test/mcp is lost: TypeError: fetch failed");
+    assert.equal(pings, 1);
+  }, { stream: () => begun });
 });
 
 test("an answer that is broken off is the end", async () => {

@@ -13,9 +13,10 @@ export interface Profile {
   skills?: string[];
   /**
    * The tools by name (all of the builder's, if left out); `comms: false` takes `send_message` and `peers` away, `mob: true` gives
-   * `delegate` and `mob_spawn_member`.
+   * `delegate` and `mob_spawn_member`. `mcp` names the modules whose tools members of this role have, as `{module}__{tool}`; `gate` says by
+   * the names of tools how much is at stake in a call: one of `r3` waits until somebody decides.
    */
-  tools?: string[] | { comms?: boolean; mob?: boolean; names?: string[] };
+  tools?: string[] | { comms?: boolean; mob?: boolean; names?: string[]; mcp?: readonly string[]; gate?: Record<string, "r0" | "r1" | "r2" | "r3"> };
   /** What peers are told about members of this role. */
   peer_description?: string;
   external_addressable?: boolean;
@@ -35,6 +36,8 @@ export interface Limits {
   max_turns_per_run?: number;
   max_tokens_per_interaction?: number;
   tool_timeout_ms?: number;
+  /** How long a tool call waits for somebody's decision; a day, if left out. Then it is denied. */
+  approval_timeout_ms?: number;
   /** How long a model may be silent. */
   model_idle_timeout_ms?: number;
 }

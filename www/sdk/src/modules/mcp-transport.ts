@@ -11,7 +11,8 @@ const PARSED_MS = 100;
 
 /**
  * Tells once or oftener that the connection is lost: the server cannot be reached, does not know the session, or broke off an answer
- * that cannot be taken up again.
+ * that cannot be taken up again. Doubts it when the first stream of events fails: some servers refuse it in such a way, but in Firefox so does
+ * one that was open to a server that is gone, unless an event has come on it; a response begins there with its first byte.
  */
 export class WatchedTransport extends StreamableHTTPClientTransport {
   /** Requests without an answer. */
@@ -19,10 +20,10 @@ export class WatchedTransport extends StreamableHTTPClientTransport {
   /** Those of them whose answer may be taken up again where it broke off. */
   readonly #resumable: Set<RequestId>;
 
-  constructor(url: URL, options: StreamableHTTPClientTransportOptions & { fetch: Fetch }, lost: (reason: string) => void) {
+  constructor(url: URL, options: StreamableHTTPClientTransportOptions & { fetch: Fetch }, lost: (reason: string) => void, doubt: () => void) {
     const open = new Set<RequestId>();
     const resumable = new Set<RequestId>();
-    super(url, { ...options, fetch: watched(options.fetch, open, resumable, lost) });
+    super(url, { ...options, fetch: watched(options.fetch, open, resumable, lost, doubt) });
     this.#open = open;
     this.#resumable = resumable;
     // The client calls this before its own.
@@ -53,7 +54,7 @@ export class WatchedTransport extends StreamableHTTPClientTransport {
   }
 }
 
-function watched(inner: Fetch, open: Set<RequestId>, resumable: Set<RequestId>, lost: (reason: string) => void): Fetch {
+function watched(inner: Fetch, open: Set<RequestId>, resumable: Set<RequestId>, lost: (reason: string) => void, doubt: () => void): Fetch {
   /** Whether the server was ever reached with a session, and whether it had a stream of events open. */
   let connected = false;
   let streamed = false;
@@ -67,7 +68,10 @@ function watched(inner: Fetch, open: Set<RequestId>, resumable: Set<RequestId>, 
     try {
       response = await inner(url, init);
     } catch (error) {
-      if (counts && !init?.signal?.aborted) lost(String(error));
+      if (!init?.signal?.aborted) {
+        if (counts) lost(String(error));
+        else if (init?.method === "GET") doubt();
+      }
       throw error;
     }
     if (init?.method === "POST" && response.ok) connected = true;

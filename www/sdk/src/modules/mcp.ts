@@ -54,6 +54,9 @@ async function connect(url: URL, options: McpModuleOptions): Promise<ModuleDrive
     // Rejects what is in flight.
     void client.close();
     end(lost);
+  }, () => {
+    // Whether it is lost is known by the next request, which need not be a call's.
+    if (!stopped && lost === undefined) client.ping().catch(() => {});
   });
   // The default validator makes code at run time, which workerd and pages with a content security policy refuse.
   const client = new Client({ name: "mobkit-web", version: "0.1.0" }, { jsonSchemaValidator: new CfWorkerJsonSchemaValidator() });
