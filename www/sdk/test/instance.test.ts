@@ -172,7 +172,7 @@ test("a crash rejects what is open, and the runtime is built anew with what it h
   assert.equal(supervisor.report.restarts, 1);
   assert.equal(glues.length, 2);
   assert.deepEqual(glues[1]!.builds, [{
-    ...CROSSED, zoneOffset: 0, ifLocked: "steal", reopen: true, models: [{ name: "a", model: { kind: "demo", pace: 1 } }], defaultModel: { kind: "demo", pace: 2 },
+    ...CROSSED, ifLocked: "steal", reopen: true, models: [{ name: "a", model: { kind: "demo", pace: 1 } }], defaultModel: { kind: "demo", pace: 2 },
   }]);
 });
 
