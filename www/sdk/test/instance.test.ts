@@ -98,13 +98,13 @@ function factory() {
   return { glues, create, lock };
 }
 
-/** The options of a build as they cross: what is undefined is left out. */
+/** The options of a build as they cross: what is undefined is left out, and a function is its number. */
 const CROSSED = {
-  definition: {}, storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], modules: [], ifLocked: "wait",
+  definition: {}, storage: { kind: "indexedDb", name: "s" }, models: [], tools: [], modules: [], ifLocked: "wait", zoneOffset: 0,
 } as const;
 
 const BUILD: RawBuildOptions = {
-  ...CROSSED, models: [], tools: [], modules: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
+  ...CROSSED, zoneOffset: () => 0, models: [], tools: [], modules: [], defaultModel: undefined, toolGate: undefined, onError: undefined, postSpawnHook: undefined, postReconcileHook: undefined, preSpawnHook: undefined,
         discovery: undefined, edgeDiscovery: undefined, drainTimeout: undefined, maxSessions: undefined, runtimeOptions: undefined, consoleVisibility: undefined, eventLog: undefined,
         consoleLog: undefined,
         persistentMetadata: undefined, onMobEvent: undefined, start: undefined, wake: undefined, consoleConfig: undefined,
