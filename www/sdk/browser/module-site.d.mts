@@ -3,3 +3,12 @@ export class ModuleSite {
   readonly origin: string;
   close(): void;
 }
+
+export class EverythingServer {
+  static start(): Promise<EverythingServer>;
+  readonly url: string;
+  /** How many POST requests came since it was started last. */
+  readonly posts: number;
+  restart(): Promise<void>;
+  kill(): Promise<void>;
+}
