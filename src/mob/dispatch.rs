@@ -145,9 +145,13 @@ impl Runners {
     pub fn are_at_work(&self, core: &Core) -> bool {
         let active = self.active.borrow();
         let mut runners = active.iter();
-        runners.any(|(identity, runner)| {
-            runner.waiting.borrow().is_none() && !core.waits_for_decision(identity)
-        })
+        runners.any(
+            |(identity, runner)| match runner.waiting.borrow().is_some() {
+                // A module that is being started is there soon, or given up; a model may never come.
+                true => core.waits_for_module(identity),
+                false => !core.waits_for_decision(identity),
+            },
+        )
     }
 }
 
@@ -161,6 +165,16 @@ impl Core {
         }
         let waits = (identity.clone(), 0)..=(identity.clone(), u64::MAX);
         self.turns.get(identity).is_some() || !self.mailbox.range(waits).is_empty()
+    }
+
+    /// Whether a member waits for a module that is being started.
+    fn waits_for_module(&self, identity: &AgentIdentity) -> bool {
+        let (state, member) = (self.definition(), self.members.get(identity));
+        let profile = member.and_then(|member| self.profile(&state.definition, &member).cloned());
+        let modules = self.kit.modules.as_ref();
+        profile
+            .zip(modules)
+            .is_some_and(|(profile, modules)| modules.waits(&profile.tools.mcp).is_some())
     }
 
     /// Whether all that a member's work waits for is that somebody decides about its calls.

@@ -161,3 +161,40 @@ fn a_module_that_the_host_does_not_give_makes_a_member_unfit() {
         assert!(member.error.unwrap().contains("`calc`"));
     });
 }
+
+/// An alarm that remembers what it is set to.
+#[derive(Default)]
+struct Alarm(Cell<(Option<u64>, bool)>);
+
+impl crate::shim::Wake for Alarm {
+    fn arm(&self, at: Option<u64>, works: bool) {
+        self.0.set((at, works));
+    }
+}
+
+#[test]
+fn the_alarm_is_set_while_a_member_waits_for_a_module() {
+    in_sim(5, async |_, host, disk| {
+        let (script, alarm) = (Script::echo(&host), Rc::new(Alarm::default()));
+        script.0.hangs.set(true);
+        let mut config = script.config("calc");
+        config.start_timeout = Duration::from_secs(10);
+        config.restart = RestartPolicy::Never;
+        let runtime = builder(&host, &disk)
+            .definition(definition("tools = { mcp = [\"calc\"] }"))
+            .module(config)
+            .wake(alarm.clone())
+            .build()
+            .await
+            .unwrap();
+        let begun = host.now_ms();
+        let request = SendRequest::new("go");
+        runtime.send(&id("ada"), request).await.unwrap();
+        host.sleep(Duration::from_secs(1)).await;
+        assert_eq!(alarm.0.get(), (Some(begun + 30_000), true));
+        // The start is given up, and the member goes on without.
+        host.sleep(Duration::from_secs(20)).await;
+        assert_eq!(alarm.0.get(), (None, false));
+        assert_eq!(runtime.members()[0].activity, MemberActivity::Idle);
+    });
+}

@@ -7,6 +7,8 @@ export class ModuleSite {
 export class EverythingServer {
   static start(): Promise<EverythingServer>;
   readonly url: string;
+  /** How many POST requests came since it was started last. */
+  readonly posts: number;
   /** Starts it again, where it was. */
   restart(): Promise<void>;
   kill(): Promise<void>;

@@ -133,3 +133,23 @@ test("an answer that is broken off is the end", async () => {
 test("what is no address is refused at once", () => {
   assert.throws(() => mcpModule({ url: "mcp" }), /url must be an absolute URL, not "mcp"/);
 });
+
+test("one that does not listen asks for no stream, but takes up an answer that broke off", async () => {
+  const asked: (string | null)[] = [];
+  const fetch: McpModuleOptions["fetch"] = async (_, init = {}) => {
+    if (init.method === "GET") {
+      asked.push(new Headers(init.headers).get("last-event-id"));
+      return new Response(`id: 2\ndata: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result: { content: [{ type: "text", text: "late" }] } })}\n\n`, { headers: { "content-type": "text/event-stream" } });
+    }
+    if (init.method === "DELETE") return new Response(null, { status: 200 });
+    const request = JSON.parse(init.body as string) as Request;
+    if (request.id === undefined) return new Response(null, { status: 202 });
+    if (request.method !== "initialize") return new Response("id: 1\nretry: 1\ndata: \n\n", { headers: { "content-type": "text/event-stream" } });
+    return json({ jsonrpc: "2.0", id: request.id, result: { protocolVersion: request.params["protocolVersion"], capabilities: { tools: {} }, serverInfo: { name: "fake", version: "1" } } });
+  };
+  const driver = await mcpModule({ url: "https://mcp.test/mcp", fetch, listen: false }).start(() => {});
+  assert.equal(await endOf(driver), "none");
+  assert.equal(await call(driver), '"late"');
+  assert.deepEqual(asked, ["1"]);
+  await driver.stop();
+});

@@ -1,7 +1,8 @@
 // Mobs in a directory, as an application would have them; the environment says how.
 
-import { demoModel, openAiCompatible, type ModelDelta, type ModelObject } from "mobkit-web";
+import { demoModel, openAiCompatible } from "mobkit-web";
 import { bearerToken, serveMobs, type Authorize } from "mobkit-web/deno";
+import { caller, notes } from "./scripted.ts";
 
 const env = (name: string): string | undefined => Deno.env.get(name) || undefined;
 const modelUrl = env("MODEL_URL");
@@ -10,25 +11,17 @@ const authorize: Authorize = (request) => bearerToken(request) === token ? { sub
 const stopping = new AbortController();
 Deno.addSignalListener("SIGTERM", () => stopping.abort());
 
-/** Calls the tool that it is told to with the arguments that it is told, and says what came of it; anything else it repeats. */
-const caller: ModelObject = {
-  async *stream({ messages }): AsyncGenerator<ModelDelta> {
-    const last = messages.at(-1);
-    const content = last && "content" in last ? last.content : "";
-    const text = typeof content === "string" ? content : content.map((block: object) => ("text" in block ? String(block.text) : "")).join("");
-    const [, name, args] = /^call (\w+) (.*)$/s.exec(text) ?? [];
-    if (name) yield { type: "tool_call", index: 0, name, args: args ?? "{}" } as ModelDelta;
-    else yield { type: "text", text: `said: ${text}` };
-    yield { type: "stop", reason: name ? "tool_use" : "end_turn" };
-  },
-};
-
 const server = serveMobs({
   directory: env("DIRECTORY") ?? "mobs",
   definition: env("DEFINITION") ?? "",
   messageMobs: true,
   configure(builder, { name }) {
-    if (name.startsWith("talk-")) return builder.defaultModel(caller);
+    if (name.startsWith("talk-")) return builder.defaultModel(caller());
+    if (name.startsWith("notes-")) {
+      const tell = (what: string): void => console.log(`${name} ${what}`);
+      tell("starts");
+      return builder.defaultModel(caller(tell)).module("notes", notes(tell));
+    }
     const model = modelUrl ? openAiCompatible({ baseUrl: modelUrl, apiKey: "k" }) : demoModel({ pace: 1 });
     // A hook that fails is no reason for the process to end.
     return builder.defaultModel(model).postSpawnHook(() => { if (env("FAILING_HOOK")) throw new Error("the test's hook fails"); });

@@ -17,6 +17,11 @@ export interface McpModuleOptions {
   fetch?: (url: string | URL, init?: RequestInit) => Promise<Response>;
   /** OAuth, as the MCP client has it. */
   authProvider?: OAuthClientProvider;
+  /**
+   * Whether to listen to what the server tells unasked: that it has other tools, and, by the end of that stream, that it is gone. Otherwise
+   * both are known with the next call or start. A Durable Object that listens stays in memory. Default: yes.
+   */
+  listen?: boolean;
 }
 
 /** The runtime has a limit of its own for calls; this is the longest timer that there is. */
@@ -44,8 +49,9 @@ async function connect(url: URL, options: McpModuleOptions): Promise<ModuleDrive
   const listeners = new Set<() => void>();
   let lost: string | undefined;
   let stopped = false;
+  const call = options.fetch ?? ((input: string | URL, init?: RequestInit) => fetch(input, init));
   const transport = new WatchedTransport(url, {
-    fetch: options.fetch ?? ((input, init) => fetch(input, init)),
+    fetch: options.listen === false ? deaf(call) : call,
     ...(options.headers && { requestInit: { headers: options.headers } }),
     ...(options.authProvider && { authProvider: options.authProvider }),
   }, (reason) => {
@@ -123,6 +129,14 @@ async function connect(url: URL, options: McpModuleOptions): Promise<ModuleDrive
         await client.close();
       }
     },
+  };
+}
+
+/** Answers the client's offer to listen as a server that tells nothing unasked. An answer that broke off is still taken up again. */
+function deaf(call: NonNullable<McpModuleOptions["fetch"]>): NonNullable<McpModuleOptions["fetch"]> {
+  return async (url, init) => {
+    const listens = init?.method === "GET" && !new Headers(init.headers).has("last-event-id");
+    return listens ? new Response(null, { status: 405 }) : await call(url, init);
   };
 }
 
