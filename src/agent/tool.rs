@@ -15,7 +15,7 @@ use crate::wire::json;
 use crate::wire::{AgentIdentity, InteractionId, ToolCallId};
 
 /// Who calls a tool, and on whose behalf.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolContext {
     /// The member that calls.
     pub identity: AgentIdentity,

@@ -169,12 +169,12 @@ impl Core {
 
     /// Whether a member waits for a module that is being started.
     fn waits_for_module(&self, identity: &AgentIdentity) -> bool {
-        let (state, member) = (self.definition(), self.members.get(identity));
-        let profile = member.and_then(|member| self.profile(&state.definition, &member).cloned());
-        let modules = self.kit.modules.as_ref();
-        profile
-            .zip(modules)
-            .is_some_and(|(profile, modules)| modules.waits(&profile.tools.mcp).is_some())
+        let (Some(member), Some(modules)) = (self.members.get(identity), &self.kit.modules) else {
+            return false;
+        };
+        let state = self.definition();
+        let profile = self.profile(&state.definition, &member);
+        profile.is_some_and(|profile| modules.waits(&profile.tools.mcp).is_some())
     }
 
     /// Whether all that a member's work waits for is that somebody decides about its calls.

@@ -88,8 +88,6 @@ pub(crate) struct Inner {
     guarded: Cell<Option<TimestampMs>>,
     /// Deliveries that somebody here carries out.
     carried: RefCell<Vec<u64>>,
-    /// Told when a module's health changes.
-    moved: Notify,
 }
 
 /// The module runtime of a mob. Clones are the same.
@@ -121,9 +119,8 @@ impl Watcher for Ear {
         Ok(())
     }
 
-    fn moved(&self, _: &str, _: ModuleHealth) {
+    fn moved(&self) {
         if let Some(inner) = self.0.borrow().upgrade() {
-            inner.moved.notify_waiters();
             // Members may have waited for its tools.
             inner.core.runners.touch_all(&inner.core);
             inner.core.changed.notify_waiters();
@@ -153,7 +150,6 @@ impl Modules {
             moved_due: Notify::new(),
             guarded: Cell::new(None),
             carried: RefCell::default(),
-            moved: Notify::new(),
         });
         *late.borrow_mut() = Rc::downgrade(&inner);
         if let Some(writer) = &core.writer {

@@ -8,15 +8,15 @@ use futures::future::{LocalBoxFuture, pending, ready};
 use serde_json::{Map, Value};
 
 use crate::agent::model::ToolDefinition;
+use crate::agent::tool::ToolContext;
 use crate::wire::ModuleError;
 use crate::wire::json::{object, words};
 
 /// On whose behalf a tool of a module is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallContext {
-    /// The member that calls, the interaction that it works for and the model's id of the call; none of the three when it is
-    /// no member that calls.
-    pub caller: Option<[String; 3]>,
+    /// The member that calls; none when it is no member that does.
+    pub caller: Option<ToolContext>,
     /// What is being delivered: the same for each attempt, so that a receiver can tell a repetition.
     pub delivery_id: Option<String>,
 }

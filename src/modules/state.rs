@@ -26,7 +26,7 @@ use crate::modules::memory::{MemoryAssertion, MemoryConflictSignal};
 use crate::modules::routing::{RoutingResolution, RuntimeRoute};
 use crate::modules::schedule::Claims;
 use crate::shim::Notify;
-use crate::storage::{Batch, Key, Record, Storage, StorageError, Table};
+use crate::storage::{Batch, Direction, Key, Record, Storage, StorageError, Table};
 use crate::wire::json::from_json;
 
 /// The next number of one kind of name.
@@ -66,6 +66,7 @@ impl Record for ClaimsRow {
 
 /// The tables.
 pub(crate) struct State {
+    prefix: Key,
     pub sequences: Table<Sequence>,
     pub routes: Table<RuntimeRoute>,
     pub resolutions: Table<RoutingResolution>,
@@ -98,11 +99,17 @@ impl State {
             schedules: Table::new(prefix.part("schedule")),
             claims: Table::new(prefix.part("claims")),
             changed: Notify::new(),
+            prefix,
         }
     }
 
     /// Reads what is stored.
     pub async fn load(&self, storage: &dyn Storage) -> Result<(), StorageError> {
+        // A mob that has nothing to do with all this is opened, and followed, by one look.
+        let range = self.prefix.prefix_range();
+        if self.is_empty() && storage.scan(range, Direction::Forward, 1).await?.is_empty() {
+            return Ok(());
+        }
         let tables = [
             self.sequences.loader(),
             self.routes.loader(),
@@ -121,6 +128,14 @@ impl State {
         }
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    /// Whether no rows were found so far.
+    fn is_empty(&self) -> bool {
+        self.sequences.is_empty()
+            && self.routes.is_empty()
+            && self.schedules.is_empty()
+            && self.conflicts.is_empty()
     }
 
     /// The next number of one kind of name.

@@ -121,7 +121,7 @@ pub(crate) trait Watcher {
     /// A module tells something.
     fn tells(&self, module_id: &str, event: Value) -> Result<(), ModuleError>;
     /// A module's health changed.
-    fn moved(&self, module_id: &str, to: ModuleHealth);
+    fn moved(&self);
 }
 
 /// One module.
@@ -223,7 +223,7 @@ impl Slot {
             });
         }
         self.changed.notify_waiters();
-        self.watcher.moved(self.id(), to);
+        self.watcher.moved();
     }
 
     fn fails(&self, error: &str) {

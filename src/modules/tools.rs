@@ -87,17 +87,8 @@ impl Tool for ModuleTool {
         context: ToolContext,
     ) -> LocalBoxFuture<'static, Result<ToolOutput, ToolError>> {
         let (slot, tool) = (self.slot.clone(), self.tool.name.clone());
-        let ToolContext {
-            identity,
-            interaction_id,
-            call_id,
-        } = context;
         let context = CallContext {
-            caller: Some([
-                identity.to_string(),
-                interaction_id.to_string(),
-                call_id.to_string(),
-            ]),
+            caller: Some(context),
             delivery_id: None,
         };
         async move {

@@ -330,45 +330,65 @@ impl<'a> RecordText<'a> {
 
     /// The JSON of [`AgentEventRecord::to_persisted`].
     pub fn to_persisted(&self, cursor: Cursor) -> String {
-        let (id, whose, event) = (self.event_id(cursor), self.whose(), self.unified());
+        let (id, member_id) = (self.event_id(cursor), self.member_id());
         let seq = json::text_of(&cursor);
-        let at = self.timestamp_ms;
-        let parts = [
+        // A module has neither.
+        let (whose, named) = match self.module {
+            Some(_) => ("null", ""),
+            None => (member_id.as_str(), r#","identity":"#),
+        };
+        let head = [
             r#"{"id":"#,
             &id,
             r#","seq":"#,
             &seq,
             r#","timestamp_ms":"#,
-            at,
+            self.timestamp_ms,
             r#","member_id":"#,
-            &whose,
-            r#","event":"#,
-            &event,
-            "}",
+            whose,
+            named,
+            self.identity,
         ];
-        parts.concat()
+        self.before_event(&head, &member_id)
     }
 
     /// The JSON of the contract's envelope of the entry at `cursor`.
     pub fn to_envelope(&self, cursor: Cursor) -> String {
-        let (id, event) = (self.event_id(cursor), self.unified());
-        let source = if self.module.is_some() {
-            "module"
-        } else {
-            "agent"
+        let source = match self.module {
+            Some(_) => "module",
+            None => "agent",
         };
-        let parts = [
+        let head = [
             r#"{"event_id":"#,
-            &id,
+            &self.event_id(cursor),
             r#","source":""#,
             source,
             r#"","timestamp_ms":"#,
             self.timestamp_ms,
-            r#","event":"#,
-            &event,
-            "}",
         ];
-        parts.concat()
+        self.before_event(&head, &self.member_id())
+    }
+
+    /// An object's first fields, and the JSON of the [`UnifiedEvent`] as its last, `event`: put together once, for there are many.
+    fn before_event(&self, head: &[&str], member_id: &str) -> String {
+        let (kind, whose) = match self.module {
+            Some([module, _]) => (r#","event":{"kind":"module","module":"#, module),
+            None => (r#","event":{"kind":"agent","agent_id":"#, member_id),
+        };
+        let payload = self.payload();
+        let tail = [
+            kind,
+            whose,
+            r#","event_type":"#,
+            self.event_type,
+            r#","payload":"#,
+            &payload,
+            "}}",
+        ];
+        let parts = || head.iter().chain(&tail);
+        let mut text = String::with_capacity(parts().map(|part| part.len()).sum());
+        parts().for_each(|part| text.push_str(part));
+        text
     }
 
     /// The JSON of the event's name.
@@ -377,34 +397,6 @@ impl<'a> RecordText<'a> {
             Some([_, name]) => name.to_owned(),
             None => [r#""evt-agent-"#, &cursor.to_string(), "\""].concat(),
         }
-    }
-
-    /// The member's id and its identity; a module has neither.
-    fn whose(&self) -> String {
-        match self.module {
-            Some(_) => "null".to_owned(),
-            None => [&self.member_id(), r#","identity":"#, self.identity].concat(),
-        }
-    }
-
-    /// The JSON of the [`UnifiedEvent`].
-    fn unified(&self) -> String {
-        let member_id = self.member_id();
-        let (kind, whose) = match self.module {
-            Some([module, _]) => (r#"{"kind":"module","module":"#, module),
-            None => (r#"{"kind":"agent","agent_id":"#, member_id.as_str()),
-        };
-        let (event_type, payload) = (self.event_type, self.payload());
-        let parts = [
-            kind,
-            whose,
-            r#","event_type":"#,
-            event_type,
-            r#","payload":"#,
-            &payload,
-            "}",
-        ];
-        parts.concat()
     }
 }
 

@@ -150,16 +150,6 @@ fn storage_that_refuses_for_a_while_loses_no_delivery() {
     });
 }
 
-/// An alarm that remembers what it is set to.
-#[derive(Default)]
-struct Alarm(Cell<Option<u64>>);
-
-impl crate::shim::Wake for Alarm {
-    fn arm(&self, at: Option<u64>, _: bool) {
-        self.0.set(at);
-    }
-}
-
 #[test]
 fn a_delivery_that_is_under_way_is_gone_on_with_though_nobody_calls() {
     let (disk, heard, alarm) = (
@@ -186,7 +176,7 @@ fn a_delivery_that_is_under_way_is_gone_on_with_though_nobody_calls() {
         let runtime = build(&host, Duration::from_secs(20)).await;
         let modules = runtime.modules().clone();
         let resolution = resolve(&modules, "x").await;
-        assert_eq!(alarm.0.get(), None);
+        assert_eq!(alarm.0.get().0, None);
         let begun = host.now_ms();
         host.spawn(async move {
             modules
@@ -194,7 +184,7 @@ fn a_delivery_that_is_under_way_is_gone_on_with_though_nobody_calls() {
                 .await
         });
         host.sleep(Duration::from_secs(1)).await;
-        assert_eq!(alarm.0.get(), Some(begun + 30_000));
+        assert_eq!(alarm.0.get().0, Some(begun + 30_000));
     });
     sim.crash();
     assert_eq!(heard.get(), 0);
@@ -207,6 +197,6 @@ fn a_delivery_that_is_under_way_is_gone_on_with_though_nobody_calls() {
         assert_eq!(heard.get(), 1);
         let record = runtime.modules().delivery_history(None, None, 1).remove(0);
         assert_eq!(record.status, DeliveryStatus::Sent);
-        assert_eq!(alarm.0.get(), None);
+        assert_eq!(alarm.0.get().0, None);
     });
 }

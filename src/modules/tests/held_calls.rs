@@ -6,7 +6,6 @@ use crate::agent::tool::{Tool, ToolContext, ToolError, ToolOutput};
 use crate::mob::{InteractionStatus, SendRequest};
 use crate::modules::gating::{GatingDecideRequest, GatingDecision, GatingPendingEntry};
 use crate::runtime::UnifiedRuntimeBuilder;
-use crate::shim::Wake;
 use crate::wire::{InteractionId, MemberActivity, StopReason};
 
 /// Counts its calls, over all lives.
@@ -322,16 +321,6 @@ fn an_old_decision_says_nothing_about_a_later_call_of_the_same_name() {
         );
         assert_eq!(paid.get(), 0);
     });
-}
-
-/// An alarm that remembers what it is set to.
-#[derive(Default)]
-struct Alarm(Cell<(Option<u64>, bool)>);
-
-impl Wake for Alarm {
-    fn arm(&self, at: Option<u64>, works: bool) {
-        self.0.set((at, works));
-    }
 }
 
 #[test]

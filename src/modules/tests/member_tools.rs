@@ -70,7 +70,7 @@ fn a_member_has_the_tools_of_the_modules_that_its_profile_names() {
         );
         let (_, args, context) = script.calls().remove(0);
         assert_eq!(args, json!({ "x": 1 }));
-        assert_eq!(context.caller.unwrap()[0], "ada");
+        assert_eq!(context.caller.unwrap().identity, id("ada"));
         assert_eq!(member_name("a b", &"x".repeat(90)).len(), 64);
     });
 }
@@ -160,16 +160,6 @@ fn a_module_that_the_host_does_not_give_makes_a_member_unfit() {
         assert_eq!(member.activity, MemberActivity::Broken);
         assert!(member.error.unwrap().contains("`calc`"));
     });
-}
-
-/// An alarm that remembers what it is set to.
-#[derive(Default)]
-struct Alarm(Cell<(Option<u64>, bool)>);
-
-impl crate::shim::Wake for Alarm {
-    fn arm(&self, at: Option<u64>, works: bool) {
-        self.0.set((at, works));
-    }
 }
 
 #[test]

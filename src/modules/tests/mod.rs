@@ -29,7 +29,7 @@ use crate::modules::{
     CallContext, Module, ModuleConfig, ModuleFactory, ModuleHealth, Modules, TakeEvent,
 };
 use crate::runtime::{UnifiedRuntime, UnifiedRuntimeBuilder};
-use crate::shim::{Host, Notify};
+use crate::shim::{Host, Notify, Wake};
 use crate::sim::{BundledZones, CommitFault, Sim, SimDisk, SimError, StoragePlan};
 use crate::storage::Storage;
 use crate::wire::{AgentIdentity, ModuleError, ModuleErrorKind};
@@ -297,6 +297,16 @@ pub(super) fn at_every_commit(commits: u64, mut trial: impl FnMut(u64, StoragePl
             let name = format!("{fault:?} at commit {at}");
             trial(at, StoragePlan::default().at(at, fault.clone()), &name);
         }
+    }
+}
+
+/// An alarm that outlives its host, and remembers when it rings and whether somebody is at work.
+#[derive(Default)]
+pub(super) struct Alarm(pub Cell<(Option<u64>, bool)>);
+
+impl Wake for Alarm {
+    fn arm(&self, at: Option<u64>, works: bool) {
+        self.0.set((at, works));
     }
 }
 

@@ -4,7 +4,6 @@ use super::*;
 use crate::mob::InteractionStatus;
 use crate::modules::schedule::{ScheduleDefinition, TimeZones, latest_occurrence, next_occurrence};
 use crate::modules::{HeldSchedule, ScheduleAction};
-use crate::shim::Wake;
 use crate::sim::SimRandom;
 
 /// 2026-03-02, a Monday, at 08:00 UTC.
@@ -270,16 +269,6 @@ fn what_cannot_be_said_is_said_in_the_schedule() {
         );
         modules.set_schedule(tells("n7", "*/1h")).await.unwrap();
     });
-}
-
-/// An alarm that outlives its host.
-#[derive(Default)]
-struct Alarm(Cell<(Option<u64>, bool)>);
-
-impl Wake for Alarm {
-    fn arm(&self, at: Option<u64>, works: bool) {
-        self.0.set((at, works));
-    }
 }
 
 #[test]

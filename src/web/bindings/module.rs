@@ -15,7 +15,7 @@ use super::callback::call;
 use super::convert::{self, Objects};
 use super::error::Failure;
 use super::options::ModuleParts;
-use super::tool::AbortOnDrop;
+use super::tool::{AbortOnDrop, context_json};
 use crate::agent::model::ToolDefinition;
 use crate::modules::schedule::TimeZones;
 use crate::modules::{CallContext, Module, ModuleConfig, ModuleFactory, TakeEvent};
@@ -183,7 +183,7 @@ impl Module for JsModule {
         let (function, tool) = (self.call.clone(), tool.to_owned());
         async move {
             let mut abort = AbortOnDrop::new();
-            let context = convert::text(&context_json(context));
+            let context = convert::text(&call_json(&context));
             let args = [
                 tool.into(),
                 convert::text(&args).into(),
@@ -225,20 +225,15 @@ impl Module for JsModule {
     }
 }
 
-fn context_json(context: CallContext) -> Value {
-    let mut fields = Map::new();
-    if let Some(caller) = context.caller {
-        for (name, text) in ["identity", "interactionId", "callId"]
-            .into_iter()
-            .zip(caller)
-        {
-            fields.insert(name.to_owned(), text.into());
-        }
+fn call_json(context: &CallContext) -> Value {
+    let mut fields = match &context.caller {
+        Some(caller) => context_json(caller),
+        None => Value::Object(Map::new()),
+    };
+    if let Some(id) = &context.delivery_id {
+        fields["deliveryId"] = id.as_str().into();
     }
-    if let Some(id) = context.delivery_id {
-        fields.insert("deliveryId".to_owned(), id.into());
-    }
-    Value::Object(fields)
+    fields
 }
 
 /// A function that takes the name of a zone and an instant and gives milliseconds, or undefined for one that it does not know.

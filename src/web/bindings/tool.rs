@@ -77,7 +77,7 @@ impl Tool for JsTool {
     }
 }
 
-fn context_json(context: &ToolContext) -> Value {
+pub(super) fn context_json(context: &ToolContext) -> Value {
     object!({ "identity": context.identity, "interactionId": context.interaction_id, "callId": context.call_id })
 }
 
